@@ -1,0 +1,30 @@
+// ESM mode: jest must run under `node --experimental-vm-modules`, else swc silently emits CommonJS.
+const shared = {
+  rootDir: import.meta.dirname,
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' }, sourceMaps: 'inline' },
+    ],
+  },
+  testPathIgnorePatterns: ['/node_modules/', '/.parley/'],
+  modulePathIgnorePatterns: ['/.parley/'],
+};
+
+export default {
+  projects: [
+    { ...shared, displayName: 'unit', testRegex: '(?<!\\.it)\\.test\\.ts$' },
+    {
+      ...shared,
+      displayName: 'stack',
+      testRegex: '\\.it\\.test\\.ts$',
+      globalSetup: '<rootDir>/services/local/testing/global-setup.ts',
+      globalTeardown: '<rootDir>/services/local/testing/global-teardown.ts',
+    },
+  ],
+  // The integration tests share one broker and two cores: one worker keeps them from starving each other.
+  maxWorkers: 2,
+  testTimeout: 60_000,
+};

@@ -1,0 +1,89 @@
+/**
+ * The one catalogue of operator-facing error codes. `docs/errors.md` lists the same codes with the same texts; a test
+ * keeps the two equal in both directions. Codes on the wire (nack, close, dead-letter reasons) are in `wire-codes.ts`.
+ */
+export const ERRORS = {
+  CONFIG_INVALID: {
+    text: 'An environment variable or option has a value that is not allowed.',
+    remedy: 'Set it to one of the values that the message names, or unset it to get the default.',
+  },
+  TOPIC_MISMATCH: {
+    text: 'A topic exists with other settings than Parley needs (partition count).',
+    remedy:
+      'All four chat topics need the same partition count; grow the smaller ones (docs/adr) or choose a TOPIC_PREFIX.',
+  },
+  SCHEMA_INCOMPATIBLE: {
+    text: 'The schema registry refused a schema as incompatible with an earlier version.',
+    remedy: 'Only changes that keep FULL_TRANSITIVE compatibility can be deployed; add fields with defaults instead.',
+  },
+  KAFKA_UNREACHABLE: {
+    text: 'No Kafka broker answered in time.',
+    remedy: 'Check KAFKA_BROKERS and that the brokers run; the service retries until its start-up bound.',
+  },
+  REGISTRY_UNREACHABLE: {
+    text: 'The schema registry did not answer in time.',
+    remedy: 'Check SCHEMA_REGISTRY_URL and that the registry runs.',
+  },
+  CLICKHOUSE_UNREACHABLE: {
+    text: 'ClickHouse did not answer in time.',
+    remedy: 'Check CLICKHOUSE_URL and the credentials in it.',
+  },
+  CLICKHOUSE_SCHEMA: {
+    text: 'A ClickHouse table lacks what exactly-once inserts need.',
+    remedy: 'Run the migrations (the sink does at start) and keep the deduplication windows they set.',
+  },
+  PORT_IN_USE: {
+    text: 'A port that a part must listen on is taken by another process.',
+    remedy: 'Stop that process, or set the variable that the message names to a free port.',
+  },
+  OFFSET_BEYOND_LOG_END: {
+    text: 'A committed offset lies beyond the end of its partition: the log was truncated or is another cluster’s.',
+    remedy: 'The partition is stopped on purpose. Check the cluster; then reset the group’s offset for it by hand.',
+  },
+  TOKEN_KEY_MISSING: {
+    text: 'The embedded stack’s signing key is not there.',
+    remedy: 'Run `npm start` once in this data folder, or give --key with a private key in PEM.',
+  },
+  PREREQUISITE_MISSING: {
+    text: 'Something that must be installed on this machine (Java, Maven) is missing or too old.',
+    remedy: 'Install what the message names, with the command it gives.',
+  },
+  DOWNLOAD_FAILED: {
+    text: 'Maven could not download the embedded Kafka or schema registry.',
+    remedy: 'Check the network and Maven’s settings, then run the command again: what is complete is kept.',
+  },
+  ALREADY_RUNNING: {
+    text: 'Another `npm start` is using this data folder.',
+    remedy: 'Stop that process, or give this one another folder with --data-dir.',
+  },
+  DISK_FULL: {
+    text: 'Too little disk space is free for the data folder.',
+    remedy: 'Free some space, or put the data folder elsewhere with --data-dir.',
+  },
+  SERVICE_CRASH_LOOP: {
+    text: 'A part of the embedded stack ended again and again shortly after its start.',
+    remedy: 'Read the part’s log file that the message names.',
+  },
+  NOT_READY: {
+    text: 'A part did not become ready within its start-up bound.',
+    remedy: 'Read the part’s log file; check the parts it depends on with `npx parley status`.',
+  },
+} as const;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An error that an operator sees: a code of the catalogue and one sentence saying what was wrong and what is allowed. */
+export class ParleyError extends Error {
+  override readonly name = 'ParleyError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+export const isParleyError = (error: unknown): error is ParleyError => error instanceof ParleyError;
+
+/** The text of anything that was thrown, for logs and details. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,53 @@
+/**
+ * Closed lists of codes that leave Parley: in frames, close codes, headers and rows. Extend them, never rename.
+ * `schemas/parley.asyncapi.yaml` lists the same codes; a test keeps them equal.
+ */
+
+/** Refusals that will not change when the same frame is sent again. */
+export const FINAL_NACK_CODES = ['malformed', 'unknown_type', 'invalid_field', 'text_too_long', 'forbidden'] as const;
+/** Refusals that carry `retry_after_ms`. */
+export const TEMPORARY_NACK_CODES = [
+  'rate_limited',
+  'too_many_in_flight',
+  'overloaded',
+  'unavailable',
+  'shutting_down',
+] as const;
+export type FinalNackCode = (typeof FINAL_NACK_CODES)[number];
+export type TemporaryNackCode = (typeof TEMPORARY_NACK_CODES)[number];
+export type NackCode = FinalNackCode | TemporaryNackCode;
+
+export const isTemporaryNack = (code: string): code is TemporaryNackCode =>
+  (TEMPORARY_NACK_CODES as readonly string[]).includes(code);
+
+export const CLOSE_CODES = {
+  frame_too_big: 1009,
+  restart: 1012,
+  token_expired: 4001,
+  forbidden: 4003,
+  too_many_malformed: 4008,
+  slow_reader: 4101,
+  no_pong: 4102,
+  overloaded: 4103,
+} as const;
+
+/** Why a record stands on `chat.dlq` (header `dlq-reason`). */
+export const DLQ_REASONS = [
+  'undecodable',
+  'schema_unknown',
+  'invalid',
+  'nlp_rejected',
+  'nlp_exhausted',
+  'outcome_undecodable',
+  'replay_exhausted',
+] as const;
+export type DlqReason = (typeof DLQ_REASONS)[number];
+
+/** Final outcomes as they stand in `chat.enriched` and in ClickHouse. */
+export const OUTCOMES = ['enriched', 'degraded', 'dead_lettered', 'gap'] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+/** What a receipt may say: an outcome, or `duplicate`, decided by the sink alone. */
+export type ReceiptOutcome = Outcome | 'duplicate';
+
+export const SPEAKERS = ['user', 'bot', 'agent', 'system'] as const;
+export type Speaker = (typeof SPEAKERS)[number];

@@ -1,0 +1,130 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { messageOf } from '../core/errors.ts';
+import type { Metrics } from './metrics.ts';
+
+/** A dependency's check: resolves with what is known about it (its version, say), rejects when it is not usable. */
+export type Check = (signal: AbortSignal) => Promise<{ version?: string }>;
+export type Checks = Readonly<Record<string, Check>>;
+/** A service's own route on its admin port; the key is `METHOD /path`. */
+export type AdminRoutes = Readonly<
+  Record<string, (request: IncomingMessage, response: ServerResponse) => void | Promise<void>>
+>;
+
+export interface CheckResult {
+  readonly state: 'up' | 'down';
+  readonly latency_ms: number;
+  readonly version?: string;
+  readonly error?: string;
+}
+
+const CHECK_TIMEOUT_MS = 2_000;
+
+export interface AdminServerOptions {
+  /** Exactly this port, or an error; see {@link fallbackToFreePort}. */
+  readonly port: number;
+  /** Take any free port when `port` is taken: for further instances of a service on one machine. */
+  readonly fallbackToFreePort: boolean;
+  readonly host?: string;
+  readonly metrics: Metrics;
+  readonly checks: Checks;
+  /** Not ready while this is false, whatever the checks say: starting, draining. */
+  readonly accepting: () => boolean;
+  readonly routes?: AdminRoutes;
+}
+
+async function runCheck(check: Check): Promise<CheckResult> {
+  const started = performance.now();
+  const elapsed = () => Math.round((performance.now() - started) * 10) / 10;
+  const signal = AbortSignal.timeout(CHECK_TIMEOUT_MS);
+  const timedOut = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Error(`no answer within ${CHECK_TIMEOUT_MS} ms`)), {
+      once: true,
+    });
+  });
+  try {
+    const found = await Promise.race([check(signal), timedOut]);
+    return { state: 'up', latency_ms: elapsed(), ...(found.version && { version: found.version }) };
+  } catch (error) {
+    return { state: 'down', latency_ms: elapsed(), error: messageOf(error) };
+  }
+}
+
+/** Runs all checks side by side, each bounded by 2 s. */
+export async function runChecks(checks: Checks): Promise<Record<string, CheckResult>> {
+  const entries = await Promise.all(
+    Object.entries(checks).map(async ([name, check]) => [name, await runCheck(check)] as const),
+  );
+  return Object.fromEntries(entries);
+}
+
+const json = (response: ServerResponse, status: number, body: unknown) =>
+  response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`);
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** `/healthz` (alive), `/readyz` (dependencies, each with state, latency and version) and `/metrics`, on loopback. */
+export class AdminServer {
+  readonly #server: Server;
+  readonly port: number;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    this.port = (server.address() as AddressInfo).port;
+  }
+
+  static async start(options: AdminServerOptions): Promise<AdminServer> {
+    const server = createServer((request, response) => void answer(options, request, response));
+    const host = options.host ?? '127.0.0.1';
+    try {
+      await listen(server, options.port, host);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !options.fallbackToFreePort) throw error;
+      await listen(server, 0, host);
+    }
+    return new AdminServer(server);
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+async function answer(options: AdminServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const path = (request.url ?? '/').split('?', 1)[0];
+  try {
+    switch (path) {
+      case '/healthz':
+        json(response, 200, { alive: true });
+        return;
+      case '/readyz': {
+        const dependencies = await runChecks(options.checks);
+        const ready = options.accepting() && Object.values(dependencies).every(({ state }) => state === 'up');
+        json(response, ready ? 200 : 503, { ready, dependencies });
+        return;
+      }
+      case '/metrics':
+        response
+          .writeHead(200, { 'content-type': options.metrics.registry.contentType })
+          .end(await options.metrics.registry.metrics());
+        return;
+      default: {
+        const route = options.routes?.[`${request.method} ${path}`];
+        if (route) await route(request, response);
+        else json(response, 404, { error: `no ${request.method} ${path} here; there are /healthz, /readyz, /metrics` });
+      }
+    }
+  } catch (error) {
+    if (response.headersSent) response.destroy();
+    else json(response, 500, { error: messageOf(error) });
+  }
+}
