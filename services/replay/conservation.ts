@@ -1,0 +1,107 @@
+import { clipRanges, countOffsets, mergeRanges, type OffsetRange } from './offset-ranges.ts';
+
+/** How many source offsets of each outcome have a receipt: an offset counts once, whatever its number of receipts. */
+export interface ReceiptCounts {
+  readonly enriched: number;
+  readonly degraded: number;
+  readonly dead_lettered: number;
+  readonly duplicate: number;
+}
+
+/**
+ * What was read about one partition of a source topic, in this order, which the verdict rests on: the enricher's
+ * watermark; then the end of `chat.enriched`; then the sink's offset; then the log's range; then the receipts.
+ */
+export interface PartitionReading {
+  readonly partition: number;
+  readonly logStart: number;
+  /** The next offset to be written. */
+  readonly logEnd: number;
+  /** The enricher's committed offset: everything below has its outcome in `chat.enriched`. Null before its first commit. */
+  readonly watermark: number | null;
+  /** The sink has committed the end of `chat.enriched` as it was read after the watermark. */
+  readonly sinkPastOutcomes: boolean;
+  /** Receipts within `[logStart, logEnd)`, those inside a gap left out. */
+  readonly receipts: ReceiptCounts;
+  /** Of these, how many offsets lie below the watermark. */
+  readonly receiptsBelowWatermark: number;
+  /** Receipts of outcome `gap`, as they stand. */
+  readonly gaps: readonly OffsetRange[];
+}
+
+/** Design §1: `events` is the sum of the other seven. */
+export interface Conservation {
+  readonly events: number;
+  readonly enriched: number;
+  readonly degraded: number;
+  readonly dead_lettered: number;
+  readonly duplicate_receipts: number;
+  readonly gaps: number;
+  readonly in_flight: number;
+  readonly missing: number;
+}
+
+/**
+ * The conservation law for one partition. Events are the records in the log, and those that retention removed unread:
+ * they are known by their gap alone, below the log's start. Other receipts below it are left out.
+ *
+ * Missing is what the enricher has left behind, with the sink past its outcome, without a receipt; anything else
+ * without one is in flight.
+ */
+export function conserve(reading: PartitionReading): Conservation {
+  const { logStart, logEnd, receipts } = reading;
+  const gaps = clipRanges(mergeRanges(reading.gaps), 0, logEnd);
+  const gapsInLog = countOffsets(clipRanges(gaps, logStart, logEnd));
+  const gapsBelowLog = countOffsets(clipRanges(gaps, 0, logStart));
+  const receipted = receipts.enriched + receipts.degraded + receipts.dead_lettered + receipts.duplicate;
+
+  const settledTo = settledEnd(reading);
+  const settled = settledTo - logStart;
+  const accounted = reading.receiptsBelowWatermark + countOffsets(clipRanges(gaps, logStart, settledTo));
+  const missing = reading.sinkPastOutcomes ? settled - accounted : 0;
+
+  return {
+    events: logEnd - logStart + gapsBelowLog,
+    enriched: receipts.enriched,
+    degraded: receipts.degraded,
+    dead_lettered: receipts.dead_lettered,
+    duplicate_receipts: receipts.duplicate,
+    gaps: gapsInLog + gapsBelowLog,
+    in_flight: logEnd - logStart - receipted - gapsInLog - missing,
+    missing,
+  };
+}
+
+/** The watermark held within the log: below it nothing may be without a receipt once the sink is past the outcomes. */
+export const settledEnd = ({
+  watermark,
+  logStart,
+  logEnd,
+}: Pick<PartitionReading, 'watermark' | 'logStart' | 'logEnd'>): number =>
+  Math.min(Math.max(watermark ?? logStart, logStart), logEnd);
+
+const NOTHING: Conservation = {
+  events: 0,
+  enriched: 0,
+  degraded: 0,
+  dead_lettered: 0,
+  duplicate_receipts: 0,
+  gaps: 0,
+  in_flight: 0,
+  missing: 0,
+};
+
+export const sumConservation = (parts: readonly Conservation[]): Conservation =>
+  parts.reduce(
+    (sum, part) => ({
+      events: sum.events + part.events,
+      enriched: sum.enriched + part.enriched,
+      degraded: sum.degraded + part.degraded,
+      dead_lettered: sum.dead_lettered + part.dead_lettered,
+      duplicate_receipts: sum.duplicate_receipts + part.duplicate_receipts,
+      gaps: sum.gaps + part.gaps,
+      in_flight: sum.in_flight + part.in_flight,
+      missing: sum.missing + part.missing,
+    }),
+    NOTHING,
+  );
