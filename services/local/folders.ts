@@ -1,0 +1,19 @@
+import { join } from 'node:path';
+
+export const REPOSITORY = join(import.meta.dirname, '../..');
+
+/** Downloaded jars are kept here unless `PARLEY_CACHE_DIR` says otherwise; every data folder shares them. */
+export const DEFAULT_CACHE_DIR = join(REPOSITORY, '.parley/cache');
+
+/** What lies where in a data folder. */
+export const folders = (dataDir: string) => ({
+  lock: join(dataDir, 'supervisor.lock'),
+  logs: join(dataDir, 'logs'),
+  /** Instance files of running services, read by `parley status`. */
+  run: join(dataDir, 'run'),
+  /** Which process runs which part, for a start after a `kill -9`. */
+  pids: join(dataDir, 'pids'),
+  keys: join(dataDir, 'keys'),
+  kafka: join(dataDir, 'kafka'),
+  clickhouse: join(dataDir, 'clickhouse'),
+});
