@@ -36,7 +36,7 @@ export const analyse: Analyser = (text, languageHint) => {
     sentiment,
     intent: recogniseIntent(clean, tokens, language.code, sentiment.score),
     toxicity,
-    topics: findTopics(tokens, language.code),
+    topics: findTopics(tokens),
     entities: findEntities(clean, language.code),
     model: MODEL,
   };

@@ -26,13 +26,13 @@ export const plain = (text: string): string =>
     .trim();
 
 const phrasesOf = (list: string): string[] => list.split('|').map((phrase) => phrase.trim());
-const escape = (phrase: string) => phrase.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+const escapeForPattern = (phrase: string) => phrase.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
 function compile(language: string, list: string): RegExp {
   // The longest alternative first, so that "thank you" is found where "thank" would do.
   const alternatives = phrasesOf(list)
     .sort((a, b) => b.length - a.length)
-    .map(escape)
+    .map(escapeForPattern)
     .join('|');
   const pattern = UNSPACED.has(language) ? `(?:${alternatives})` : `(?<![^ ])(?:${alternatives})(?![^ ])`;
   return new RegExp(pattern, 'gu');

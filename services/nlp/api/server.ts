@@ -75,7 +75,7 @@ export class NlpServer {
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
     const startedMs = performance.now();
-    const { injector, routes, maxInFlight, onRequest } = this.#options;
+    const { routes, maxInFlight, onRequest } = this.#options;
     const routed = findRoute(routes, request);
     this.#inFlight += 1;
     response.on('close', () => {
@@ -83,50 +83,52 @@ export class NlpServer {
       const status = response.writableFinished ? response.statusCode : 'aborted';
       onRequest('route' in routed ? routed.route.name : 'other', status, performance.now() - startedMs);
     });
-    if ('refusal' in routed) {
+    const refused =
+      'refusal' in routed ? routed.refusal : this.#inFlight > maxInFlight ? overloadedAnswer(maxInFlight) : undefined;
+    if (refused || !('route' in routed)) {
       request.resume();
-      return this.#send(response, routed.refusal);
-    }
-    if (this.#inFlight > maxInFlight) {
-      request.resume();
-      return this.#send(response, overloadedAnswer(maxInFlight));
+      if (refused) this.#send(response, refused);
+      return;
     }
     const { route } = routed;
     collectBody(request, route.maxBodyBytes, (body) => {
       if (body === undefined) {
         const message = `the body exceeds ${route.maxBodyBytes} bytes, the most that is allowed here`;
-        return this.#send(response, errorAnswer({ code: 'body_too_large', message }, { connection: 'close' }));
+        this.#send(response, errorAnswer({ code: 'body_too_large', message }, { connection: 'close' }));
+      } else {
+        this.#schedule(response, route, body, startedMs);
       }
-      const fate = injector.fate();
-      if (fate.kind === 'throttle') return this.#send(response, throttledAnswer(fate.retryAfterS));
-      const elapsedMs = performance.now() - startedMs;
-      const waitMs = injector.slowed(this.#options.latency()) - elapsedMs;
-      if (waitMs <= 0) return this.#finish(response, fate, route, body);
-      const timer = setTimeout(() => this.#finish(response, fate, route, body), waitMs);
-      response.on('close', () => clearTimeout(timer));
     });
   }
 
-  #finish(response: ServerResponse, fate: Exclude<Fate, { kind: 'throttle' }>, route: Route, body: Buffer): void {
-    switch (fate.kind) {
-      case 'answer':
-        return this.#send(response, this.#analyse(route, body));
-      case 'error':
-        return this.#send(response, injectedAnswer(fate.status, fate.retryAfterS));
-      case 'garbage':
-        return this.#send(response, { status: 200, ...garbageBody(fate.variant) });
-      case 'hang':
-        return this.#hang(response);
-      case 'drop': {
-        if (!fate.midway) {
-          response.destroy();
-          return;
-        }
-        const answer = this.#analyse(route, body);
-        response.writeHead(answer.status, headersOf(answer));
-        response.write(answer.body.slice(0, answer.body.length / 2), () => response.destroy());
-      }
+  #schedule(response: ServerResponse, route: Route, body: Buffer, startedMs: number): void {
+    const { injector, latency } = this.#options;
+    const fate = injector.fate();
+    if (fate.kind === 'throttle') {
+      this.#send(response, throttledAnswer(fate.retryAfterS));
+      return;
     }
+    const waitMs = injector.slowed(latency()) - (performance.now() - startedMs);
+    if (waitMs <= 0) {
+      this.#finish(response, fate, route, body);
+      return;
+    }
+    const timer = setTimeout(() => this.#finish(response, fate, route, body), waitMs);
+    response.on('close', () => clearTimeout(timer));
+  }
+
+  #finish(response: ServerResponse, fate: Exclude<Fate, { kind: 'throttle' }>, route: Route, body: Buffer): void {
+    if (fate.kind === 'answer') this.#send(response, this.#analyse(route, body));
+    else if (fate.kind === 'error') this.#send(response, injectedAnswer(fate.status, fate.retryAfterS));
+    else if (fate.kind === 'garbage') this.#send(response, { status: 200, ...garbageBody(fate.variant) });
+    else if (fate.kind === 'hang') this.#hang(response);
+    else if (fate.midway) this.#sendHalf(response, this.#analyse(route, body));
+    else response.destroy();
+  }
+
+  #sendHalf(response: ServerResponse, answer: Answer): void {
+    response.writeHead(answer.status, headersOf(answer));
+    response.write(answer.body.slice(0, answer.body.length / 2), () => response.destroy());
   }
 
   #hang(response: ServerResponse): void {
