@@ -32,6 +32,14 @@ export const ERRORS = {
     text: 'A ClickHouse table lacks what exactly-once inserts need.',
     remedy: 'Run the migrations (the sink does at start) and keep the deduplication windows they set.',
   },
+  CLICKHOUSE_DATA_IN_USE: {
+    text: 'The embedded ClickHouse’s data folder is held by another process.',
+    remedy: 'Stop the other endpoint (`npx parley status` names it), or set CLICKHOUSE_DATA_DIR to another folder.',
+  },
+  CLICKHOUSE_ENGINE: {
+    text: 'The embedded ClickHouse engine could not open its data folder.',
+    remedy: 'Check that the folder is writable and the disk has room; the message has the engine’s own words.',
+  },
   PORT_IN_USE: {
     text: 'A port that a part must listen on is taken by another process.',
     remedy: 'Stop that process, or set the variable that the message names to a free port.',
@@ -67,6 +75,26 @@ export const ERRORS = {
   NOT_READY: {
     text: 'A part did not become ready within its start-up bound.',
     remedy: 'Read the part’s log file; check the parts it depends on with `npx parley status`.',
+  },
+  TOPIC_MISSING: {
+    text: 'A chat topic does not exist in this cluster.',
+    remedy: 'Start the services once, they create the topics; or check KAFKA_BROKERS and TOPIC_PREFIX.',
+  },
+  GATEWAY_UNREACHABLE: {
+    text: 'The gateway did not take a connection.',
+    remedy: 'Start the stack with `npm start`, or check --url; a refused token means another signing key.',
+  },
+  NOTHING_RUNNING: {
+    text: 'No service of this data folder is running.',
+    remedy: 'Start the stack with `npm start`, or set PARLEY_DATA_DIR to the folder of the one that runs.',
+  },
+  INPUT_UNREADABLE: {
+    text: 'A file given to a command cannot be read.',
+    remedy: 'Check the path and that it is JSON Lines, plain or gzip.',
+  },
+  NOT_LOOPBACK: {
+    text: 'The load generator was pointed at another machine.',
+    remedy: 'It drives only what runs on this machine (127.0.0.0/8, ::1, localhost): run it there.',
   },
 } as const;
 

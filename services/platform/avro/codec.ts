@@ -1,0 +1,75 @@
+import type { ChatEvent, ChatOutcome } from '../../core/records.ts';
+import type { Check } from '../admin-server.ts';
+import { AvroDecoder, type Decoded } from './avro-decoder.ts';
+import { AvroEncoder } from './avro-encoder.ts';
+import { RegistryClient } from './registry-client.ts';
+import { EVENT_SCHEMA, OUTCOME_SCHEMA } from './schema-files.ts';
+
+export type { Decoded } from './avro-decoder.ts';
+export { RegistryUnavailableError } from './registry-client.ts';
+
+interface RawMetadata {
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const withMap = <T>(raw: RawMetadata): T => ({ ...raw, metadata: new Map(Object.entries(raw.metadata)) }) as T;
+const withoutMap = ({ metadata, ...rest }: { readonly metadata: ReadonlyMap<string, string> }) => ({
+  ...rest,
+  metadata: Object.fromEntries(metadata),
+});
+
+export interface CodecOptions {
+  readonly registryUrl: string;
+  readonly topicNames: { readonly events: string; readonly enriched: string };
+}
+
+/** Chat events and outcomes as Avro in the Confluent wire format. */
+export class ChatCodec {
+  readonly #registry: RegistryClient;
+  readonly #eventEncoder: AvroEncoder;
+  readonly #outcomeEncoder: AvroEncoder;
+  readonly #eventDecoder: AvroDecoder<ChatEvent>;
+  readonly #outcomeDecoder: AvroDecoder<ChatOutcome>;
+
+  private constructor(registry: RegistryClient, eventId: number, outcomeId: number) {
+    this.#registry = registry;
+    this.#eventEncoder = new AvroEncoder(EVENT_SCHEMA.type, eventId);
+    this.#outcomeEncoder = new AvroEncoder(OUTCOME_SCHEMA.type, outcomeId);
+    this.#eventDecoder = new AvroDecoder<ChatEvent>(EVENT_SCHEMA.type, eventId, registry, withMap);
+    this.#outcomeDecoder = new AvroDecoder<ChatOutcome>(OUTCOME_SCHEMA.type, outcomeId, registry, withMap);
+  }
+
+  /**
+   * Registers both schemas (the same ones again change nothing).
+   *
+   * @throws {ParleyError} SCHEMA_INCOMPATIBLE or REGISTRY_UNREACHABLE.
+   */
+  static async connect({ registryUrl, topicNames }: CodecOptions): Promise<ChatCodec> {
+    const registry = new RegistryClient(registryUrl);
+    const eventId = await registry.register(`${topicNames.events}-value`, EVENT_SCHEMA);
+    const outcomeId = await registry.register(`${topicNames.enriched}-value`, OUTCOME_SCHEMA);
+    return new ChatCodec(registry, eventId, outcomeId);
+  }
+
+  encodeEvent(event: ChatEvent): Buffer {
+    return this.#eventEncoder.encode(withoutMap(event));
+  }
+
+  encodeOutcome(outcome: ChatOutcome): Buffer {
+    return this.#outcomeEncoder.encode(withoutMap(outcome));
+  }
+
+  /** See {@link AvroDecoder.decode}. */
+  decodeEvent(value: Buffer | null): Decoded<ChatEvent> | Promise<Decoded<ChatEvent>> {
+    return this.#eventDecoder.decode(value);
+  }
+
+  decodeOutcome(value: Buffer | null): Decoded<ChatOutcome> | Promise<Decoded<ChatOutcome>> {
+    return this.#outcomeDecoder.decode(value);
+  }
+
+  readonly check: Check = async (signal) => {
+    await this.#registry.ping(signal);
+    return {};
+  };
+}

@@ -1,0 +1,89 @@
+import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry';
+import { Type } from 'avsc';
+import { messageOf, ParleyError } from '../../core/errors.ts';
+import type { OwnSchema } from './schema-files.ts';
+
+/** The registry did not answer: an outage, not poison. Whoever needs a schema waits and tries again. */
+export class RegistryUnavailableError extends Error {
+  override readonly name = 'RegistryUnavailableError';
+}
+
+/** The library has no time-out of its own: a silent registry held every decode of an id for good. */
+const TIMEOUT_MS = 3_000;
+
+async function withTimeout<T>(what: string, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const bound = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new RegistryUnavailableError(`${what}: no answer in ${TIMEOUT_MS} ms`)),
+      TIMEOUT_MS,
+    );
+  });
+  try {
+    return await Promise.race([work, bound]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const statusOf = (error: unknown): number | undefined => (error as { status?: number }).status;
+
+/** The schema registry: used at start and when an unknown schema id appears, never per record. */
+export class RegistryClient {
+  readonly #registry: SchemaRegistry;
+  readonly #url: string;
+
+  constructor(url: string) {
+    this.#url = url;
+    this.#registry = new SchemaRegistry({ host: url, retry: { retries: 2, maxRetryTimeInSecs: 1 } });
+  }
+
+  /**
+   * Registers a schema under FULL_TRANSITIVE and returns its id; the same schema gets the same id again.
+   *
+   * @throws {ParleyError} SCHEMA_INCOMPATIBLE, or REGISTRY_UNREACHABLE.
+   */
+  async register(subject: string, schema: OwnSchema): Promise<number> {
+    try {
+      const { id } = await withTimeout(
+        `registering ${subject}`,
+        this.#registry.register(
+          { type: SchemaType.AVRO, schema: schema.json },
+          { subject, compatibility: COMPATIBILITY.FULL_TRANSITIVE },
+        ),
+      );
+      return id;
+    } catch (error) {
+      const refused = statusOf(error) === 409 || (error as Error).name === 'ConfluentSchemaRegistryCompatibilityError';
+      throw new ParleyError(
+        refused ? 'SCHEMA_INCOMPATIBLE' : 'REGISTRY_UNREACHABLE',
+        `${subject} at ${this.#url}: ${messageOf(error)}`,
+        { cause: error },
+      );
+    }
+  }
+
+  /**
+   * The writer's type of a schema id, or undefined when the registry does not know it or it is no Avro schema.
+   *
+   * @throws {RegistryUnavailableError}
+   */
+  async writerType(id: number): Promise<Type | undefined> {
+    try {
+      const schema = await withTimeout(`schema ${id}`, this.#registry.getSchema(id));
+      return Type.forSchema(JSON.parse(String(schema)));
+    } catch (error) {
+      if (error instanceof RegistryUnavailableError) throw error;
+      const status = statusOf(error);
+      // No status: the answer came and could not be made an Avro type; a transport error has a status of 400 or above.
+      if (status === 404 || status === 422 || status === undefined) return undefined;
+      throw new RegistryUnavailableError(`schema ${id}: ${messageOf(error)}`);
+    }
+  }
+
+  async ping(signal: AbortSignal): Promise<void> {
+    const response = await fetch(`${this.#url}/schemas/types`, { signal });
+    await response.body?.cancel();
+    if (!response.ok) throw new RegistryUnavailableError(`status ${response.status}`);
+  }
+}

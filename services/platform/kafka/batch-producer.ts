@@ -1,0 +1,156 @@
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics.ts';
+import { LATENCY_BUCKETS_S } from '../metrics.ts';
+import type { Kafka } from './kafka.ts';
+import { type OutgoingRecord, type PendingRecord, ProduceLane } from './produce-lane.ts';
+
+export type { OutgoingRecord } from './produce-lane.ts';
+
+export interface BatchProducerOptions {
+  /** How long the first record of a batch waits for others. */
+  readonly lingerMs?: number;
+  readonly maxBatchRecords?: number;
+  readonly maxBatchBytes?: number;
+  /** What callers may have waiting in all; see {@link BatchProducer.hasRoomFor}. */
+  readonly maxPendingBytes?: number;
+  /** A record that is not acked after this long is rejected with {@link ProduceTimeoutError}; by default it waits on. */
+  readonly ttlMs?: number;
+  /** Producers side by side, by partition: one sends at a time in each. */
+  readonly lanes?: number;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Kafka did not ack in time. The record may or may not be in the log: sent again, it has to be marked as resent. */
+export class ProduceTimeoutError extends Error {
+  override readonly name = 'ProduceTimeoutError';
+}
+
+export class ProducerClosedError extends Error {
+  override readonly name = 'ProducerClosedError';
+}
+
+/** Bytes of a record beyond key and value: headers, framing and our own bookkeeping, rounded up. */
+const RECORD_OVERHEAD_BYTES = 200;
+const SWEEP_MS = 250;
+
+/**
+ * Gathers records for a few milliseconds and sends them with acks=all, one send outstanding a lane. A promise resolves
+ * only when all in-sync replicas have the record; nothing is dropped while the process lives.
+ */
+export class BatchProducer {
+  readonly #lanes: ProduceLane[];
+  readonly #maxPendingBytes: number;
+  readonly #ttlMs: number | undefined;
+  readonly #waiting = new Set<PendingRecord>();
+  readonly #sweeper: NodeJS.Timeout | undefined;
+  #pendingBytes = 0;
+  #closed = false;
+
+  private constructor(lanes: ProduceLane[], maxPendingBytes: number, ttlMs: number | undefined) {
+    this.#lanes = lanes;
+    this.#maxPendingBytes = maxPendingBytes;
+    this.#ttlMs = ttlMs;
+    if (ttlMs !== undefined) this.#sweeper = setInterval(() => this.#expire(ttlMs), SWEEP_MS).unref();
+  }
+
+  static async connect(kafka: Kafka, options: BatchProducerOptions): Promise<BatchProducer> {
+    const { lingerMs = 4, maxBatchRecords = 500, maxBatchBytes = 900_000, maxPendingBytes = 64 << 20 } = options;
+    const { lanes: laneCount = 1, log, metrics, ttlMs } = options;
+    const sizes = metrics.histogram(
+      'parley_produce_batch_records',
+      'Records in one send',
+      [1, 5, 20, 50, 100, 250, 500],
+    );
+    const seconds = metrics.histogram('parley_produce_seconds', 'Time of one send, acks=all', LATENCY_BUCKETS_S);
+    const replaced = metrics.counter('parley_producers_replaced_total', 'Producers thrown away after a final error');
+    const lanes = Array.from(
+      { length: laneCount },
+      () =>
+        new ProduceLane(kafka, {
+          lingerMs,
+          maxBatchRecords,
+          maxBatchBytes,
+          log,
+          onBatch: (count, took) => {
+            sizes.observe(count);
+            seconds.observe(took);
+          },
+          onReplaced: () => replaced.inc(),
+        }),
+    );
+    const producer = new BatchProducer(lanes, maxPendingBytes, ttlMs);
+    metrics.gauge('parley_produce_pending_bytes', 'Bytes that wait for Kafka', [], (gauge) =>
+      gauge.set(producer.pendingBytes),
+    );
+    await Promise.all(lanes.map((lane) => lane.connect()));
+    return producer;
+  }
+
+  /** Bytes handed in and not yet acked. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return this.#pendingBytes + bytes <= this.#maxPendingBytes;
+  }
+
+  /**
+   * Resolves when Kafka has the record on all in-sync replicas.
+   *
+   * @throws ProduceTimeoutError after `ttlMs`, ProducerClosedError after close, or the broker's refusal of this record.
+   */
+  send(record: OutgoingRecord): Promise<void> {
+    if (this.#closed) return Promise.reject(new ProducerClosedError('the producer is closed'));
+    return new Promise<void>((resolve, reject) => {
+      const bytes = (record.value?.length ?? 0) + (record.key?.length ?? 0) + RECORD_OVERHEAD_BYTES;
+      const settle = () => {
+        if (pending.settled) return false;
+        pending.settled = true;
+        this.#pendingBytes -= bytes;
+        this.#waiting.delete(pending);
+        return true;
+      };
+      const pending: PendingRecord = {
+        record,
+        bytes,
+        enqueuedAtMs: performance.now(),
+        sentBefore: false,
+        settled: false,
+        resolve: () => {
+          if (settle()) resolve();
+        },
+        reject: (error) => {
+          if (settle()) reject(error);
+        },
+      };
+      this.#pendingBytes += bytes;
+      if (this.#ttlMs !== undefined) this.#waiting.add(pending);
+      (this.#lanes[record.partition % this.#lanes.length] as ProduceLane).push(pending);
+    });
+  }
+
+  /** Flushes within `boundMs`, then rejects what is left and disconnects. */
+  async close(boundMs = 10_000): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#sweeper);
+    const flushed = Promise.all(this.#lanes.map((lane) => lane.close()));
+    let timer: NodeJS.Timeout | undefined;
+    const bound = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, boundMs);
+    });
+    await Promise.race([flushed, bound]);
+    clearTimeout(timer);
+    for (const lane of this.#lanes) lane.abandon(new ProducerClosedError('the producer was closed before Kafka acked'));
+  }
+
+  /** Insertion order is age order, so the sweep stops at the first young record. */
+  #expire(ttlMs: number): void {
+    const oldest = performance.now() - ttlMs;
+    for (const pending of this.#waiting) {
+      if (pending.enqueuedAtMs > oldest) return;
+      pending.reject(new ProduceTimeoutError(`Kafka did not ack within ${ttlMs} ms`));
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import type { TopicId } from '../../core/brands.ts';
+
+export interface FetchedRecord {
+  readonly offset: number;
+  /** When the record was produced, ms since the epoch. */
+  readonly timestamp: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, Buffer | undefined>>;
+  /** Bytes of key and value. */
+  readonly size: number;
+}
+
+export interface OffsetAndMetadata {
+  /** The next offset to read: every offset below is complete. */
+  readonly offset: number;
+  /** At most 4,096 bytes, the broker's limit. */
+  readonly metadata: string;
+}
+
+/** The claim is gone: the broker fenced us, or the group gave the partition to another member. Nothing to retry. */
+export class ClaimLostError extends Error {
+  override readonly name = 'ClaimLostError';
+}
+
+/**
+ * One partition while it is ours: from its assignment until it is revoked or lost. It survives a rejoin in which we keep
+ * the partition, with its position and whatever is in flight.
+ */
+export interface Claim {
+  readonly topic: string;
+  readonly partition: number;
+  readonly topicId: TopicId;
+  /** As the broker had it at the assignment; `offset` is null where the group never committed. */
+  readonly committed: { readonly offset: number | null; readonly metadata: string };
+  /** The log's first offset and its end, at the assignment. */
+  readonly logStart: number;
+  readonly logEnd: number;
+  /** False from the moment the claim is lost: produce and commit nothing for it any more. */
+  readonly active: boolean;
+  pause(): void;
+  resume(): void;
+  /**
+   * Commits under the member and generation of the assignment, so that the broker refuses a zombie. `snapshot` is called
+   * synchronously when the request is made, so that offset and metadata always belong together; commits of several
+   * claims travel as one request, one request at a time.
+   *
+   * @throws {ClaimLostError} when the claim was lost, or fenced by the broker.
+   */
+  commit(snapshot: () => OffsetAndMetadata): Promise<void>;
+}
+
+/** What a service does with one partition. */
+export interface PartitionHandler {
+  /** The first offset to read. */
+  readonly startAt: number;
+  /** Takes records over, in offset order, and returns at once; offsets may jump where retention removed records. */
+  take(records: readonly FetchedRecord[]): void;
+  /** Before every rejoin: finish and commit what can be within the bound. The partition may be kept afterwards. */
+  settle(boundMs: number): Promise<void>;
+  /** The partition is no longer ours: drop all state and start nothing new. */
+  release(): void;
+}

@@ -1,0 +1,141 @@
+import type { TopicId } from '../../core/brands.ts';
+import { messageOf, ParleyError } from '../../core/errors.ts';
+import type { Kafka } from './kafka.ts';
+import { fetchTopicIds } from './topic-ids.ts';
+
+type Admin = ReturnType<Kafka['admin']>;
+
+/** A partition's log: the first offset it still has, and the next to be written. */
+export interface PartitionRange {
+  readonly partition: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface TopicDescription {
+  readonly topic: string;
+  /** Kafka's own id; null when the topic does not exist. */
+  readonly topic_id: TopicId | null;
+  readonly replication: number;
+  readonly partitions: readonly PartitionRange[];
+}
+
+/** Set on the topic, or inherited from the broker; both as text. */
+export type TopicSettings = Readonly<Record<string, string>>;
+
+export interface GroupDescription {
+  readonly group: string;
+  /** `Stable`, `Empty`, `PreparingRebalance`, `CompletingRebalance`, `Dead`. */
+  readonly state: string;
+  readonly members: number;
+}
+
+const DESCRIBE_TOPIC = 2;
+
+/**
+ * What an operator's command reads of a cluster; it changes nothing. Every call is bounded, so that a cluster that is
+ * away is reported instead of waited for.
+ */
+export class ClusterView {
+  readonly #kafka: Kafka;
+  readonly #admin: Admin;
+  readonly #brokers: string;
+  readonly #timeoutMs: number;
+
+  private constructor(kafka: Kafka, admin: Admin, brokers: readonly string[], timeoutMs: number) {
+    this.#kafka = kafka;
+    this.#admin = admin;
+    this.#brokers = brokers.join(',');
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /**
+   * @param brokers only for messages: what `kafka` was made with.
+   * @throws {ParleyError} KAFKA_UNREACHABLE, as do all methods.
+   */
+  static async connect(kafka: Kafka, brokers: readonly string[], timeoutMs = 10_000): Promise<ClusterView> {
+    const admin = kafka.admin({ retry: { retries: 3, initialRetryTime: 100, maxRetryTime: 1_000 } });
+    const view = new ClusterView(kafka, admin, brokers, timeoutMs);
+    await view.#bounded('connect', () => admin.connect());
+    return view;
+  }
+
+  async close(): Promise<void> {
+    await this.#admin.disconnect();
+  }
+
+  /** The topics in the order asked for, with ids and log ranges. */
+  async describeTopics(topics: readonly string[]): Promise<TopicDescription[]> {
+    const ids = await this.#bounded('topic ids', () => fetchTopicIds(this.#kafka, topics));
+    const there = topics.filter((topic) => ids.has(topic));
+    const { topics: metadata } = await this.#bounded('metadata', () =>
+      there.length === 0 ? Promise.resolve({ topics: [] }) : this.#admin.fetchTopicMetadata({ topics: there }),
+    );
+    const replication = new Map(metadata.map(({ name, partitions }) => [name, partitions[0]?.replicas.length ?? 0]));
+    return Promise.all(
+      topics.map(async (topic) => ({
+        topic,
+        topic_id: ids.get(topic) ?? null,
+        replication: replication.get(topic) ?? 0,
+        partitions: ids.has(topic) ? await this.logRanges(topic) : [],
+      })),
+    );
+  }
+
+  /** By partition, ascending. */
+  async logRanges(topic: string): Promise<PartitionRange[]> {
+    const offsets = await this.#bounded('log ranges', () => this.#admin.fetchTopicOffsets(topic));
+    return offsets
+      .map(({ partition, low, high }) => ({ partition, start: Number(low), end: Number(high) }))
+      .sort((a, b) => a.partition - b.partition);
+  }
+
+  /** A group's committed offsets in a topic, by partition; a partition without one is left out. */
+  async committed(group: string, topic: string): Promise<Map<number, number>> {
+    const [found] = await this.#bounded('committed offsets', () =>
+      this.#admin.fetchOffsets({ groupId: group, topics: [topic] }),
+    );
+    const set = (found?.partitions ?? []).filter(({ offset }) => Number(offset) >= 0);
+    return new Map(set.map(({ partition, offset }) => [partition, Number(offset)]));
+  }
+
+  /** A topic's settings, by topic. */
+  async settings(topics: readonly string[]): Promise<Map<string, TopicSettings>> {
+    if (topics.length === 0) return new Map();
+    const { resources } = await this.#bounded('topic settings', () =>
+      this.#admin.describeConfigs({
+        includeSynonyms: false,
+        resources: topics.map((name) => ({ type: DESCRIBE_TOPIC, name })),
+      }),
+    );
+    return new Map(
+      resources.map(({ resourceName, configEntries }) => [
+        resourceName,
+        Object.fromEntries(configEntries.map(({ configName, configValue }) => [configName, configValue])),
+      ]),
+    );
+  }
+
+  async describeGroups(groups: readonly string[]): Promise<GroupDescription[]> {
+    const { groups: found } = await this.#bounded('groups', () => this.#admin.describeGroups([...groups]));
+    return found.map(({ groupId, state, members }) => ({ group: groupId, state, members: members.length }));
+  }
+
+  async #bounded<T>(what: string, work: () => Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const bound = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${this.#timeoutMs} ms`)), this.#timeoutMs);
+    });
+    try {
+      return await Promise.race([work(), bound]);
+    } catch (error) {
+      throw new ParleyError(
+        'KAFKA_UNREACHABLE',
+        `Kafka at ${this.#brokers} did not answer (${what}): ${messageOf(error)}. Start the stack with npm start, or set KAFKA_BROKERS.`,
+        { cause: error },
+      );
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

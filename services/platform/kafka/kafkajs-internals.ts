@@ -1,0 +1,78 @@
+import { createRequire } from 'node:module';
+import type { Kafka } from 'kafkajs';
+
+/**
+ * The few inner parts of kafkajs 2.2.4 that Parley has to reach, each with the type of just what is used. kafkajs has
+ * had no release since 2023 and its version is pinned, so these paths do not move; everything that knows them is in
+ * this folder.
+ */
+const require = createRequire(import.meta.url);
+
+export interface OffsetCommitRequest {
+  readonly groupId: string;
+  readonly memberId: string;
+  readonly groupGenerationId: number;
+  readonly topics: readonly {
+    readonly topic: string;
+    readonly partitions: readonly { partition: number; offset: string; metadata: string }[];
+  }[];
+}
+
+export interface InternalBroker {
+  readonly connectionPool: { send(protocol: object): Promise<unknown> };
+  offsetCommit(request: OffsetCommitRequest): Promise<unknown>;
+  offsetFetch(request: {
+    groupId: string;
+    topics: readonly { topic: string; partitions: readonly { partition: number }[] }[];
+  }): Promise<{
+    responses: { topic: string; partitions: { partition: number; offset: string; metadata: string | null }[] }[];
+  }>;
+}
+
+export interface InternalCluster {
+  connect(): Promise<void>;
+  disconnect(): Promise<void>;
+  isConnected(): boolean;
+  refreshMetadata(): Promise<void>;
+  findGroupCoordinator(group: { groupId: string }): Promise<InternalBroker>;
+  findControllerBroker(): Promise<InternalBroker>;
+  removeBroker(address: { host: string; port: number }): void;
+}
+
+export interface InternalConsumerGroup {
+  readonly groupId: string;
+  generationId: number;
+  memberId: string;
+  assigned(): { topic: string; partitions: number[] }[];
+}
+
+type Prototype<T> = { prototype: T };
+
+export const ConsumerGroupClass = require('kafkajs/src/consumer/consumerGroup') as Prototype<{
+  connect(this: InternalConsumerGroup): Promise<void>;
+  joinAndSync(this: InternalConsumerGroup): Promise<void>;
+  recoverFromOffsetOutOfRange(this: InternalConsumerGroup, error: { topic: string; partition: number }): Promise<void>;
+}>;
+
+export const ConnectionClass = require('kafkajs/src/network/connection') as Prototype<{
+  connect(this: object): Promise<boolean>;
+}>;
+
+export interface InternalRequestQueue {
+  throttledUntil: number;
+  throttleCheckTimeoutId: NodeJS.Timeout | null;
+  readonly pending: readonly unknown[];
+  checkPendingRequests(): void;
+}
+
+export const RequestQueueClass = require('kafkajs/src/network/requestQueue') as Prototype<{
+  scheduleCheckPendingRequests(this: InternalRequestQueue): void;
+}>;
+
+/** A cluster connection of our own with a client's options: for requests that its public API has no call for. */
+export function openCluster(kafka: Kafka): InternalCluster {
+  const symbol = Object.getOwnPropertySymbols(kafka).find(({ description }) => description?.endsWith(':createCluster'));
+  if (!symbol) throw new Error('this kafkajs has no createCluster; Parley is made for 2.2.4');
+  const create = (kafka as unknown as Record<symbol, (options: object) => InternalCluster>)[symbol];
+  return (create as (options: object) => InternalCluster)({ metadataMaxAge: 300_000, allowAutoTopicCreation: false });
+}

@@ -1,0 +1,111 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Admin } from 'kafkajs';
+import type { TopicId } from '../../core/brands.ts';
+import { messageOf } from '../../core/errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Gauge, Metrics } from '../metrics.ts';
+import type { Claim, PartitionHandler } from './claim.ts';
+import type { Kafka } from './kafka.ts';
+import type { OffsetCommitter } from './offset-committer.ts';
+import type { PartitionClaim, PartitionFacts } from './partition-claim.ts';
+import { fetchTopicIds } from './topic-ids.ts';
+
+interface OpenerOptions {
+  readonly kafka: Kafka;
+  readonly groupId: string;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly assign: (claim: Claim) => Promise<PartitionHandler>;
+}
+
+const MAX_RETRY_DELAY_MS = 5_000;
+
+/**
+ * Finds out where a claimed partition stands, then has its handler made. All of it runs beside the consumer, which goes
+ * on with its heartbeats, and is tried again for as long as the claim lasts.
+ */
+export class PartitionOpener {
+  readonly #options: OpenerOptions;
+  readonly #committer: OffsetCommitter;
+  readonly #admin: Admin;
+  readonly #idLookups = new Map<string, Promise<Map<string, TopicId>>>();
+  readonly #stopped: Gauge<'topic' | 'partition'>;
+
+  private constructor(options: OpenerOptions, committer: OffsetCommitter, admin: Admin) {
+    this.#options = options;
+    this.#committer = committer;
+    this.#admin = admin;
+    this.#stopped = options.metrics.gauge(
+      'parley_partition_stopped',
+      '1 while a partition is stopped because its committed offset lies beyond the end of the log',
+      ['topic', 'partition'],
+    );
+  }
+
+  static async connect(options: OpenerOptions, committer: OffsetCommitter): Promise<PartitionOpener> {
+    const admin = options.kafka.admin();
+    await admin.connect();
+    return new PartitionOpener(options, committer, admin);
+  }
+
+  /** Resolves with undefined when the claim was lost meanwhile, or when the partition has to stay stopped. */
+  async open(claim: PartitionClaim): Promise<PartitionHandler | undefined> {
+    const { topic, partition } = claim;
+    const { log, assign } = this.#options;
+    for (let attempt = 0; claim.active; attempt++) {
+      try {
+        const facts = await this.#facts(topic, partition);
+        if (this.#isBeyondEnd(topic, partition, facts)) return undefined;
+        claim.setFacts(facts);
+        return await assign(claim);
+      } catch (error) {
+        if (!claim.active) return undefined;
+        log.warn({ topic, partition, err: messageOf(error) }, 'a partition could not be opened yet');
+        await delay(Math.random() * Math.min(100 * 2 ** attempt, MAX_RETRY_DELAY_MS));
+      }
+    }
+    return undefined;
+  }
+
+  async logRange(topic: string, partition: number): Promise<{ logStart: number; logEnd: number }> {
+    const found = (await this.#admin.fetchTopicOffsets(topic)).find((each) => each.partition === partition);
+    if (!found) throw new Error(`${topic} has no partition ${partition}`);
+    return { logStart: Number(found.low), logEnd: Number(found.high) };
+  }
+
+  close(): Promise<void> {
+    return this.#admin.disconnect();
+  }
+
+  async #facts(topic: string, partition: number): Promise<PartitionFacts> {
+    const [ids, [committed], range] = await Promise.all([
+      this.#topicIds(topic),
+      this.#committer.fetch(topic, [partition]),
+      this.logRange(topic, partition),
+    ]);
+    const topicId = ids.get(topic);
+    if (!topicId) throw new Error(`${topic} does not exist`);
+    const { offset, metadata } = committed ?? { offset: null, metadata: '' };
+    return { topicId, committed: { offset, metadata }, ...range };
+  }
+
+  /** One look-up for all partitions of a topic that open together. */
+  #topicIds(topic: string): Promise<Map<string, TopicId>> {
+    const underWay = this.#idLookups.get(topic);
+    if (underWay) return underWay;
+    const lookup = fetchTopicIds(this.#options.kafka, [topic]).finally(() => this.#idLookups.delete(topic));
+    this.#idLookups.set(topic, lookup);
+    return lookup;
+  }
+
+  /** Truncated, or another cluster's offset: reading on would skip or repeat silently, so the partition stops. */
+  #isBeyondEnd(topic: string, partition: number, { committed, logEnd }: PartitionFacts): boolean {
+    const beyond = committed.offset !== null && committed.offset > logEnd;
+    this.#stopped.set({ topic, partition: String(partition) }, beyond ? 1 : 0);
+    if (beyond) {
+      const fields = { code: 'OFFSET_BEYOND_LOG_END', topic, partition, committed: committed.offset, log_end: logEnd };
+      this.#options.log.error(fields, 'the committed offset lies beyond the end of the log: the partition is stopped');
+    }
+    return beyond;
+  }
+}

@@ -1,0 +1,183 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Producer } from 'kafkajs';
+import { messageOf } from '../../core/errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Kafka } from './kafka.ts';
+
+export interface OutgoingRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly key: string | Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers?: Readonly<Record<string, string | Buffer>>;
+  /** The value to send once an earlier send of this record ended with an unclear result. */
+  readonly resendValue?: () => Buffer;
+}
+
+/** A record on its way: settled once, whatever happens later. */
+export interface PendingRecord {
+  readonly record: OutgoingRecord;
+  readonly bytes: number;
+  readonly enqueuedAtMs: number;
+  sentBefore: boolean;
+  settled: boolean;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+export interface LaneOptions {
+  readonly lingerMs: number;
+  readonly maxBatchRecords: number;
+  readonly maxBatchBytes: number;
+  readonly log: Logger;
+  readonly onBatch: (records: number, seconds: number) => void;
+  readonly onReplaced: () => void;
+}
+
+/** Errors that a smaller batch may cure; of a single record they are its own fault. */
+const TOO_LARGE = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD']);
+
+const typeOf = (error: unknown): string | undefined => {
+  const { type, cause } = error as { type?: string; cause?: unknown };
+  return type ?? (cause ? typeOf(cause) : undefined);
+};
+
+/**
+ * One idempotent kafkajs producer with exactly one outstanding send. With concurrent sends kafkajs loses acked records:
+ * on an error it rolls the sequence back and the next waiter reuses it. After a final error its sequences are unusable,
+ * so the producer is thrown away, a new one connected, and what was unacked sent again, marked as sent before.
+ */
+export class ProduceLane {
+  readonly #kafka: Kafka;
+  readonly #options: LaneOptions;
+  #producer: Producer | undefined;
+  #queue: PendingRecord[] = [];
+  #running: Promise<void> | undefined;
+  #wake: (() => void) | undefined;
+  #closing = false;
+
+  constructor(kafka: Kafka, options: LaneOptions) {
+    this.#kafka = kafka;
+    this.#options = options;
+  }
+
+  async connect(): Promise<void> {
+    this.#producer = this.#kafka.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      allowAutoTopicCreation: false,
+      // About 20 s within one producer, where a repeated send stays exactly once, before it is replaced.
+      retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: 24, multiplier: 2, factor: 0.3 },
+    });
+    await this.#producer.connect();
+  }
+
+  push(pending: PendingRecord): void {
+    this.#queue.push(pending);
+    if (this.#queue.length >= this.#options.maxBatchRecords) this.#wake?.();
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  /** Sends what is queued, then disconnects. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#wake?.();
+    while (this.#running) await this.#running;
+    await this.#producer?.disconnect();
+  }
+
+  /** Gives up what is still queued. */
+  abandon(error: Error): void {
+    for (const pending of this.#queue.splice(0)) pending.reject(error);
+  }
+
+  async #run(): Promise<void> {
+    while (this.#queue.length > 0) {
+      await this.#linger();
+      const batch = this.#takeBatch();
+      if (batch.length > 0) await this.#deliver(batch);
+    }
+  }
+
+  async #linger(): Promise<void> {
+    if (this.#closing || this.#queue.length >= this.#options.maxBatchRecords) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, this.#options.lingerMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = undefined;
+  }
+
+  #takeBatch(): PendingRecord[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { bytes: size } of this.#queue) {
+      if (count > 0 && (count >= this.#options.maxBatchRecords || bytes + size > this.#options.maxBatchBytes)) break;
+      bytes += size;
+      count++;
+    }
+    return this.#queue.splice(0, count).filter(({ settled }) => !settled);
+  }
+
+  /** Does not return before every record of the batch is settled or queued again. */
+  async #deliver(batch: PendingRecord[]): Promise<void> {
+    const started = performance.now();
+    try {
+      await this.#send(batch);
+      this.#options.onBatch(batch.length, (performance.now() - started) / 1_000);
+      for (const pending of batch) pending.resolve();
+    } catch (error) {
+      await this.#recover(batch, error);
+    }
+  }
+
+  async #send(batch: PendingRecord[]): Promise<void> {
+    if (!this.#producer) await this.connect();
+    const byTopic = new Map<string, { topic: string; messages: object[] }>();
+    for (const { record, sentBefore } of batch) {
+      const { topic, partition, key, headers, resendValue } = record;
+      const value = sentBefore && resendValue ? resendValue() : record.value;
+      const entry = byTopic.get(topic) ?? { topic, messages: [] };
+      entry.messages.push({ partition, key, value, ...(headers && { headers }) });
+      byTopic.set(topic, entry);
+    }
+    await (this.#producer as Producer).sendBatch({
+      acks: -1,
+      topicMessages: [...byTopic.values()] as never,
+    });
+  }
+
+  async #recover(batch: PendingRecord[], error: unknown): Promise<void> {
+    this.#options.log.warn({ err: messageOf(error), records: batch.length }, 'a send failed; its producer is replaced');
+    this.#options.onReplaced();
+    const poisoned = this.#producer;
+    this.#producer = undefined;
+    await poisoned?.disconnect().catch((cause: unknown) => {
+      this.#options.log.debug({ err: messageOf(cause) }, 'the replaced producer did not disconnect cleanly');
+    });
+    for (const pending of batch) pending.sentBefore = true;
+    const remaining = batch.filter(({ settled }) => !settled);
+    if (TOO_LARGE.has(typeOf(error) ?? '')) {
+      await this.#isolate(remaining, error);
+      return;
+    }
+    this.#queue.unshift(...remaining);
+    await delay(100 + Math.random() * 400);
+  }
+
+  /** Halves a refused batch until the record at fault stands alone; only that one is rejected. */
+  async #isolate(batch: PendingRecord[], error: unknown): Promise<void> {
+    if (batch.length <= 1) {
+      batch[0]?.reject(error as Error);
+      return;
+    }
+    const middle = batch.length >> 1;
+    await this.#deliver(batch.slice(0, middle));
+    await this.#deliver(batch.slice(middle));
+  }
+}

@@ -1,0 +1,125 @@
+import kafkajs from 'kafkajs';
+import { ParleyError } from '../../core/errors.ts';
+import type { Kafka } from './kafka.ts';
+
+export interface TopicNames {
+  readonly events: string;
+  readonly enriched: string;
+  readonly dlq: string;
+  readonly replay: string;
+}
+
+export const topicNames = (prefix = ''): TopicNames => ({
+  events: `${prefix}chat.events`,
+  enriched: `${prefix}chat.enriched`,
+  dlq: `${prefix}chat.dlq`,
+  replay: `${prefix}chat.replay`,
+});
+
+export const groupNames = (prefix = '') => ({
+  enricher: `${prefix}parley.enricher`,
+  sink: `${prefix}parley.sink`,
+});
+
+const DAY_MS = 86_400_000;
+/** Room for what came compressed: a record of 5 MiB that was compressed to fit must still be dead-lettered. */
+const LARGE_MESSAGE_BYTES = 16 << 20;
+
+/** Topic settings of design §2. Times of producing, so that retention follows Kafka's clock and not a bot's. */
+export function topicSettings(names: TopicNames): Record<string, Record<string, string>> {
+  const base = (days: number) => ({
+    'cleanup.policy': 'delete',
+    'retention.ms': String(days * DAY_MS),
+    'message.timestamp.type': 'CreateTime',
+  });
+  const large = { 'max.message.bytes': String(LARGE_MESSAGE_BYTES), 'compression.type': 'gzip' };
+  return {
+    [names.events]: base(7),
+    [names.enriched]: base(7),
+    [names.replay]: { ...base(7), ...large },
+    [names.dlq]: { ...base(30), ...large },
+  };
+}
+
+export interface EnsureTopicsOptions {
+  readonly prefix: string;
+  readonly partitions: number;
+  readonly replicationFactor: number;
+}
+
+/**
+ * Creates the topics that are missing; several services may do so at once.
+ *
+ * @throws {ParleyError} TOPIC_MISMATCH when the four do not have one partition count.
+ */
+export async function ensureTopics(kafka: Kafka, options: EnsureTopicsOptions): Promise<{ partitions: number }> {
+  const settings = topicSettings(topicNames(options.prefix));
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    const existing = new Set(await admin.listTopics());
+    const missing = Object.keys(settings).filter((topic) => !existing.has(topic));
+    if (missing.length > 0) await createTopics(admin, missing, settings, options);
+    return { partitions: await checkPartitionCounts(admin, Object.keys(settings)) };
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+async function createTopics(
+  admin: ReturnType<Kafka['admin']>,
+  topics: readonly string[],
+  settings: Record<string, Record<string, string>>,
+  { partitions, replicationFactor }: EnsureTopicsOptions,
+): Promise<void> {
+  try {
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: topics.map((topic) => ({
+        topic,
+        numPartitions: partitions,
+        replicationFactor,
+        configEntries: Object.entries({
+          ...settings[topic],
+          // With three replicas an acked record is on two at least.
+          ...(replicationFactor > 1 && { 'min.insync.replicas': String(Math.min(2, replicationFactor)) }),
+        }).map(([name, value]) => ({ name, value })),
+      })),
+    });
+  } catch (error) {
+    // Another service created one of them between our look and our call.
+    const errors = error instanceof kafkajs.KafkaJSAggregateError ? error.errors : [error];
+    if (!errors.every((each) => (each as { type?: string }).type === 'TOPIC_ALREADY_EXISTS')) throw error;
+  }
+}
+
+async function checkPartitionCounts(admin: ReturnType<Kafka['admin']>, topics: readonly string[]): Promise<number> {
+  const { topics: found } = await admin.fetchTopicMetadata({ topics: [...topics] });
+  const counts = found.map(({ name, partitions }) => `${name} has ${partitions.length}`);
+  if (new Set(found.map(({ partitions }) => partitions.length)).size !== 1) {
+    throw new ParleyError('TOPIC_MISMATCH', `All chat topics need the same partition count: ${counts.join(', ')}`);
+  }
+  return found[0]?.partitions.length ?? 0;
+}
+
+export interface LogRange {
+  readonly partition: number;
+  /** The first offset that the log still holds. */
+  readonly start: number;
+  /** The offset that the next record will get. */
+  readonly end: number;
+}
+
+/** What the log of a topic holds, by partition. */
+export async function fetchLogRange(kafka: Kafka, topic: string): Promise<LogRange[]> {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    const offsets = await admin.fetchTopicOffsets(topic);
+    return offsets
+      .map(({ partition, low, high }) => ({ partition, start: Number(low), end: Number(high) }))
+      .sort((a, b) => a.partition - b.partition);
+  } finally {
+    await admin.disconnect();
+  }
+}

@@ -1,0 +1,60 @@
+import type { TopicId } from '../core/brands.ts';
+import type { ChatOutcome, Coordinates } from '../core/records.ts';
+
+/**
+ * An outcome's identity stands in its headers as well as in its Avro, so that a receipt can be written for a record whose
+ * value cannot be decoded, and so that readers can filter without decoding.
+ */
+const HEADER = {
+  source: 'parley-source',
+  origin: 'parley-origin',
+  outcome: 'parley-outcome',
+  revision: 'parley-revision',
+  messageId: 'parley-message-id',
+} as const;
+
+export interface OutcomeIdentity {
+  readonly source: Coordinates;
+  readonly origin: Coordinates;
+  readonly outcome: string;
+  readonly revision: number;
+  readonly messageId: string;
+}
+
+/** `<topic id>/<topic>/<partition>/<offset>`: neither ids nor topic names can hold a slash. */
+export const formatCoordinates = ({ topic_id, topic, partition, offset }: Coordinates): string =>
+  `${topic_id}/${topic}/${partition}/${offset}`;
+
+export function parseCoordinates(text: string): Coordinates | undefined {
+  const match = /^([\w-]{22})\/([\w.-]{1,249})\/(\d{1,9})\/(\d{1,16})$/.exec(text);
+  if (!match) return undefined;
+  const [, topicId, topic, partition, offset] = match as unknown as [string, string, string, string, string];
+  return { topic_id: topicId as TopicId, topic, partition: Number(partition), offset: Number(offset) };
+}
+
+export function outcomeHeaders(outcome: ChatOutcome): Record<string, string> {
+  return {
+    [HEADER.source]: formatCoordinates(outcome.source),
+    [HEADER.origin]: formatCoordinates(outcome.origin),
+    [HEADER.outcome]: outcome.provisional ? 'provisional' : outcome.outcome,
+    [HEADER.revision]: String(outcome.revision),
+    [HEADER.messageId]: encodeURIComponent(outcome.message_id),
+  };
+}
+
+/** The identity that the headers give, or undefined when a part of it is missing or malformed. */
+export function readOutcomeHeaders(headers: Readonly<Record<string, Buffer | undefined>>): OutcomeIdentity | undefined {
+  const text = (name: string) => headers[name]?.toString('utf8') ?? '';
+  const source = parseCoordinates(text(HEADER.source));
+  const origin = parseCoordinates(text(HEADER.origin));
+  const outcome = text(HEADER.outcome);
+  const revision = text(HEADER.revision);
+  if (!source || !origin || !/^[a-z_]{1,32}$/.test(outcome) || !/^\d{1,9}$/.test(revision)) return undefined;
+  try {
+    const messageId = decodeURIComponent(text(HEADER.messageId));
+    return { source, origin, outcome, revision: Number(revision), messageId };
+  } catch {
+    // A percent sign that encodes nothing: not one of our headers.
+    return undefined;
+  }
+}
