@@ -10,6 +10,8 @@ CREATE TABLE IF NOT EXISTS ingest
     to_receipts UInt8,
     to_messages UInt8,
     sign Int8,
+    -- 1 on the row that hides an earlier one whose sort key was another (an undecodable record that was repaired).
+    is_deleted UInt8,
     topic_id String,
     topic String,
     partition Int32,
@@ -50,6 +52,7 @@ CREATE TABLE IF NOT EXISTS ingest
     origin_topic_id String,
     origin_partition Int32,
     origin_offset Int64,
+    log_topic_id String,
     log_partition Int32,
     log_offset Int64,
     block_from Int64,
@@ -97,15 +100,19 @@ CREATE TABLE IF NOT EXISTS messages
     origin_topic_id LowCardinality(String),
     origin_partition Int32,
     origin_offset Int64,
+    -- The place in chat.enriched, by Kafka's own id of that topic, and the bounds of the block that brought the row in.
+    log_topic_id LowCardinality(String),
     log_partition Int32,
     log_offset Int64,
     block_from Int64,
     block_to Int64,
+    -- FINAL leaves out a message whose highest revision is deleted.
+    is_deleted UInt8,
     INDEX message_id_bloom message_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX conversation_id_bloom conversation_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX origin_offset_range origin_offset TYPE minmax GRANULARITY 1
 )
-ENGINE = ReplacingMergeTree(revision)
+ENGINE = ReplacingMergeTree(revision, is_deleted)
 PARTITION BY toYYYYMM(sent_at)
 ORDER BY (tenant_id, bot_id, toStartOfHour(sent_at), conversation_id, message_id)
 SETTINGS non_replicated_deduplication_window = 100000;
@@ -123,6 +130,7 @@ CREATE TABLE IF NOT EXISTS receipts
     revision UInt32,
     message_id String,
     enriched_at DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD),
+    log_topic_id LowCardinality(String),
     log_partition Int32,
     log_offset Int64,
     block_from Int64,
@@ -134,20 +142,55 @@ ORDER BY (topic_id, partition, offset)
 TTL toDateTime(enriched_at) + INTERVAL 14 DAY
 SETTINGS non_replicated_deduplication_window = 100000;
 
+-- Every block the sink began to insert, written before its first row: should the group's commit be wiped, the last block
+-- of a partition (highest seq), which may be half done, is found here. A repeated row says nothing new.
+CREATE TABLE IF NOT EXISTS blocks
+(
+    log_topic_id LowCardinality(String),
+    log_partition Int32,
+    seq UInt64,
+    block_from Int64,
+    block_to Int64,
+    rows UInt32,
+    begun_at DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY (log_topic_id, log_partition, seq);
+
+-- What the sink decided about records that met an earlier row of their message, or could not be decoded: written before
+-- the block and read back when the block is replayed, because by then the earlier row may have been merged away.
+CREATE TABLE IF NOT EXISTS decisions
+(
+    log_topic_id LowCardinality(String),
+    log_partition Int32,
+    log_offset Int64,
+    block_from Int64,
+    block_to Int64,
+    verdict LowCardinality(String),
+    -- The row that is taken back, as JSON; empty where none is.
+    replaced String,
+    decided_at DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+PARTITION BY tuple()
+ORDER BY (log_topic_id, log_partition, log_offset)
+TTL toDateTime(decided_at) + INTERVAL 14 DAY
+SETTINGS non_replicated_deduplication_window = 100000;
+
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_to_messages TO messages AS
 SELECT
     message_id, tenant_id, bot_id, conversation_id, speaker, text, sent_at, sent_at_original, received_at, enriched_at,
     outcome, reason, revision, language, language_confidence, sentiment_label, sentiment_score, sentiment_e4, intent,
     intent_confidence, toxicity_score, topics, nlp_ms, latency_ms, attempts, cache_hit, model, user_id, channel,
-    bot_version, metadata, origin_topic_id, origin_partition, origin_offset, log_partition, log_offset, block_from,
-    block_to
+    bot_version, metadata, origin_topic_id, origin_partition, origin_offset, log_topic_id, log_partition, log_offset,
+    block_from, block_to, is_deleted
 FROM ingest
 WHERE to_messages = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_to_receipts TO receipts AS
 SELECT
     topic_id, topic, partition, offset, last_offset, receipt_outcome AS outcome, revision, message_id, enriched_at,
-    log_partition, log_offset, block_from, block_to
+    log_topic_id, log_partition, log_offset, block_from, block_to
 FROM ingest
 WHERE to_receipts = 1;
 

@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { messageOf, ParleyError } from '../../core/errors.ts';
+import type { Logger } from '../logger.ts';
+import type { ClickHouse } from './clickhouse.ts';
+import { quoteName, splitStatements } from './sql-statements.ts';
+
+export interface MigrationOptions {
+  readonly log: Logger;
+  /** Folder of `<number>_<name>.sql` files; Parley's own by default. */
+  readonly folder?: string;
+}
+
+interface Migration {
+  readonly version: number;
+  readonly name: string;
+  readonly checksum: string;
+  readonly statements: readonly string[];
+}
+
+const FOLDER = fileURLToPath(new URL('../../../schemas/clickhouse/', import.meta.url));
+const STATEMENT_ATTEMPTS = 6;
+
+const CREATE_MIGRATIONS = `
+CREATE TABLE IF NOT EXISTS migrations
+(
+    version UInt32,
+    name String,
+    checksum String,
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplacingMergeTree(applied_at)
+ORDER BY (version, checksum)`;
+
+async function readMigrations(folder: string): Promise<Migration[]> {
+  const names = (await readdir(folder)).filter((name) => /^\d+_.+\.sql$/.test(name)).sort();
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const sql = await readFile(`${folder}/${name}`, 'utf8');
+      const checksum = createHash('sha256').update(sql).digest('hex');
+      return { version: Number.parseInt(name, 10), name, checksum, statements: splitStatements(sql) };
+    }),
+  );
+  const double = found.find(({ version }, index) => found[index + 1]?.version === version);
+  if (double) throw new ParleyError('CLICKHOUSE_SCHEMA', `two migrations have the number ${double.version}`);
+  return found;
+}
+
+/**
+ * Brings a database up to date: runs the numbered files that its `migrations` table does not record. There is no lock
+ * to be left behind by a killed process: every statement may run twice, so several processes may migrate at once, and
+ * one that failed half-way starts its file over.
+ *
+ * @throws {ParleyError} CLICKHOUSE_SCHEMA when a file differs from what was applied under its number.
+ */
+export async function migrate(client: ClickHouse, { log, folder = FOLDER }: MigrationOptions): Promise<void> {
+  const migrations = await readMigrations(folder);
+  const root = client.in('default');
+  try {
+    await run(root, `CREATE DATABASE IF NOT EXISTS ${quoteName(client.database)}`);
+  } finally {
+    await root.close();
+  }
+  await run(client, CREATE_MIGRATIONS);
+  const applied = new Map<number, string>();
+  const rows = await client.query<{ version: number; checksum: string }>('SELECT version, checksum FROM migrations');
+  for (const { version, checksum } of rows) applied.set(version, checksum);
+  for (const migration of migrations) {
+    const { version, name, checksum } = migration;
+    const before = applied.get(version);
+    if (before === checksum) continue;
+    if (before !== undefined) {
+      throw new ParleyError(
+        'CLICKHOUSE_SCHEMA',
+        `migration ${name} was changed after it was applied to ${client.database} (checksum ${before.slice(0, 12)} then, ` +
+          `${checksum.slice(0, 12)} now): put the file back as it was and make the change in a new file`,
+      );
+    }
+    for (const statement of migration.statements) await run(client, statement);
+    await client.insert({
+      table: 'migrations',
+      columns: ['version', 'name', 'checksum'],
+      rows: [[version, name, checksum]],
+    });
+    log.info({ database: client.database, migration: name }, 'migration applied');
+  }
+}
+
+/**
+ * Two processes that create or replace the same object at once can make one of them fail although the object is there
+ * in the end; the statement may run again, so it does. A statement that is really wrong fails every time.
+ */
+async function run(client: ClickHouse, statement: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await client.command(statement);
+      return;
+    } catch (error) {
+      if (attempt === STATEMENT_ATTEMPTS) {
+        const head = statement.replace(/^(\s*--.*\n)*/, '').split('\n', 1)[0];
+        throw new ParleyError('CLICKHOUSE_SCHEMA', `"${head}" failed: ${messageOf(error)}`, { cause: error });
+      }
+      await delay(Math.random() * 50 * 2 ** attempt);
+    }
+  }
+}
