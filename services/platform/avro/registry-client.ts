@@ -1,5 +1,5 @@
 import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry';
-import { Type } from 'avsc';
+import avro, { type Type } from 'avsc';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import type { OwnSchema } from './schema-files.ts';
 
@@ -71,7 +71,7 @@ export class RegistryClient {
   async writerType(id: number): Promise<Type | undefined> {
     try {
       const schema = await withTimeout(`schema ${id}`, this.#registry.getSchema(id));
-      return Type.forSchema(JSON.parse(String(schema)));
+      return avro.Type.forSchema(JSON.parse(String(schema)));
     } catch (error) {
       if (error instanceof RegistryUnavailableError) throw error;
       const status = statusOf(error);

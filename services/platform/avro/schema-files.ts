@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Type } from 'avsc';
+import avro, { type Type } from 'avsc';
 
 const load = (name: string): unknown =>
   JSON.parse(readFileSync(new URL(`../../../schemas/${name}`, import.meta.url), 'utf8'));
@@ -13,7 +13,7 @@ export interface OwnSchema {
 
 const own = (name: string): OwnSchema => {
   const schema = load(name);
-  return { json: JSON.stringify(schema), type: Type.forSchema(schema as never) };
+  return { json: JSON.stringify(schema), type: avro.Type.forSchema(schema as never) };
 };
 
 export const EVENT_SCHEMA: OwnSchema = own('chat-event.avsc');
