@@ -92,6 +92,10 @@ export const ERRORS = {
     text: 'A file given to a command cannot be read.',
     remedy: 'Check the path and that it is JSON Lines, plain or gzip.',
   },
+  OUTPUT_UNWRITABLE: {
+    text: 'A file that a command was to write cannot be written.',
+    remedy: 'Check that the folder exists and that you may write there.',
+  },
   NOT_LOOPBACK: {
     text: 'The load generator was pointed at another machine.',
     remedy: 'It drives only what runs on this machine (127.0.0.0/8, ::1, localhost): run it there.',

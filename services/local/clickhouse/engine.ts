@@ -1,0 +1,124 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { messageOf, ParleyError } from '../../core/errors.ts';
+import { type Limits, usersXml } from './access.ts';
+import { fromEngine } from './exception.ts';
+import {
+  type Connection,
+  type InsertOutcome,
+  loadNativeEngine,
+  type NativeEngine,
+  type QueryOutcome,
+} from './native.ts';
+
+/** A string literal that the engine reads back as exactly `value`. */
+export const quote = (value: string): string => `'${value.replace(/[\\']/g, '\\$&')}'`;
+export const quoteIdentifier = (name: string): string => `\`${name.replace(/[\\`]/g, '\\$&')}\``;
+
+/**
+ * The server's defaults where `clickhouse local`, which chdb is built on, has others: `1 + 1` is not a query, and a
+ * file is read with read(2).
+ */
+const CONNECTION_ARGS = ['--implicit_select=0', '--storage_file_read_method=pread'];
+
+/** The engine of this process on one data folder. Connections are cheap (75 µs): each request has one of its own. */
+export class Engine {
+  readonly #native: NativeEngine;
+  readonly #path: string;
+  /** Held open for the whole life: the engine ends with its last connection. */
+  readonly #anchor: Connection;
+  readonly version: string;
+  readonly timezone: string;
+  readonly displayName: string;
+  readonly #formats: ReadonlySet<string>;
+
+  private constructor(native: NativeEngine, path: string, anchor: Connection, facts: EngineFacts) {
+    this.#native = native;
+    this.#path = path;
+    this.#anchor = anchor;
+    this.version = facts.version;
+    this.timezone = facts.timezone;
+    this.displayName = facts.displayName;
+    this.#formats = new Set(facts.formats.map((name) => name.toLowerCase()));
+  }
+
+  /** @throws {ParleyError} CLICKHOUSE_DATA_IN_USE, CLICKHOUSE_ENGINE. */
+  static async open(dataDir: string, analyst: Limits): Promise<Engine> {
+    const path = resolve(dataDir, 'engine');
+    const configDir = resolve(dataDir, 'config');
+    for (const dir of [path, configDir]) mkdirSync(dir, { recursive: true });
+    const users = join(configDir, 'users.xml');
+    const config = join(configDir, 'config.xml');
+    writeFileSync(users, usersXml(analyst), { mode: 0o600 });
+    writeFileSync(config, `<clickhouse><users_config>${users}</users_config></clickhouse>\n`);
+    try {
+      const native = loadNativeEngine();
+      const anchor = native.CreateConnection(path, [`--config-file=${config}`, ...CONNECTION_ARGS]);
+      return new Engine(native, path, anchor, await readFacts(native, anchor));
+    } catch (error) {
+      const text = messageOf(error);
+      if (/lock|another server instance/i.test(text)) {
+        throw new ParleyError('CLICKHOUSE_DATA_IN_USE', `${path} is in use by another process`, { cause: error });
+      }
+      throw new ParleyError('CLICKHOUSE_ENGINE', `the engine did not open ${path}: ${text}`, { cause: error });
+    }
+  }
+
+  isFormat = (name: string): boolean => this.#formats.has(name.toLowerCase());
+
+  connect(): Connection {
+    return this.#native.CreateConnection(this.#path, CONNECTION_ARGS);
+  }
+
+  disconnect(connection: Connection): void {
+    this.#native.CloseConnection(connection);
+  }
+
+  /** @throws {ClickHouseException} whatever the engine says. */
+  async query(connection: Connection, sql: string, format = 'TabSeparated'): Promise<QueryOutcome> {
+    try {
+      return await this.#native.QueryAsyncConnection(connection, sql, format);
+    } catch (error) {
+      throw fromEngine(error);
+    }
+  }
+
+  /** As {@link query}, for what writes: tells rows and bytes written, and has no result. */
+  async write(connection: Connection, sql: string): Promise<InsertOutcome> {
+    try {
+      return await this.#native.InsertRawAsyncConnection(connection, sql, EMPTY, false);
+    } catch (error) {
+      throw fromEngine(error);
+    }
+  }
+
+  /** Stops every query that carries `tag` as its log comment. The engine gives its queries ids of its own. */
+  async kill(tag: string): Promise<void> {
+    const connection = this.connect();
+    try {
+      await this.query(connection, `KILL QUERY WHERE Settings['log_comment'] = ${quote(tag)} ASYNC`);
+    } finally {
+      this.disconnect(connection);
+    }
+  }
+
+  close(): void {
+    this.#native.CloseConnection(this.#anchor);
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+interface EngineFacts {
+  readonly version: string;
+  readonly timezone: string;
+  readonly displayName: string;
+  readonly formats: readonly string[];
+}
+
+async function readFacts(native: NativeEngine, connection: Connection): Promise<EngineFacts> {
+  const sql = `SELECT version() AS version, timezone() AS timezone, hostName() AS displayName,
+    (SELECT groupArray(name) FROM system.formats) AS formats`;
+  const { bytes } = await native.QueryAsyncConnection(connection, sql, 'JSONEachRow');
+  return JSON.parse(Buffer.from(bytes).toString()) as EngineFacts;
+}

@@ -1,0 +1,109 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { ClickHouseException } from './exception.ts';
+
+/** Name and value as they came; the engine gives them their type. */
+export type Pair = readonly [name: string, value: string];
+
+export interface SessionRequest {
+  readonly id: string;
+  readonly timeoutS: number;
+  /** The session must exist already. */
+  readonly check: boolean;
+}
+
+/** What a request asks for, apart from its body. */
+export interface QueryRequest {
+  readonly queryId: string;
+  readonly user: string;
+  readonly password: string;
+  /** The part of the statement that stands in the URL. */
+  readonly query: string;
+  readonly database: string | undefined;
+  readonly defaultFormat: string | undefined;
+  readonly settings: readonly Pair[];
+  /** Values of `{name:Type}` placeholders, in the escaped form of the protocol. */
+  readonly params: readonly Pair[];
+  readonly roles: readonly string[];
+  readonly session: SessionRequest | undefined;
+  /** Hold the result back until the query has ended, as far as the bound on held results allows. */
+  readonly waitEndOfQuery: boolean;
+  readonly compress: boolean;
+}
+
+/** Parameters of the protocol itself, not settings of the engine. */
+// biome-ignore format: one line a group
+const OWN_NAMES: ReadonlySet<string> = new Set([
+  'query', 'query_id', 'database', 'default_format', 'user', 'password', 'quota_key', 'role',
+  'session_id', 'session_timeout', 'session_check', 'close_session',
+  'wait_end_of_query', 'buffer_size', 'compress', 'decompress', 'stacktrace', 'client_protocol_version',
+  'enable_http_compression', 'http_zlib_compression_level', 'send_progress_in_http_headers',
+  'http_headers_progress_interval_ms', 'http_response_buffer_size', 'http_write_exception_in_output_format',
+  'cancel_http_readonly_queries_on_client_close', 'http_wait_end_of_query',
+]);
+const PARAM = 'param_';
+const MAX_SESSION_TIMEOUT_S = 3_600;
+
+const isOn = (value: string | null): boolean => value === '1' || value === 'true';
+const header = (headers: IncomingHttpHeaders, name: string): string | undefined => {
+  const value = headers[name];
+  return Array.isArray(value) ? value[0] : value;
+};
+
+function credentials(url: URLSearchParams, headers: IncomingHttpHeaders): Pair {
+  const named = header(headers, 'x-clickhouse-user');
+  const key = header(headers, 'x-clickhouse-key');
+  if (named !== undefined || key !== undefined) return [named || 'default', key ?? ''];
+  const [scheme, encoded] = (headers.authorization ?? '').split(' ', 2);
+  if (scheme?.toLowerCase() === 'basic') {
+    const [, name, password] = /^([^:]*):?([\s\S]*)$/.exec(Buffer.from(encoded ?? '', 'base64').toString()) ?? [];
+    return [name || 'default', password ?? ''];
+  }
+  if (scheme) throw new ClickHouseException('AUTHENTICATION_FAILED', `${scheme} authentication is not supported here`);
+  return [url.get('user') || 'default', url.get('password') ?? ''];
+}
+
+function session(url: URLSearchParams): SessionRequest | undefined {
+  const id = url.get('session_id');
+  if (!id) return undefined;
+  const timeoutS = Number(url.get('session_timeout') ?? 60);
+  if (!(timeoutS >= 0 && timeoutS <= MAX_SESSION_TIMEOUT_S)) {
+    throw new ClickHouseException(
+      'INVALID_SESSION_TIMEOUT',
+      `Invalid session timeout: '${url.get('session_timeout')}'; allowed are 0 to ${MAX_SESSION_TIMEOUT_S} seconds`,
+    );
+  }
+  return { id, timeoutS, check: isOn(url.get('session_check')) };
+}
+
+/**
+ * Reads URL and headers.
+ *
+ * @throws {ClickHouseException} for what cannot be honoured.
+ */
+export function readRequest(url: URLSearchParams, headers: IncomingHttpHeaders): QueryRequest {
+  if (isOn(url.get('compress')) || isOn(url.get('decompress'))) {
+    throw new ClickHouseException(
+      'NOT_IMPLEMENTED',
+      'compress and decompress (native blocks) are not supported here; use Content-Encoding and enable_http_compression',
+    );
+  }
+  const [user, password] = credentials(url, headers);
+  const entries = [...url];
+  return {
+    queryId: url.get('query_id') || header(headers, 'x-clickhouse-query-id') || randomUUID(),
+    user,
+    password,
+    query: url.get('query') ?? '',
+    database: url.get('database') || header(headers, 'x-clickhouse-database') || undefined,
+    defaultFormat: header(headers, 'x-clickhouse-format') || url.get('default_format') || undefined,
+    settings: entries.filter(([name]) => !OWN_NAMES.has(name) && !name.startsWith(PARAM)),
+    params: entries.flatMap(([name, value]) =>
+      name.startsWith(PARAM) ? [[name.slice(PARAM.length), value] as const] : [],
+    ),
+    roles: url.getAll('role'),
+    session: session(url),
+    waitEndOfQuery: isOn(url.get('wait_end_of_query')) || isOn(url.get('http_wait_end_of_query')),
+    compress: isOn(url.get('enable_http_compression')),
+  };
+}

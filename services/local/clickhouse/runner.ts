@@ -1,0 +1,239 @@
+import { roleStatements, type User } from './access.ts';
+import { type Engine, quote, quoteIdentifier } from './engine.ts';
+import { ClickHouseException, fromEngine } from './exception.ts';
+import type { Lane } from './lanes.ts';
+import type { Connection } from './native.ts';
+import type { PipePool } from './pipes.ts';
+import type { Pair, QueryRequest } from './request.ts';
+import type { QueryResponse, Summary } from './response.ts';
+import { restorePoint, type Sessions } from './sessions.ts';
+import type { Statement } from './statement.ts';
+
+/** Everything about one query once its request and body are read. */
+export interface Query {
+  readonly request: QueryRequest;
+  readonly user: User;
+  readonly statement: Exclude<Statement, { kind: 'refused' }>;
+  readonly format: string;
+  /** The file that holds an insert's rows. */
+  readonly dataFile: string | undefined;
+  /** `GET` must not change anything. */
+  readonly readonly: boolean;
+  /** Aborted when the client has gone. */
+  readonly signal: AbortSignal;
+}
+
+export interface RunnerOptions {
+  readonly engine: Engine;
+  readonly sessions: Sessions;
+  readonly pipes: PipePool;
+  readonly readers: Lane;
+  readonly writers: Lane;
+}
+
+const SETTING_NAME = /^[A-Za-z_]\w*$/;
+/** The engine's own id of a query cannot be chosen, so what `KILL QUERY` names is the tag in the log comment. */
+const QUERY_ID_CONDITION = /\bquery_id\s*=\s*('(?:[^'\\]|\\.)*')/g;
+const KILL_RETRY_MS = 250;
+const NO_DATA_TO_INSERT = 108;
+
+const assign = ([name, value]: Pair): string => {
+  if (SETTING_NAME.test(name)) return `${name} = ${quote(value)}`;
+  throw new ClickHouseException({ code: 115, type: 'UNKNOWN_SETTING' }, `Unknown setting '${name}'`);
+};
+
+/** The log comment by which a query is found again: its id, after the client's own comment if it has one. */
+const tagOf = ({ queryId, settings }: QueryRequest): string => {
+  const comment = settings.findLast(([name]) => name === 'log_comment')?.[1];
+  return comment ? `${comment} ${queryId}` : queryId;
+};
+
+/** The statements that put a connection into the state that one request asks for. */
+function preparation({ request, user, readonly }: Query): string {
+  const limits = Object.entries(user.limits);
+  const own = request.settings.filter(([name]) => name !== 'log_comment' && name !== 'readonly');
+  const asked = request.settings.filter(([name]) => name === 'readonly');
+  const mode: Pair[] = user.readonly ? [['readonly', '2']] : [];
+  // An analyst's own settings come after readonly and the role, which hold them to their bounds. For the default
+  // user readonly comes last, since it would refuse the rest.
+  const first = [...limits, ...mode].map(assign);
+  const then = own.map(assign);
+  const last = [...asked, ...(readonly && !user.readonly && asked.length === 0 ? [['readonly', '2'] as const] : [])];
+  const params = request.params.map(([name, value]) => assign([`param_${name}`, value]));
+  return [
+    ...(request.roles.length > 0 ? [`SET ROLE ${request.roles.map(quoteIdentifier).join(', ')}`] : []),
+    ...roleStatements(user),
+    `SET ${[...first, assign(['log_comment', tagOf(request)])].join(', ')}`,
+    ...(then.length > 0 ? [`SET ${then.join(', ')}`] : []),
+    ...(params.length > 0 ? [`SET ${params.join(', ')}`] : []),
+    ...(request.database ? [`USE ${quoteIdentifier(request.database)}`] : []),
+    ...(last.length > 0 ? [`SET ${last.map(assign).join(', ')}`] : []),
+  ].join('; ');
+}
+
+const bytesOf = (latin1: string): string => Buffer.from(latin1, 'latin1').toString();
+const STATISTICS = /"rows_read":\s*(\d+),\s*"bytes_read":\s*(\d+)/;
+const NOTHING: Summary = {
+  read_rows: 0,
+  read_bytes: 0,
+  written_rows: 0,
+  written_bytes: 0,
+  result_rows: 0,
+  result_bytes: 0,
+  elapsed_ns: 0,
+};
+
+/** Runs queries: waits for a place in a lane, prepares a connection, hands the result to the response. */
+export class Runner {
+  readonly #options: RunnerOptions;
+  readonly #running = new Set<string>();
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Queries that hold a place or wait for one. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** @throws {ClickHouseException} with nothing sent, or part of the result sent. */
+  async run(query: Query, response: QueryResponse): Promise<Summary> {
+    const { queryId } = query.request;
+    if (this.#running.has(queryId)) {
+      throw new ClickHouseException(
+        'QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING',
+        `Query with id = ${queryId} is already running`,
+      );
+    }
+    this.#running.add(queryId);
+    try {
+      return await this.#inLane(query, response);
+    } finally {
+      this.#running.delete(queryId);
+    }
+  }
+
+  async #inLane(query: Query, response: QueryResponse): Promise<Summary> {
+    const { readers, writers, sessions, engine } = this.#options;
+    // Killing must work when everything is busy: it takes no place.
+    const lane = query.statement.kind === 'result' ? readers : query.statement.kind === 'kill' ? undefined : writers;
+    const leave = await lane?.enter(query.signal);
+    try {
+      const lease = sessions.lease(query.user.name, query.request.session);
+      try {
+        const names = query.request.settings.map(([name]) => name);
+        const undo = lease.inSession ? await restorePoint(engine, lease.connection, names) : '';
+        await engine.query(lease.connection, preparation(query));
+        try {
+          return await this.#execute(lease.connection, query, response);
+        } finally {
+          if (undo && query.statement.kind !== 'use') await engine.query(lease.connection, undo).catch(() => undefined);
+        }
+      } finally {
+        lease.release();
+      }
+    } finally {
+      leave?.();
+    }
+  }
+
+  async #execute(connection: Connection, query: Query, response: QueryResponse): Promise<Summary> {
+    const { statement } = query;
+    switch (statement.kind) {
+      case 'result':
+        return this.#stream(connection, query, statement, response);
+      case 'insert': {
+        const source = ` FROM INFILE ${quote(query.dataFile ?? '')} `;
+        return this.#write(connection, `${bytesOf(statement.head)}${source}${bytesOf(statement.tail)}`);
+      }
+      case 'insert-select':
+        return this.#write(connection, bytesOf(statement.text));
+      case 'kill': {
+        const sql = bytesOf(statement.text);
+        const byTag = sql.replace(QUERY_ID_CONDITION, "($& OR endsWith(Settings['log_comment'], $1))");
+        return this.#plain(connection, byTag, query.format, response);
+      }
+      case 'set':
+      case 'use':
+      case 'other':
+        return this.#plain(connection, bytesOf(statement.text), query.format, response);
+    }
+  }
+
+  async #plain(connection: Connection, sql: string, format: string, response: QueryResponse): Promise<Summary> {
+    const { bytes, elapsed } = await this.#options.engine.query(connection, sql, format);
+    await response.write(Buffer.from(bytes));
+    return { ...NOTHING, result_bytes: bytes.length, elapsed_ns: elapsed * 1e9 };
+  }
+
+  async #write(connection: Connection, sql: string): Promise<Summary> {
+    try {
+      const { rowsWritten, bytesWritten, elapsed } = await this.#options.engine.write(connection, sql);
+      return { ...NOTHING, written_rows: rowsWritten, written_bytes: bytesWritten, elapsed_ns: elapsed * 1e9 };
+    } catch (error) {
+      // The server takes an insert of nothing for a success; this is what a local client says to it.
+      if (fromEngine(error).code === NO_DATA_TO_INSERT) return NOTHING;
+      throw error;
+    }
+  }
+
+  async #stream(
+    connection: Connection,
+    query: Query,
+    statement: Extract<Statement, { kind: 'result' }>,
+    response: QueryResponse,
+  ): Promise<Summary> {
+    const pipe = this.#options.pipes.take();
+    const outfile = ` INTO OUTFILE ${quote(pipe.path)} APPEND `;
+    const sql = `${bytesOf(statement.head)}${outfile}${bytesOf(statement.tail)}`;
+    const ended = this.#options.engine.query(connection, sql, query.format);
+    let settled = false;
+    ended
+      .then(
+        () => pipe.finish(),
+        (error: unknown) => pipe.reader.destroy(error as Error),
+      )
+      .finally(() => {
+        settled = true;
+      });
+    const stop = () => {
+      pipe.reader.destroy(new ClickHouseException('QUERY_WAS_CANCELLED', 'Query was cancelled: the client has gone'));
+      void this.#kill(tagOf(query.request), () => settled);
+    };
+    query.signal.addEventListener('abort', stop, { once: true });
+    if (query.signal.aborted) stop();
+    try {
+      for await (const chunk of pipe.reader) await response.write(chunk as Buffer);
+      const { elapsed, rowsRead, bytesRead } = await ended;
+      const statistics = STATISTICS.exec(response.heldTail);
+      return {
+        ...NOTHING,
+        read_rows: Number(statistics?.[1] ?? rowsRead),
+        read_bytes: Number(statistics?.[2] ?? bytesRead),
+        result_rows: rowsRead,
+        result_bytes: response.bytes,
+        elapsed_ns: elapsed * 1e9,
+      };
+    } catch (error) {
+      if (!settled) stop();
+      // The engine must be done with connection and pipe before anybody else gets them.
+      const cause = await ended.then(
+        () => error,
+        (thrown: unknown) => (error instanceof ClickHouseException ? error : thrown),
+      );
+      throw fromEngine(cause);
+    } finally {
+      query.signal.removeEventListener('abort', stop);
+      pipe.release();
+    }
+  }
+
+  /** Until the query has ended: it may not have been known to the engine yet when the first kill came. */
+  async #kill(tag: string, settled: () => boolean): Promise<void> {
+    while (!settled()) {
+      await this.#options.engine.kill(tag).catch(() => undefined);
+      await new Promise((resolve) => setTimeout(resolve, KILL_RETRY_MS));
+    }
+  }
+}
