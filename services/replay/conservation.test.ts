@@ -92,7 +92,10 @@ describe('the conservation law', () => {
     const lost = { ...quiet, receipts: { ...quiet.receipts, enriched: 9 }, receiptsBelowWatermark: 9 };
     expect(conserve(lost)).toMatchObject({ missing: 1, in_flight: 0 });
     expect(conserve({ ...lost, sinkPastOutcomes: false })).toMatchObject({ missing: 0, in_flight: 1 });
-    expect(conserve({ ...lost, watermark: null, receiptsBelowWatermark: 0 })).toMatchObject({ missing: 0, in_flight: 1 });
+    expect(conserve({ ...lost, watermark: null, receiptsBelowWatermark: 0 })).toMatchObject({
+      missing: 0,
+      in_flight: 1,
+    });
   });
 
   it('counts what retention removed unread as events and gaps', () => {
@@ -119,6 +122,11 @@ describe('offset ranges', () => {
   });
 
   it('print as one number or as a span', () => {
-    expect([{ first: 3, last: 3 }, { first: 7, last: 9 }].map(formatRange)).toEqual(['3', '7-9']);
+    expect(
+      [
+        { first: 3, last: 3 },
+        { first: 7, last: 9 },
+      ].map(formatRange),
+    ).toEqual(['3', '7-9']);
   });
 });

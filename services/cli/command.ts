@@ -1,0 +1,73 @@
+import { Command, InvalidArgumentError } from 'commander';
+import type { DurationMs } from '../core/brands.ts';
+import type { Environment } from '../core/config.ts';
+import { DURATION_FORMAT, parseDuration } from '../core/duration.ts';
+
+/** What a command may use of its surroundings. */
+export interface CliContext {
+  readonly env: Environment;
+  /** One line for people while the command works, on stderr. */
+  readonly progress: (line: string) => void;
+  /** Aborted by SIGINT or SIGTERM: finish what is begun, then report. */
+  readonly signal: AbortSignal;
+}
+
+/** What a command found, for machines and for people; `ok` false makes the exit code 1. */
+export interface CommandResult {
+  readonly document: unknown;
+  readonly text: string;
+  readonly ok: boolean;
+}
+
+/** Set by {@link withAction} for the program to print. */
+export type Report = (result: CommandResult, json: boolean) => void;
+
+/** Everything that a command's file needs to define it. */
+export interface CommandDeps {
+  readonly context: CliContext;
+  readonly report: Report;
+}
+
+/** A command with `--json`; {@link withAction} gives it its work. */
+export const newCommand = (name: string, description: string): Command =>
+  new Command(name)
+    .description(description)
+    .option('--json', 'print one JSON document on stdout (progress and logs go to stderr)')
+    .showHelpAfterError(`(parley ${name} --help shows what is allowed)`);
+
+/** Runs `work` with the parsed options and the positional arguments. */
+export const withAction = <Options>(
+  command: Command,
+  { context, report }: CommandDeps,
+  work: (options: Options, context: CliContext, positional: readonly string[]) => Promise<CommandResult>,
+): Command =>
+  command.action(async () => {
+    const options = command.opts<Options & { json?: boolean }>();
+    report(await work(options, context, command.args), options.json === true);
+  });
+
+/** Readers for option values; a value that is not allowed is wrong usage. */
+export const durationOption = (value: string): DurationMs => {
+  const parsed = parseDuration(value);
+  if (parsed === undefined) throw new InvalidArgumentError(`Allowed is ${DURATION_FORMAT}.`);
+  return parsed;
+};
+
+export const integerOption =
+  (min: number, max: number) =>
+  (value: string): number => {
+    const parsed = /^\d+$/.test(value) ? Number(value) : Number.NaN;
+    if (!(parsed >= min && parsed <= max)) throw new InvalidArgumentError(`Allowed is an integer, ${min} to ${max}.`);
+    return parsed;
+  };
+
+export const numberOption =
+  (min: number, max: number) =>
+  (value: string): number => {
+    const parsed = value.trim() === '' ? Number.NaN : Number(value);
+    if (!(parsed >= min && parsed <= max)) throw new InvalidArgumentError(`Allowed is a number, ${min} to ${max}.`);
+    return parsed;
+  };
+
+/** For an option that may be given several times. */
+export const collect = (value: string, earlier: readonly string[] | undefined): string[] => [...(earlier ?? []), value];

@@ -1,0 +1,18 @@
+#!/usr/bin/env node
+import { runCli } from './program.ts';
+
+const interrupt = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  // The second one ends the process: commands get one chance to finish what they have begun.
+  process.once(signal, () => interrupt.abort());
+}
+// A reader that went away (`parley topics | head -1`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
+const exitCode = await runCli(
+  process.argv.slice(2),
+  { env: process.env, signal: interrupt.signal },
+  { out: (text) => process.stdout.write(text), err: (text) => process.stderr.write(text) },
+);
+// Not by an empty event loop: a client that is still trying to reach a cluster that is away would hold it open.
+process.stdout.write('', () => process.exit(exitCode));

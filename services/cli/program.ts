@@ -1,0 +1,74 @@
+import { Command, CommanderError } from 'commander';
+import { ERRORS, isParleyError, messageOf } from '../core/errors.ts';
+import { VERSION } from '../core/package-info.ts';
+import type { CliContext, CommandDeps, CommandResult } from './command.ts';
+import { sendCommand } from './commands/send.ts';
+import { statusCommand } from './commands/status.ts';
+import { tokenCommand } from './commands/token.ts';
+import { topicsCommand } from './commands/topics.ts';
+import { verifyCommand } from './commands/verify.ts';
+
+export interface CliStreams {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+}
+
+/** 0: done; 1: a check failed or the work is incomplete; 2: wrong usage. */
+export type ExitCode = 0 | 1 | 2;
+
+const COMMANDS = [statusCommand, tokenCommand, sendCommand, verifyCommand, topicsCommand];
+
+const EPILOGUE = `
+Exit codes: 0 success, 1 the check failed or the work is incomplete, 2 wrong usage.
+Addresses are the embedded stack's; KAFKA_BROKERS, CLICKHOUSE_URL, GATEWAY_PORT, TOPIC_PREFIX and PARLEY_DATA_DIR
+change them. Manual: docs/cli.md.`;
+
+/** The `parley` command: parses, runs, prints, and returns the exit code. Throws nothing. */
+export async function runCli(
+  args: readonly string[],
+  context: Omit<CliContext, 'progress'>,
+  streams: CliStreams,
+): Promise<ExitCode> {
+  let exitCode: ExitCode = 0;
+  const report = ({ document, text, ok }: CommandResult, json: boolean) => {
+    streams.out(`${json ? JSON.stringify(document) : text}\n`);
+    exitCode = ok ? 0 : 1;
+  };
+  const progress = (line: string) => streams.err(`${line}\n`);
+  try {
+    await buildProgram({ context: { ...context, progress }, report }, streams).parseAsync([...args], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return reportFailure(error, args.includes('--json'), streams);
+  }
+}
+
+function buildProgram(deps: CommandDeps, streams: CliStreams): Command {
+  const program = new Command('parley')
+    .description('Parley: chat messages in over WebSocket, exact numbers out of ClickHouse.')
+    .version(VERSION)
+    .addHelpText('after', EPILOGUE)
+    .showHelpAfterError('(parley --help lists the commands)');
+  for (const make of COMMANDS) program.addCommand(make(deps));
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
+  }
+  return program;
+}
+
+/** Commander has printed its own errors already; with --json even a failure is one document on stdout. */
+function reportFailure(error: unknown, json: boolean, streams: CliStreams): ExitCode {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    if (json) streams.out(`${JSON.stringify({ error: { code: 'USAGE', message: error.message } })}\n`);
+    return 2;
+  }
+  const known = isParleyError(error);
+  const message = messageOf(error);
+  const remedy = known ? ERRORS[error.code].remedy : undefined;
+  if (json) {
+    streams.out(`${JSON.stringify({ error: { code: known ? error.code : 'UNEXPECTED', message, remedy } })}\n`);
+  } else if (known) streams.err(`parley: ${error.code}: ${message}\n        ${remedy}\n`);
+  else streams.err(`parley: ${error instanceof Error ? (error.stack ?? message) : message}\n`);
+  return known && error.code === 'CONFIG_INVALID' ? 2 : 1;
+}
