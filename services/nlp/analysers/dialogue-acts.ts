@@ -10,6 +10,7 @@ export const PHRASE_ACTS = [
   'rejection',
   'complaint',
   'request',
+  'command',
   'question',
 ] as const;
 export type PhraseAct = (typeof PHRASE_ACTS)[number];
@@ -33,6 +34,8 @@ function compile(language: string, list: string): RegExp {
   const alternatives = phrasesOf(list)
     .sort((a, b) => b.length - a.length)
     .map(escapeForPattern)
+    // The last letter may be drawn out: "byeee".
+    .map((phrase) => (UNSPACED.has(language) ? phrase : `${phrase}+`))
     .join('|');
   const pattern = UNSPACED.has(language) ? `(?:${alternatives})` : `(?<![^ ])(?:${alternatives})(?![^ ])`;
   return new RegExp(pattern, 'gu');
@@ -52,27 +55,35 @@ export function actPatterns(language: string): ActPatterns {
   return patterns.get(language) ?? patterns.get('en') ?? new Map();
 }
 
-/** Whole messages that are a phrase of some language: `danke` is German however few letters it has. */
-const wholePhrases: ReadonlyMap<string, ReadonlyMap<string, PhraseAct>> = (() => {
-  const byPhrase = new Map<string, Map<string, PhraseAct>>();
-  for (const [language, acts] of Object.entries(PHRASES)) {
-    for (const [act, list] of Object.entries(acts)) {
-      for (const phrase of phrasesOf(list)) {
-        const languages = byPhrase.get(phrase) ?? new Map<string, PhraseAct>();
-        if (!languages.has(language)) languages.set(language, act as PhraseAct);
-        byPhrase.set(phrase, languages);
-      }
-    }
-  }
-  return byPhrase;
-})();
+/** Words that go with any phrase and say nothing themselves. */
+export const FILLERS: ReadonlySet<string> = new Set(
+  "sir madam mam ma'am maam miss dear friend bro man mate there guys everyone all very so much too well oh um uh hmm now then just again is it a the i am to".split(
+    ' ',
+  ),
+);
 
-const LONGEST_PHRASE_UNITS = 40;
+/** The words of each language's phrases; with the fillers, an English chat's small change. */
+const vocabularies: readonly (readonly [string, ReadonlySet<string>])[] = Object.entries(PHRASES)
+  .filter(([language]) => !UNSPACED.has(language))
+  .map(([language, acts]) => {
+    const words = Object.values(acts).flatMap((list) => phrasesOf(list).flatMap((phrase) => phrase.split(' ')));
+    return [language, new Set(language === 'en' ? [...words, ...FILLERS] : words)];
+  });
 
-/** The language of a message that is nothing but a known phrase: the hinted one if it has it, else the first listed. */
-export function languageOfPhrase(text: string, hinted: string | undefined): string | undefined {
-  if (text.length > LONGEST_PHRASE_UNITS) return undefined;
-  const languages = wholePhrases.get(plain(text));
-  if (!languages) return undefined;
-  return hinted !== undefined && languages.has(hinted) ? hinted : languages.keys().next().value;
+const MOST_WORDS = 5;
+
+/** `byeee` and `okk` are looked up as `bye` and `ok`. */
+const undrawn = (word: string) => word.replace(/(\p{L})\1+$/u, '$1');
+
+/**
+ * The language whose chat phrases hold every word of a short message (`ok bye`, `danke schön`): the hinted one if it
+ * does, else the first listed that does.
+ */
+export function languageOfPhrase(message: string, hinted: string | undefined): string | undefined {
+  const words = message.split(' ');
+  if (message === '' || words.length > MOST_WORDS) return undefined;
+  const speaking = vocabularies.filter(([, vocabulary]) =>
+    words.every((word) => vocabulary.has(word) || vocabulary.has(undrawn(word))),
+  );
+  return (speaking.find(([language]) => language === hinted) ?? speaking[0])?.[0];
 }

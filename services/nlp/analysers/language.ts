@@ -1,5 +1,5 @@
 import { eld } from 'eld/medium';
-import { languageOfPhrase } from './dialogue-acts.ts';
+import { languageOfPhrase, plain } from './dialogue-acts.ts';
 import { clamp, round4 } from './round.ts';
 
 export interface Language {
@@ -23,6 +23,7 @@ const SCRIPTS: readonly (readonly [RegExp, string])[] = [
   [/\p{Script=Khmer}/u, 'km'],
 ];
 const LATIN = /\p{Script=Latin}/gu;
+const NOT_LATIN = /[^\P{L}\p{Script=Latin}]/u;
 const LETTER = /\p{L}/u;
 const KAZAKH = /[әғқңөұүһ]/iu;
 
@@ -47,15 +48,29 @@ function refine(code: string, text: string): string {
   return code;
 }
 
+/** Languages of the n-gram model that are not written in Latin letters. */
+const OTHER_SCRIPTS = new Set(
+  'am ar be bg bn el fa gu he hi hy ja ka kn ko lo ml mr or pa ru ta te th uk ur zh'.split(' '),
+);
+/** In a text this short, English wins when it is nearly as likely as the best: most chat is, and names look foreign. */
+const SHORT_WORDS = 3;
+const ENGLISH_NEAR = 0.75;
+
 function byNgrams(text: string): Language {
-  const result = eld.detect(text);
-  if (result.language === '') return UNDETERMINED;
-  const scores = Object.values(result.getScores()).sort((a, b) => b - a);
-  const [best = 0, second = 0] = scores;
+  const scores = Object.entries(eld.detect(text).getScores());
+  const latin = !NOT_LATIN.test(text);
+  const ranked = (latin ? scores.filter(([code]) => !OTHER_SCRIPTS.has(code)) : scores).sort((a, b) => b[1] - a[1]);
+  const [[code, best], second] = [ranked[0] ?? ['und', 0], ranked[1]?.[1] ?? 0];
+  if (best === 0) return UNDETERMINED;
   // How far the best is ahead of the next, and how much text there was to tell them apart.
-  const lead = best === 0 ? 0 : (best - second) / best;
+  const lead = (best - second) / best;
   const evidence = 1 - Math.exp(-text.length / 20);
-  return { code: refine(result.language, text), confidence: clamp(0.3 + 2 * lead, 0, 1) * evidence };
+  const confidence = clamp(0.3 + 2 * lead, 0, 1) * evidence;
+  const english = ranked.find(([candidate]) => candidate === 'en')?.[1] ?? 0;
+  if (english >= best * ENGLISH_NEAR && latin && text.trim().split(/\s+/).length <= SHORT_WORDS) {
+    return { code: 'en', confidence: Math.min(confidence, 0.45) };
+  }
+  return { code: refine(code, text), confidence };
 }
 
 /**
@@ -74,7 +89,7 @@ function identify(text: string, hinted: string | undefined): Language {
   if (!LETTER.test(text)) return UNDETERMINED;
   const script = byScript(text);
   if (script) return script;
-  const phrase = languageOfPhrase(text, hinted);
+  const phrase = languageOfPhrase(plain(text), hinted);
   if (phrase) return { code: phrase, confidence: 0.8 };
   return byNgrams(text);
 }

@@ -1,10 +1,52 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
-/** Word → valence, about −4 (very negative) to 4 (very positive). */
-export type Lexicon = ReadonlyMap<string, number>;
+/** Words and their valence, about −4 (very negative) to 4 (very positive). */
+export interface Lexicon {
+  readonly words: ReadonlyMap<string, number>;
+  /** Beginnings of words, for languages whose lists hold one form of many. */
+  readonly stems: ReadonlyMap<string, number>;
+}
 
 const require = createRequire(import.meta.url);
+
+/** Where chat with a service uses a word otherwise than the tweets and reviews that VADER was rated on. */
+const CHAT_VALENCES: Readonly<Record<string, number>> = {
+  no: 0,
+  want: 0,
+  please: 0.3,
+  yes: 0.3,
+  ok: 0.3,
+  sure: 0.3,
+  number: 0,
+  hand: 0,
+  matter: 0,
+  playing: 0,
+  played: 0,
+  true: 0.4,
+  hard: 0,
+  fine: 0.5,
+  friend: 0.5,
+  friends: 0.5,
+  chance: 0,
+  low: 0,
+  ready: 0.3,
+  interested: 0.5,
+  important: 0.2,
+  wholesome: 2,
+  favourite: 2,
+  helped: 1.5,
+  omg: 0.8,
+  creepy: -1.9,
+  broken: -1.6,
+  waiting: -0.6,
+  crashed: -1.4,
+  crashes: -1.4,
+  overcharged: -2,
+  scam: -2.6,
+  unusable: -2.2,
+  refund: -0.3,
+};
 
 /** English: VADER's lexicon (MIT), 7,500 words, emoticons and slang, rated by ten people each. */
 function readVader(): Map<string, number> {
@@ -14,6 +56,7 @@ function readVader(): Map<string, number> {
     const [word, mean] = line.split('\t');
     if (word && mean) lexicon.set(word.toLowerCase(), Number(mean));
   }
+  for (const [word, valence] of Object.entries(CHAT_VALENCES)) lexicon.set(word, valence);
   return lexicon;
 }
 
@@ -36,16 +79,42 @@ function readAfinn(language: string): Map<string, number> {
 }
 
 const isEmoji = /\p{Extended_Pictographic}/u;
+
+/** Letters of a word that carry its meaning in inflecting languages; tuned on the development half of the data. */
+export const STEM_UNITS = 4;
+
+/** The mean valence of the words that begin alike, where they agree in sign. */
+function stemsOf(words: ReadonlyMap<string, number>): Map<string, number> {
+  const sums = new Map<string, { sum: number; count: number; mixed: boolean }>();
+  for (const [word, valence] of words) {
+    if (word.length < STEM_UNITS || word.includes(' ') || valence === 0) continue;
+    const stem = word.slice(0, STEM_UNITS);
+    const seen = sums.get(stem) ?? { sum: 0, count: 0, mixed: false };
+    const mixed = seen.mixed || (seen.sum !== 0 && seen.sum > 0 !== valence > 0);
+    sums.set(stem, { sum: seen.sum + valence, count: seen.count + 1, mixed });
+  }
+  return new Map([...sums].filter(([, { mixed }]) => !mixed).map(([stem, { sum, count }]) => [stem, sum / count]));
+}
+
+/** English forms are all listed; Chinese and Japanese do not inflect in this way. */
+const UNSTEMMED = new Set(['en', 'zh', 'ja', 'th', 'vi', 'ko']);
+
 const cache = new Map<string, Lexicon>();
 
 /** The lexicon of a language, read at its first use (a few milliseconds) and kept. */
 export function lexiconOf(language: string): Lexicon {
   const known = cache.get(language);
   if (known) return known;
-  const made = language === 'en' ? readVader() : readAfinn(language);
-  if (language === 'en' || made.size === 0) {
-    for (const [word, valence] of readAfinn('en')) if (isEmoji.test(word)) made.set(word, valence);
+  const words = language === 'en' ? readVader() : readAfinn(language);
+  if (language === 'en' || words.size === 0) {
+    for (const [word, valence] of readAfinn('en')) if (isEmoji.test(word)) words.set(word, valence);
   }
+  const made = { words, stems: UNSTEMMED.has(language) ? new Map<string, number>() : stemsOf(words) };
   cache.set(language, made);
   return made;
+}
+
+/** The valence of a word: its own, else that of its stem; 0 when nothing is known. */
+export function valenceOf({ words, stems }: Lexicon, word: string): number {
+  return words.get(word) ?? (word.length >= STEM_UNITS ? stems.get(word.slice(0, STEM_UNITS)) : undefined) ?? 0;
 }

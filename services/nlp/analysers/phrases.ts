@@ -5,21 +5,23 @@
 export const PHRASES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   en: {
     greeting:
-      "hi|hii|hiii|hello|helo|hey|heya|hey there|hi there|hello there|good morning|good afternoon|good evening|good day|greetings|howdy|yo|what's up|whats up|sup|how are you|how are you doing|nice to meet you",
+      "hi|hii|hiii|hello|helo|hey|heya|hey there|hi there|hello there|good morning|good afternoon|good evening|good day|greetings|howdy|yo|what's up|whats up|sup|how are you|how are you doing|nice to meet you|hai|hlo|helloo|happy morning|morning|gud morning|gud mrng|good mrng|gm|hello again|how's it going|how are things|how is everything|how's everything|how have you been|nice to see you|anyone there|are you there|ahoy|wassup|how do you do|aloha|salutations|heyo|what's going on|what's happening|what's up with you|whats up with you|how is it going|how's it hanging|how ya been|how is life|how's life|how've you been|are you okay|are you doing alright|are you doing okay|hey hey|pleased to meet you|good to see you|say hi|say hello",
     goodbye:
-      'bye|bye bye|goodbye|good bye|see you|see ya|see you later|take care|have a nice day|have a good day|have a great day|good night|cya|farewell|talk to you later|ttyl|have a good one|until next time',
+      'bye|bye bye|goodbye|good bye|see you|see ya|see you later|take care|have a nice day|have a good day|have a great day|good night|cya|farewell|talk to you later|ttyl|have a good one|until next time|good byee|byebye|you too|enjoy your day|have a nice evening|have a great time|so long|catch you later|gotta go|i have to go|nice talking to you|it was nice talking to you|nice chatting with you|adios|sayonara|see you soon|see you around|talk later|talk soon|peace out|goodnight|have a amazing day|have an amazing day|have a wonderful day|have a lovely day|later gator|nice to talk to you|good to talk to you|good talking to you|nice to talk with you|it was nice|it was great talking|pleasure talking to you|it was a pleasure|great chatting with you|good chatting with you|nice chat|say goodbye|saying goodbye|be leaving now|get going|glad we got to talk|enjoyed talking to you',
     thanks:
-      "thanks|thank you|thank u|thankyou|thanx|thx|ty|tysm|many thanks|thanks a lot|thank you so much|thank you very much|much appreciated|appreciate it|i appreciate|cheers|thanks so much|you've been very helpful",
+      "thanks|thank you|thank u|thankyou|thanx|thx|ty|tysm|many thanks|thanks a lot|thank you so much|thank you very much|much appreciated|appreciate it|i appreciate|cheers|thanks so much|you've been very helpful|thanking you|thank you for your|thank you for|thanks for your|thanks for|thanks again|okthank you|okthanks|tq|grateful|i'm grateful|i am grateful|i am very grateful|obliged|much obliged|appreciated|is appreciated|really appreciate|want to thank you|big help|great help|thank goodness for you|tnx|for your help|for your time|for helping|thank|hank you|thank you a lot|i appreciate you|i'm thankful|gratitude|you're the best|you are the best|thanks for helping|thanks for helping out|i would like to thank you|let me thank you|can not thank you enough|can't thank you enough|you've been a big help|you have been a big help|thanks for answering",
     apology:
       "sorry|i'm sorry|im sorry|i am sorry|my bad|i apologize|i apologise|my apologies|apologies|excuse me|pardon|pardon me|forgive me|my mistake",
     confirmation:
-      "yes|yes please|yeah|yea|yep|yup|ya|yess|sure|sure thing|of course|ok|okay|okey|k|kk|right|correct|that's right|that is right|that's correct|that is correct|exactly|absolutely|definitely|certainly|indeed|sounds good|perfect|great|alright|all right|fine|that works|confirmed|i confirm|i agree|agreed|go ahead|please do|that's fine|that would be great|done|got it",
+      "yes|yes please|yeah|yea|yep|yup|ya|yess|sure|sure thing|of course|ok|okay|okey|k|kk|right|correct|that's right|that is right|that's correct|that is correct|exactly|absolutely|definitely|certainly|indeed|sounds good|perfect|great|alright|all right|fine|that works|confirmed|i confirm|i agree|agreed|go ahead|please do|that's fine|that would be great|done|got it|confirm|prefect|good|very good|cool|awesome|nice|hmm|true|that's true|that is true|it's true|it is true|very true|totally true|affirmative|positive|accurate|that's accurate|that is accurate|the truth|i do|i will|will do|yes sir|i'll wait|i will wait|no problem|roger|you bet|for sure|looks good|that's it|thats it|oh|makes sense|i understand|understood|i see|k sure|yessure|you are correct|you're correct|you are not wrong|you are right|you're right|accepted|approved|that's a yes|would be yes|is true|was correct|it's ok|its ok|that's ok|not false|that is not false|appears true",
     rejection:
-      "no|nope|nah|naw|no thanks|no thank you|not really|not now|never mind|nevermind|i don't want|i do not want|i disagree|not at all|that's wrong|that is wrong|incorrect|no that's all|no that's it|that's all|that is all|nothing else|no need|don't",
+      "no|nope|nah|naw|no thanks|no thank you|not really|not now|never mind|nevermind|i don't want|i do not want|i disagree|not at all|that's wrong|that is wrong|incorrect|no that's all|no that's it|that's all|that is all|nothing else|no need|don't|no more|nothing|nothing more|enough|that's enough|nopes|nothanks|thats all|no queries|negative|nay|false|that's false|that is false|is false|not true|that's not true|that is not true|not right|that's not right|that is not right|isn't right|isn't it|not correct|that's not correct|that is not correct|definitely not|absolutely not|certainly not|of course not|i don't think so|i think not|no way|inaccurate|wrong|totally wrong|erroneous|the answer is no|it's a no|that's a no|would be a no|say no|not that one|not that|not interested|i'm good|all set|nothing at all|i'll pass|ill pass|negatory|that's a negative|that's inaccurate|that's incorrect|that's completely false|that's actually wrong|isn't the right|to be false|saying no|no i don't|that isn't right",
     complaint:
-      "complaint|complain|unacceptable|ridiculous|terrible service|not working|doesn't work|does not work|isn't working|is not working|stopped working|broken|still waiting|never arrived|hasn't arrived|not happy|very unhappy|disappointed|disappointing|frustrated|frustrating|waste of time|worst|fed up|rip off|ripped off|scam|overcharged|charged twice|wrong item|damaged|useless|awful service|poor service|i've been waiting|been waiting|i want a refund|keeps crashing|keeps failing|what a joke",
+      "complaint|complain|unacceptable|ridiculous|terrible service|not working|doesn't work|does not work|isn't working|is not working|stopped working|broken|still waiting|never arrived|hasn't arrived|not happy|very unhappy|disappointed|disappointing|frustrated|frustrating|waste of time|worst|fed up|rip off|ripped off|scam|overcharged|charged twice|wrong item|damaged|useless|awful service|poor service|i've been waiting|been waiting|i want a refund|keeps crashing|keeps failing|what a joke|file a complaint|make a complaint|lodge a complaint|consumer complaint|customer complaint|complaints|reclamation|file a claim against|lodge a claim|customer claim|consumer claim|terrible experience|bad experience|bad service|horrible service|not acceptable|i am angry|i'm angry|ripoff|so slow|never works|doesnt work|isnt working|can't believe",
     request:
-      "please|can you|could you|would you|will you|can i|could i|may i|i want|i want to|i need|i need to|i would like|i'd like|i wanna|i'm looking for|i am looking for|looking for|help me|show me|tell me|give me|find me|find|book|reserve|set|play|add|order|cancel|send|remind me|call|turn on|turn off|schedule|change|update|let me|let's|i wish to|assist me",
+      "please|can you|could you|would you|will you|can i|could i|may i|i want|i want to|i need|i need to|i would like|i'd like|i wanna|i'm looking for|i am looking for|looking for|help me|show me|tell me|give me|find me|let me|let's|i wish to|assist me",
+    command:
+      'find|book|reserve|set|play|add|order|cancel|send|remind|call|turn|schedule|change|update|show|tell|give|get|make|put|create|search|check|open|close|start|stop|delete|remove|rate|look up|look for|transfer|pay|buy|switch|wake|snooze|list|translate|recommend|suggest|connect|explain',
     question:
       "what|what's|whats|when|when's|where|where's|who|who's|whom|whose|which|why|how|how's|how much|how many|how long|is it|is there|are there|are you|do you|does it|did you|is|are|do|does|did|have you|has|can|could|would|should|will|was|were|don't you|isn't it|am i",
   },
@@ -27,7 +29,7 @@ export const PHRASES: Readonly<Record<string, Readonly<Record<string, string>>>>
     greeting:
       'hallo|guten tag|guten morgen|guten abend|servus|moin|grüß gott|grüezi|hey|hi|wie geht es ihnen|wie gehts|wie geht es dir',
     goodbye:
-      'tschüss|tschüß|auf wiedersehen|bis bald|bis später|bis dann|schönen tag|schönen tag noch|gute nacht|ciao|mach es gut|machs gut',
+      'tschüss|tschüß|auf wiedersehen|bis bald|bis später|bis dann|schönen tag|schönen tag noch|gute nacht|mach es gut|machs gut',
     thanks:
       'danke|danke schön|dankeschön|vielen dank|herzlichen dank|danke sehr|besten dank|ich danke ihnen|danke dir|tausend dank',
     apology: 'entschuldigung|entschuldige|entschuldigen sie|tut mir leid|es tut mir leid|verzeihung|sorry|mein fehler',
@@ -243,11 +245,12 @@ export const PHRASES: Readonly<Record<string, Readonly<Record<string, string>>>>
   },
   zh: {
     greeting: '你好|您好|嗨|早上好|下午好|晚上好|哈喽|大家好|早安',
-    goodbye: '再见|拜拜|回头见|晚安|下次见|再会|慢走',
-    thanks: '谢谢|多谢|感谢|谢啦|谢了|非常感谢|麻烦你了|麻烦您了|辛苦了',
+    goodbye: '再见|拜拜|回头见|晚安|下次见|再会|慢走|886|88',
+    thanks: '收到谢谢|谢谢|多谢|感谢|谢啦|谢了|非常感谢|麻烦你了|麻烦您了|辛苦了|谢',
     apology: '对不起|抱歉|不好意思|请原谅',
-    confirmation: '好的|是的|对的|没错|可以|行|嗯|当然|没问题|好吧|好啊|确认|同意',
-    rejection: '不用|不要|不是|不行|不对|不可以|不需要|没有|算了',
+    confirmation:
+      '好的|是的|对的|没错|可以|行|嗯|当然|没问题|好吧|好啊|确认|同意|好|知道了|明白|了解|记下了|哦了|ok|ok',
+    rejection: '不用|不要|不是|不行|不对|不可以|不需要|没有|算了|没有问题了|没问题了|没有其他问题',
     complaint: '投诉|太差|垃圾|坏了|不能用|没用|失望|不满意|骗子|还没收到|无法接受|太慢了',
     request:
       '请|帮我|我想|我要|我需要|给我|能不能|可以帮|麻烦|希望|推荐|查一下|查询|预订|播放|添加|提醒我|设置|告诉我|找一',

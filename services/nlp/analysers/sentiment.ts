@@ -1,4 +1,4 @@
-import { lexiconOf } from './lexicons.ts';
+import { lexiconOf, valenceOf } from './lexicons.ts';
 import { modifiersOf } from './modifiers.ts';
 import { clamp, round4 } from './round.ts';
 import type { Tokens } from './tokens.ts';
@@ -17,8 +17,11 @@ const EXCLAMATION = 0.292;
 const ALPHA = 15;
 /** How many words before a rated one can turn or boost it. */
 const REACH = 3;
-/** Scores within this of 0 are neutral. */
-const NEUTRAL_BAND = 0.05;
+/**
+ * Scores between these are neutral. English politeness reads as mildly positive, so its band reaches further up; tuned
+ * on the development half of the data.
+ */
+const NEUTRAL_BANDS = { en: [-0.05, 0.3], other: [-0.05, 0.05] } as const;
 
 const sign = (value: number) => (value < 0 ? -1 : 1);
 
@@ -50,13 +53,13 @@ export function scoreSentiment(tokens: Tokens, language: string): Sentiment {
       sum = 0;
       continue;
     }
-    const base = lexicon.get(word);
-    if (base !== undefined && base !== 0 && !negations.has(word)) sum += valenceAt(tokens, at, base, language);
+    const base = negations.has(word) ? 0 : valenceOf(lexicon, word);
+    if (base !== 0) sum += valenceAt(tokens, at, base, language);
   }
   const total = before === 0 ? sum : before + 1.5 * sum;
   if (total === 0) return { label: 'neutral', score: 0 };
   const emphasised = total + sign(total) * Math.min(tokens.exclamations, 4) * EXCLAMATION;
   const score = round4(clamp(emphasised / Math.sqrt(emphasised ** 2 + ALPHA), -1, 1));
-  if (Math.abs(score) < NEUTRAL_BAND) return { label: 'neutral', score };
-  return { label: score > 0 ? 'positive' : 'negative', score };
+  const [low, high] = NEUTRAL_BANDS[language === 'en' ? 'en' : 'other'];
+  return { label: score > high ? 'positive' : score < low ? 'negative' : 'neutral', score };
 }
