@@ -26,6 +26,8 @@ export type Report = (result: CommandResult, json: boolean) => void;
 export interface CommandDeps {
   readonly context: CliContext;
   readonly report: Report;
+  /** Ends a command whose options do not go together: exit code 2. */
+  readonly misuse: (message: string) => never;
 }
 
 /** A command with `--json`; {@link withAction} gives it its work. */
@@ -68,6 +70,3 @@ export const numberOption =
     if (!(parsed >= min && parsed <= max)) throw new InvalidArgumentError(`Allowed is a number, ${min} to ${max}.`);
     return parsed;
   };
-
-/** For an option that may be given several times. */
-export const collect = (value: string, earlier: readonly string[] | undefined): string[] => [...(earlier ?? []), value];

@@ -35,8 +35,14 @@ export async function runCli(
     exitCode = ok ? 0 : 1;
   };
   const progress = (line: string) => streams.err(`${line}\n`);
+  const misuse = (message: string): never => {
+    streams.err(`error: ${message}\n`);
+    throw new CommanderError(2, 'parley.misuse', message);
+  };
   try {
-    await buildProgram({ context: { ...context, progress }, report }, streams).parseAsync([...args], { from: 'user' });
+    await buildProgram({ context: { ...context, progress }, report, misuse }, streams).parseAsync([...args], {
+      from: 'user',
+    });
     return exitCode;
   } catch (error) {
     return reportFailure(error, args.includes('--json'), streams);

@@ -24,8 +24,17 @@ export const isBadLine = (parsed: ChatLine | BadLine): parsed is BadLine => 'pro
 
 const REQUIRED = ['conversation_id', 'speaker', 'text'] as const;
 const OPTIONAL = ['user_id', 'channel', 'bot_version'] as const;
+const MAX_ID_CHARS = 95;
 /** Unix times below this are seconds: in milliseconds they would lie before March 1973. */
 const SECONDS_BELOW = 100_000_000_000;
+
+/**
+ * The gateway answers a frame whose id it cannot use with an `error` that names none, so such an id is refused here.
+ * With the run's id (at most 32 characters) before it an id stays within the gateway's default of 128.
+ */
+const isUsableId = (id: unknown): id is string | number =>
+  (typeof id === 'number' && Number.isFinite(id)) ||
+  (typeof id === 'string' && id !== '' && id.length <= MAX_ID_CHARS && id.isWellFormed() && !id.includes('\0'));
 
 /** One line of a JSON Lines file; fields that Parley does not know are ignored. */
 export function parseChatLine({ number, text }: Line): ChatLine | BadLine {
@@ -43,7 +52,7 @@ export function parseChatLine({ number, text }: Line): ChatLine | BadLine {
     if (typeof record[name] !== 'string') return bad(`has no string "${name}"`);
   }
   const { id = number } = record;
-  if (typeof id !== 'string' && typeof id !== 'number') return bad('has an "id" that is neither string nor number');
+  if (!isUsableId(id)) return bad(`has an "id" that is no number and no string of 1 to ${MAX_ID_CHARS} characters`);
   const sentAt = record['sent_at'] ?? record['ts'] ?? null;
   if (sentAt !== null && (typeof sentAt !== 'number' || !Number.isFinite(sentAt))) {
     return bad('has a "sent_at" or "ts" that is not a number');

@@ -92,7 +92,11 @@ describe('a chat line', () => {
     ['not JSON', '{', 'is not JSON'],
     ['an array', '[]', 'is not a JSON object'],
     ['no text', '{"conversation_id":"c","speaker":"user"}', 'has no string "text"'],
-    ['an object for an id', JSON.stringify({ ...good, id: {} }), 'has an "id" that is neither string nor number'],
+    ...[{}, '', 'x'.repeat(96), '\ud800', 'a\0b'].map((id) => [
+      'an id that the gateway could not name',
+      JSON.stringify({ ...good, id }),
+      'has an "id" that is no number and no string of 1 to 95 characters',
+    ]),
     ['words for a time', JSON.stringify({ ...good, ts: 'today' }), 'has a "sent_at" or "ts" that is not a number'],
   ])('says what is wrong: %s', (_, text, problem) => {
     expect(parseChatLine({ number: 3, text })).toEqual({ line: 3, problem });

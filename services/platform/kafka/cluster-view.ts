@@ -1,3 +1,4 @@
+import { connect as connectTcp } from 'node:net';
 import type { TopicId } from '../../core/brands.ts';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import type { Kafka } from './kafka.ts';
@@ -32,6 +33,17 @@ export interface GroupDescription {
 
 const DESCRIBE_TOPIC = 2;
 
+/** kafkajs would go on trying where every broker refuses at once: an operator wants to know now. */
+function tryConnect(broker: string, timeoutMs: number): Promise<void> {
+  const at = broker.lastIndexOf(':');
+  return new Promise((resolve, reject) => {
+    const socket = connectTcp({ host: broker.slice(0, at), port: Number(broker.slice(at + 1)), timeout: timeoutMs });
+    socket.once('connect', resolve).once('error', reject);
+    socket.once('timeout', () => reject(new Error(`${broker} does not answer`)));
+    void socket.once('connect', () => socket.destroy()).once('timeout', () => socket.destroy());
+  });
+}
+
 /**
  * What an operator's command reads of a cluster; it changes nothing. Every call is bounded, so that a cluster that is
  * away is reported instead of waited for.
@@ -56,7 +68,12 @@ export class ClusterView {
   static async connect(kafka: Kafka, brokers: readonly string[], timeoutMs = 10_000): Promise<ClusterView> {
     const admin = kafka.admin({ retry: { retries: 3, initialRetryTime: 100, maxRetryTime: 1_000 } });
     const view = new ClusterView(kafka, admin, brokers, timeoutMs);
-    await view.#bounded('connect', () => admin.connect());
+    await view.#bounded('connect', async () => {
+      await Promise.any(brokers.map((broker) => tryConnect(broker, timeoutMs))).catch(({ errors }: AggregateError) => {
+        throw errors[0];
+      });
+      await admin.connect();
+    });
     return view;
   }
 

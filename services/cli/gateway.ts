@@ -1,0 +1,44 @@
+import { readFile } from 'node:fs/promises';
+import { messageOf, ParleyError } from '../core/errors.ts';
+import { fleet } from '../core/fleet.ts';
+import { readInstanceFiles } from '../platform/instance-file.ts';
+import { localKeyPath, tokenSigner } from '../platform/local-token.ts';
+import { type CliSettings, runDirOf } from './settings.ts';
+
+const DAY_MS = 86_400_000;
+
+/** Where bots connect: as the running gateway wrote it down, else on `GATEWAY_PORT` of this machine. */
+export async function gatewayUrl(settings: CliSettings): Promise<string> {
+  const gateways = (await readInstanceFiles(runDirOf(settings))).filter(({ name }) => name === 'gateway');
+  return gateways.find(({ url }) => url)?.url ?? `ws://127.0.0.1:${settings.GATEWAY_PORT}/v1/stream`;
+}
+
+/**
+ * Tokens of a day for the bots of {@link fleet}, signed with the embedded key; or the first `bots` lines of a file.
+ *
+ * @throws {ParleyError} TOKEN_KEY_MISSING, INPUT_UNREADABLE
+ */
+export async function fleetTokens(
+  settings: CliSettings,
+  bots: number,
+  tenants: number,
+  file?: string,
+): Promise<string[]> {
+  if (file !== undefined) return await readTokens(file, bots);
+  const sign = await tokenSigner(localKeyPath(settings.PARLEY_DATA_DIR));
+  return await Promise.all(fleet(bots, tenants).map((member) => sign({ ...member, roles: ['bot'], ttlMs: DAY_MS })));
+}
+
+async function readTokens(file: string, bots: number): Promise<string[]> {
+  const content = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw new ParleyError('INPUT_UNREADABLE', `${file} cannot be read: ${messageOf(error)}`);
+  });
+  const tokens = content.split('\n').filter((line) => line.trim() !== '');
+  if (tokens.length < bots) {
+    throw new ParleyError(
+      'INPUT_UNREADABLE',
+      `${file} holds ${tokens.length} tokens, which is not enough for ${bots} bots.`,
+    );
+  }
+  return tokens.slice(0, bots);
+}

@@ -1,0 +1,45 @@
+import { ParleyClient } from '../../client/parley-client.ts';
+import { messageOf, ParleyError } from '../../core/errors.ts';
+
+/** Handshakes at once: enough to open 1,000 in a second or two, few enough not to crowd out the bots that are there. */
+const HANDSHAKES = 32;
+const CONNECT_TIMEOUT_MS = 15_000;
+
+/**
+ * One connection a token, in the order of the tokens.
+ *
+ * @throws {ParleyError} GATEWAY_UNREACHABLE when one cannot be opened; the others are closed then.
+ */
+export async function connectAll(url: string, tokens: readonly string[]): Promise<ParleyClient[]> {
+  const clients: ParleyClient[] = [];
+  let next = 0;
+  const work = async () => {
+    while (next < tokens.length) {
+      const index = next++;
+      clients[index] = await connect(url, tokens[index] ?? '');
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: Math.min(HANDSHAKES, tokens.length) }, work));
+    return clients;
+  } catch (error) {
+    next = tokens.length;
+    await closeAll(clients, 0);
+    throw error;
+  }
+}
+
+async function connect(url: string, token: string): Promise<ParleyClient> {
+  try {
+    return await ParleyClient.connect({ url, token, connectTimeoutMs: CONNECT_TIMEOUT_MS });
+  } catch (error) {
+    const { detail } = error as { detail?: string };
+    const why = detail ? `${messageOf(error)} (${detail})` : messageOf(error);
+    throw new ParleyError('GATEWAY_UNREACHABLE', `The gateway at ${url} took no connection: ${why}.`, { cause: error });
+  }
+}
+
+/** What is not acked within `timeoutMs` is rejected with code `closed`. */
+export async function closeAll(clients: readonly (ParleyClient | undefined)[], timeoutMs: number): Promise<void> {
+  await Promise.all(clients.map((client) => client?.close({ timeoutMs })));
+}
