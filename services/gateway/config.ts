@@ -1,0 +1,95 @@
+import { type ConfigOf, int, text, type Variable } from '../core/config.ts';
+import { JWT_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
+
+/**
+ * What a frame may hold and how fast frames may come. `welcome.limits` carries every one of these, each under the name
+ * of {@link WELCOME_LIMITS}, and each is enforced.
+ */
+export const LIMITS_SPEC = {
+  MAX_FRAME_BYTES: int({ default: 65_536, min: 1_024, max: 900_000, doc: 'Largest frame; a larger one closes 1009' }),
+  MAX_TEXT_CHARS: int({ default: 8_192, min: 1, max: 65_536, doc: 'Longest text, in Unicode code points' }),
+  // Record headers carry the message id URI-encoded (up to 9 bytes a code unit) and have to stay below 4 KiB.
+  MAX_ID_CHARS: int({
+    default: 128,
+    min: 8,
+    max: 256,
+    doc: 'Longest id, user_id, channel, bot_version (UTF-16 units)',
+  }),
+  MAX_METADATA_ENTRIES: int({ default: 32, min: 0, max: 256, doc: 'Most keys in metadata' }),
+  MAX_METADATA_KEY_CHARS: int({ default: 64, min: 1, max: 256, doc: 'Longest key in metadata (UTF-16 units)' }),
+  MAX_METADATA_VALUE_CHARS: int({
+    default: 1_024,
+    min: 1,
+    max: 8_192,
+    doc: 'Longest value in metadata (UTF-16 units)',
+  }),
+  MAX_IN_FLIGHT: int({ default: 256, min: 1, max: 65_536, doc: 'Messages of one socket that may wait for their ack' }),
+  BOT_MESSAGES_PER_S: int({ default: 200, min: 1, max: 1_000_000, doc: 'Messages a second of one bot' }),
+  BOT_BURST: int({ default: 400, min: 1, max: 1_000_000, doc: 'Messages that a bot may send at once after a pause' }),
+  TENANT_MESSAGES_PER_S: int({ default: 20_000, min: 1, max: 10_000_000, doc: 'Messages a second of one tenant' }),
+  PING_INTERVAL_MS: int({ default: 25_000, min: 100, max: 600_000, doc: 'Time between pings; no pong until the next' }),
+};
+
+export const WELCOME_LIMITS = {
+  max_frame_bytes: 'MAX_FRAME_BYTES',
+  max_text_chars: 'MAX_TEXT_CHARS',
+  max_id_chars: 'MAX_ID_CHARS',
+  max_metadata_entries: 'MAX_METADATA_ENTRIES',
+  max_metadata_key_chars: 'MAX_METADATA_KEY_CHARS',
+  max_metadata_value_chars: 'MAX_METADATA_VALUE_CHARS',
+  max_in_flight: 'MAX_IN_FLIGHT',
+  bot_messages_per_s: 'BOT_MESSAGES_PER_S',
+  bot_burst: 'BOT_BURST',
+  tenant_messages_per_s: 'TENANT_MESSAGES_PER_S',
+  ping_interval_ms: 'PING_INTERVAL_MS',
+} as const satisfies Record<string, keyof typeof LIMITS_SPEC>;
+
+export type Limits = { readonly [K in keyof typeof WELCOME_LIMITS]: number };
+
+/** The limits by their names on the wire. */
+export const limitsOf = (config: ConfigOf<typeof LIMITS_SPEC>): Limits =>
+  Object.fromEntries(Object.entries(WELCOME_LIMITS).map(([name, variable]) => [name, config[variable]])) as Limits;
+
+/** Bounds that keep one process healthy whatever its clients do; not announced. */
+const PROTECTION_SPEC = {
+  MAX_CONNECTIONS: int({ default: 16_000, min: 1, max: 1_000_000, doc: 'Open sockets; above it a handshake gets 429' }),
+  MAX_PENDING_BYTES: int({ default: 64 << 20, min: 1_024, max: 2 ** 33, doc: 'Bytes that may wait for Kafka' }),
+  MAX_SEND_BUFFER_BYTES: int({ default: 1 << 20, min: 1_024, max: 1 << 30, doc: 'Unsent bytes of a slow reader' }),
+  MAX_MALFORMED_PER_MINUTE: int({ default: 20, min: 0, max: 100_000, doc: 'Frames a minute that are no message' }),
+  KAFKA_ACK_TIMEOUT_MS: int({ default: 10_000, min: 100, max: 600_000, doc: 'Then a message is nacked unavailable' }),
+  DEDUP_MAX_ENTRIES: int({ default: 131_072, min: 1, max: 1 << 24, doc: 'Acked messages that are remembered' }),
+  DEDUP_MAX_BYTES: int({ default: 48 << 20, min: 1_024, max: 2 ** 32, doc: 'Bytes that remembering may take' }),
+  DEDUP_WINDOW_MS: int({ default: 120_000, min: 1, max: 86_400_000, doc: 'How long they are remembered' }),
+  DRAIN_TIMEOUT_MS: int({ default: 15_000, min: 100, max: 120_000, doc: 'Longest drain on SIGTERM' }),
+  RECONNECT_SPREAD_MS: int({ default: 5_000, min: 0, max: 600_000, doc: 'goaway spreads reconnects over this' }),
+};
+
+const isOrigin = (value: string) => URL.canParse(value) && new URL(value).origin === value;
+
+const origins: Variable<readonly string[]> = {
+  default: ['*'],
+  doc: 'Origins of browsers that may connect',
+  allowed: '* for any, or a comma-separated list of origins such as https://chat.example.com',
+  secret: false,
+  read: (value) => {
+    const items = value.split(',').map((item) => item.trim());
+    return items.every((item) => item === '*' || isOrigin(item)) ? items : undefined;
+  },
+};
+
+export const GATEWAY_SPEC = {
+  ...KAFKA_SPEC,
+  ...REGISTRY_SPEC,
+  ...JWT_SPEC,
+  ...LIMITS_SPEC,
+  ...PROTECTION_SPEC,
+  GATEWAY_HOST: text({ default: '127.0.0.1', doc: 'Address to listen on' }),
+  GATEWAY_PORT: int({ default: 8_080, min: 0, max: 65_535, doc: 'Port of the WebSocket; 0 takes any free one' }),
+  ALLOWED_ORIGINS: origins,
+  JWT_LEEWAY_S: int({ default: 5, min: 0, max: 300, doc: 'Clock difference allowed when a token is checked' }),
+  LATENCY_BUDGET_MS: int({ default: 400, min: 1, max: 600_000, doc: 'Time until an insight should be out' }),
+  PRODUCE_LINGER_MS: int({ default: 4, min: 0, max: 1_000, doc: 'How long the first record of a batch waits' }),
+  PRODUCE_LANES: int({ default: 1, min: 1, max: 64, doc: 'Kafka producers side by side' }),
+};
+
+export type GatewayConfig = ConfigOf<typeof GATEWAY_SPEC>;

@@ -1,0 +1,60 @@
+import type { NackCode } from '../core/wire-codes.ts';
+import { LATENCY_BUCKETS_S, type Metrics } from '../platform/metrics.ts';
+import type { HandshakeCode } from './handshake-refusal.ts';
+
+/** What became of a frame: acked after Kafka's ack, known from before, joined to one in flight, or refused. */
+export type MessageResult = 'acked' | 'duplicate' | 'joined' | NackCode;
+
+export interface Readings {
+  readonly connections: () => number;
+  readonly inFlight: () => number;
+}
+
+/** The gateway's own metrics. Labels are closed lists: no tenant, bot or id is ever one. */
+export class GatewayMetrics {
+  readonly #messages: (result: MessageResult) => void;
+  readonly #handshakes: (result: HandshakeCode | 'accepted') => void;
+  readonly #closes: (code: string) => void;
+  readonly ackSeconds: { observe(seconds: number): void };
+  readonly clamped: { inc(): void };
+  readonly #metrics: Metrics;
+
+  constructor(metrics: Metrics) {
+    this.#metrics = metrics;
+    const messages = metrics.counter('parley_gateway_messages_total', 'Frames by what became of them', ['result']);
+    const handshakes = metrics.counter('parley_gateway_handshakes_total', 'Handshakes by result', ['result']);
+    const closes = metrics.counter('parley_gateway_closes_total', 'Sockets closed, by our close code or peer', [
+      'code',
+    ]);
+    this.#messages = (result) => messages.inc({ result });
+    this.#handshakes = (result) => handshakes.inc({ result });
+    this.#closes = (code) => closes.inc({ code });
+    this.ackSeconds = metrics.histogram(
+      'parley_gateway_ack_seconds',
+      'From reading a frame to writing its ack',
+      LATENCY_BUCKETS_S,
+    );
+    this.clamped = metrics.counter('parley_gateway_sent_at_clamped_total', 'Messages whose sent_at was moved');
+  }
+
+  /** Gauges that are read at each scrape. */
+  watch({ connections, inFlight }: Readings): void {
+    this.#metrics.gauge('parley_gateway_connections', 'Open sockets', [], (gauge) => gauge.set(connections()));
+    this.#metrics.gauge('parley_gateway_in_flight', 'Records that wait for Kafka', [], (gauge) =>
+      gauge.set(inFlight()),
+    );
+  }
+
+  message(result: MessageResult): void {
+    this.#messages(result);
+  }
+
+  handshake(result: HandshakeCode | 'accepted'): void {
+    this.#handshakes(result);
+  }
+
+  /** @param code our close code, or `peer` where the other side ended it. */
+  closed(code: number | 'peer'): void {
+    this.#closes(String(code));
+  }
+}

@@ -1,0 +1,114 @@
+import type { EpochMs } from '../core/brands.ts';
+import { messageOf } from '../core/errors.ts';
+import { partitionOf } from '../core/partitioner.ts';
+import type { ChatEvent } from '../core/records.ts';
+import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
+import type { Logger } from '../platform/logger.ts';
+import { toChatEvent } from './event.ts';
+import type { Identity, ValidMessage } from './frame-validator.ts';
+import { type KnownMessages, keysOf } from './known-messages.ts';
+
+/** Who wants to know when a message is safe: called once, later, never from within {@link Intake.accept}. */
+export interface Waiter {
+  acked(messageId: string): void;
+  /** Kafka did not say that it has it; it may have it all the same. */
+  unavailable(messageId: string): void;
+}
+
+export type Acceptance = 'waiting' | 'joined' | 'known' | 'overloaded' | 'unavailable';
+
+/** The part of the producer that the intake needs. */
+export interface EventSink {
+  send(record: OutgoingRecord): Promise<void>;
+  hasRoomFor(bytes: number): boolean;
+}
+
+export interface IntakeOptions {
+  readonly topic: string;
+  readonly partitions: number;
+  readonly latencyBudgetMs: number;
+  readonly encode: (event: ChatEvent) => Buffer;
+  readonly producer: EventSink;
+  readonly known: KnownMessages;
+  readonly onClamped: () => void;
+  readonly log: Logger;
+}
+
+/** How many records may try their luck while Kafka does not answer: enough to notice its return at once. */
+const PROBES_IN_FLIGHT = 64;
+
+/**
+ * From a valid message to a record in Kafka, once. A message in flight is joined, one that is known to be safe is
+ * acked without a second record. While Kafka does not answer only a few records probe it, so that an outage does not
+ * fill the memory with messages whose clients were told to come back.
+ */
+export class Intake {
+  readonly #options: IntakeOptions;
+  readonly #flights = new Map<string, { messageId: string; waiters: Waiter[] }>();
+  #answering = true;
+  #idle: (() => void)[] = [];
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+  }
+
+  /** Records that wait for Kafka's ack. */
+  get inFlight(): number {
+    return this.#flights.size;
+  }
+
+  accept(identity: Identity, message: ValidMessage, receivedAt: EpochMs, waiter: Waiter): Acceptance {
+    const { producer, known } = this.#options;
+    const { recordKey, messageKey } = keysOf(identity, message);
+    const flight = this.#flights.get(messageKey);
+    if (flight) {
+      flight.waiters.push(waiter);
+      return 'joined';
+    }
+    const state = known.stateOf(messageKey);
+    if (state === 'safe') return 'known';
+    if (!this.#answering && this.#flights.size >= PROBES_IN_FLIGHT) return 'unavailable';
+    const { latencyBudgetMs, encode, onClamped } = this.#options;
+    const event = toChatEvent(message, { identity, receivedAt, latencyBudgetMs, resent: state === 'unclear' });
+    if (event.sent_at_original !== null) onClamped();
+    const value = encode(event);
+    if (!producer.hasRoomFor(value.length + recordKey.length)) return 'overloaded';
+    this.#flights.set(messageKey, { messageId: message.id, waiters: [waiter] });
+    const { topic, partitions } = this.#options;
+    const resendValue = () => encode({ ...event, resent: true });
+    producer.send({ topic, partition: partitionOf(recordKey, partitions), key: recordKey, value, resendValue }).then(
+      () => this.#safe(messageKey),
+      (error: unknown) => this.#failed(messageKey, error),
+    );
+    return 'waiting';
+  }
+
+  /** Resolves when nothing waits for Kafka any more. */
+  async idle(): Promise<void> {
+    if (this.#flights.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #safe(messageKey: string): void {
+    if (!this.#answering) this.#options.log.info('Kafka answers again');
+    this.#answering = true;
+    this.#options.known.note(messageKey, 'safe');
+    const { messageId, waiters } = this.#land(messageKey);
+    for (const waiter of waiters) waiter.acked(messageId);
+  }
+
+  #failed(messageKey: string, error: unknown): void {
+    if (this.#answering) this.#options.log.error({ err: messageOf(error) }, 'Kafka did not take a record');
+    this.#answering = false;
+    this.#options.known.note(messageKey, 'unclear');
+    const { messageId, waiters } = this.#land(messageKey);
+    for (const waiter of waiters) waiter.unavailable(messageId);
+  }
+
+  #land(messageKey: string): { messageId: string; waiters: readonly Waiter[] } {
+    const flight = this.#flights.get(messageKey);
+    if (!flight) throw new Error('a record was settled twice');
+    this.#flights.delete(messageKey);
+    if (this.#flights.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    return flight;
+  }
+}

@@ -1,0 +1,120 @@
+import { type FinalNackCode, SPEAKERS } from '../core/wire-codes.ts';
+import type { Limits } from './config.ts';
+
+export interface FieldProblem {
+  readonly code: FinalNackCode;
+  /** What was wrong and what is allowed; the field's name is put before it. */
+  readonly message: string;
+}
+
+export interface Field {
+  readonly required: boolean;
+  readonly check: (value: unknown, limits: Limits) => FieldProblem | undefined;
+}
+
+const MAX_EPOCH_MS = 8_640_000_000_000_000;
+const MAX_INT32 = 2_147_483_647;
+
+const invalid = (found: string, allowed: string): FieldProblem => ({
+  code: 'invalid_field',
+  message: `${found}; allowed is ${allowed}`,
+});
+
+/** A value in words that never hold the value of a text, which may be private. */
+function describe(value: unknown): string {
+  if (value === undefined) return 'is missing';
+  if (value === null) return 'is null';
+  if (Array.isArray(value)) return 'is an array';
+  if (typeof value === 'string') return `is a string of ${value.length} characters`;
+  if (typeof value === 'object') return 'is an object';
+  return `is ${value}`;
+}
+
+/** Unicode that every consumer can store: Avro and ClickHouse would change or refuse the rest. */
+function unsafeUnicode(value: string): string | undefined {
+  if (value.includes('\0')) return 'contains the character U+0000';
+  if (!value.isWellFormed()) return 'contains a lone surrogate';
+  return undefined;
+}
+
+function stringProblem(value: unknown, minChars: number, maxChars: number): FieldProblem | undefined {
+  const allowed = () => `a string of ${minChars} to ${maxChars} characters of valid Unicode without U+0000`;
+  if (typeof value !== 'string') return invalid(describe(value), allowed());
+  if (value.length < minChars || value.length > maxChars) return invalid(describe(value), allowed());
+  const unsafe = unsafeUnicode(value);
+  return unsafe ? invalid(unsafe, allowed()) : undefined;
+}
+
+function integerProblem(value: unknown, min: number, max: number, what: string): FieldProblem | undefined {
+  if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return undefined;
+  return invalid(describe(value), `${what}, an integer from ${min} to ${max}`);
+}
+
+function codePoints(value: string): number {
+  let count = value.length;
+  for (let i = 0; i < value.length; i++) if ((value.charCodeAt(i) & 0xfc00) === 0xd800) count--;
+  return count;
+}
+
+function textProblem(value: unknown, limits: Limits): FieldProblem | undefined {
+  const maxChars = limits.max_text_chars;
+  if (typeof value !== 'string') return invalid(describe(value), 'a string, which may be empty');
+  const unsafe = unsafeUnicode(value);
+  if (unsafe) return invalid(unsafe, 'valid Unicode without U+0000');
+  // Counting is needed only where UTF-16 units exceed the limit: there are never more code points than units.
+  if (value.length <= maxChars) return undefined;
+  const found = codePoints(value);
+  if (found <= maxChars) return undefined;
+  return {
+    code: 'text_too_long',
+    message: `has ${found} Unicode code points; allowed are at most ${maxChars}`,
+  };
+}
+
+function speakerProblem(value: unknown): FieldProblem | undefined {
+  if ((SPEAKERS as readonly unknown[]).includes(value)) return undefined;
+  const found = typeof value === 'string' ? `is ${JSON.stringify(value.slice(0, 40))}` : describe(value);
+  return invalid(found, `one of ${SPEAKERS.join(', ')}`);
+}
+
+function metadataProblem(value: unknown, limits: Limits): FieldProblem | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return invalid(describe(value), 'an object whose values are strings');
+  }
+  const keys = Object.keys(value);
+  if (keys.length > limits.max_metadata_entries) {
+    return invalid(`has ${keys.length} keys`, `at most ${limits.max_metadata_entries} keys`);
+  }
+  for (const key of keys) {
+    const keyProblem = stringProblem(key, 1, limits.max_metadata_key_chars);
+    if (keyProblem) return { ...keyProblem, message: `has a key that ${keyProblem.message}` };
+    const valueProblem = stringProblem((value as Record<string, unknown>)[key], 0, limits.max_metadata_value_chars);
+    if (valueProblem) return { ...valueProblem, message: `under ${JSON.stringify(key)} ${valueProblem.message}` };
+  }
+  return undefined;
+}
+
+const identifier = (value: unknown, limits: Limits) => stringProblem(value, 1, limits.max_id_chars);
+const label = (value: unknown, limits: Limits) => stringProblem(value, 0, limits.max_id_chars);
+
+/** The fields of a `message` frame beside `type`, in the order in which they are checked. */
+export const MESSAGE_FIELDS = {
+  id: { required: true, check: identifier },
+  conversation_id: { required: true, check: identifier },
+  speaker: { required: true, check: speakerProblem },
+  text: { required: true, check: textProblem },
+  sent_at: {
+    required: true,
+    check: (value) => integerProblem(value, 0, MAX_EPOCH_MS, 'milliseconds since the epoch'),
+  },
+  attempt: { required: false, check: (value) => integerProblem(value, 1, MAX_INT32, 'the number of this attempt') },
+  user_id: { required: false, check: label },
+  channel: { required: false, check: label },
+  bot_version: { required: false, check: label },
+  metadata: { required: false, check: metadataProblem },
+} as const satisfies Record<string, Field>;
+
+export type MessageField = keyof typeof MESSAGE_FIELDS;
+
+/** Fields that a frame may carry to say whom it speaks for; they must agree with the token. */
+export const CLAIM_FIELDS = { tenant_id: 'tenant', bot_id: 'bot' } as const;

@@ -1,0 +1,265 @@
+import type { WebSocket } from 'ws';
+import type { Clock } from '../core/clock.ts';
+import { messageOf } from '../core/errors.ts';
+import { CLOSE_CODES, type NackCode, type TemporaryNackCode } from '../core/wire-codes.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { AckFlusher } from './ack-flusher.ts';
+import type { Grant } from './auth.ts';
+import type { Limits } from './config.ts';
+import { type Refusal, type ValidMessage, validateFrame } from './frame-validator.ts';
+import type { GatewayMetrics } from './gateway-metrics.ts';
+import type { Intake } from './intake.ts';
+import { type BucketTable, TokenBucket } from './token-bucket.ts';
+
+export interface SessionDeps {
+  readonly limits: Limits;
+  readonly maxSendBufferBytes: number;
+  readonly maxMalformedPerMinute: number;
+  readonly leewayS: number;
+  readonly intake: Intake;
+  readonly bots: BucketTable;
+  readonly tenants: BucketTable;
+  readonly acks: AckFlusher;
+  readonly clock: Clock;
+  readonly metrics: GatewayMetrics;
+  readonly log: Logger;
+  readonly random: () => number;
+}
+
+type Phase =
+  | { readonly name: 'open' }
+  /** Told to go away; closes when its last message in flight is settled. */
+  | { readonly name: 'draining'; readonly reconnectAfterMs: number }
+  | { readonly name: 'closed' };
+
+const IN_FLIGHT_RETRY_MS = 100;
+const OVERLOADED_RETRY_MS = 500;
+const UNAVAILABLE_RETRY_MS = 2_000;
+
+/**
+ * One socket: reads frames, answers each with an ack, a nack or an error, and watches over token, pongs and the send
+ * buffer. Nothing here waits: whatever takes time comes back as a call of `acked` or `unavailable`.
+ */
+export class Session {
+  readonly id: string;
+  readonly grant: Grant;
+  readonly #socket: WebSocket;
+  readonly #deps: SessionDeps;
+  readonly #bot: TokenBucket;
+  readonly #tenant: TokenBucket;
+  readonly #botName: string;
+  #malformed: TokenBucket | undefined;
+  #phase: Phase = { name: 'open' };
+  #inFlight = 0;
+  #ackedIds: string[] = [];
+  #nextPingAtMs: number;
+  #awaitsPong = false;
+
+  constructor(id: string, socket: WebSocket, grant: Grant, deps: SessionDeps) {
+    this.id = id;
+    this.grant = grant;
+    this.#socket = socket;
+    this.#deps = deps;
+    this.#botName = JSON.stringify([grant.tenant, grant.bot]);
+    this.#bot = deps.bots.hold(this.#botName);
+    this.#tenant = deps.tenants.hold(grant.tenant);
+    this.#nextPingAtMs = deps.clock.monotonicMs() + deps.limits.ping_interval_ms;
+    socket.on('message', (data: Buffer, isBinary) => this.#onMessage(data, isBinary));
+    socket.on('pong', () => {
+      this.#awaitsPong = false;
+    });
+    this.#send({ type: 'welcome', session: id, limits: deps.limits });
+  }
+
+  /** Called about once a second: the token's end, pings, missing pongs. */
+  tick(nowMs: number, nowEpochMs: number): void {
+    if (this.#phase.name === 'closed') return;
+    if (nowEpochMs >= (this.grant.expiresAtS + this.#deps.leewayS) * 1_000) {
+      this.close(CLOSE_CODES.token_expired, 'token expired');
+      return;
+    }
+    if (nowMs < this.#nextPingAtMs) return;
+    if (this.#awaitsPong) {
+      this.close(CLOSE_CODES.no_pong, 'no pong');
+      return;
+    }
+    this.#awaitsPong = true;
+    this.#nextPingAtMs = nowMs + this.#deps.limits.ping_interval_ms;
+    this.#socket.ping();
+  }
+
+  /** Says goodbye and closes as soon as nothing is in flight. */
+  drain(reconnectAfterMs: number): void {
+    if (this.#phase.name !== 'open') return;
+    this.#phase = { name: 'draining', reconnectAfterMs };
+    this.#send({ type: 'goaway', reconnect_after_ms: reconnectAfterMs });
+    this.#closeWhenDrained();
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#phase.name === 'closed') return;
+    this.#phase = { name: 'closed' };
+    this.#deps.metrics.closed(code);
+    this.#socket.close(code, reason);
+  }
+
+  /** Ends the connection without a goodbye. */
+  cut(): void {
+    this.#phase = { name: 'closed' };
+    this.#socket.terminate();
+  }
+
+  /** The socket is gone, whoever closed it. @param oversize whether it sent a frame above the limit. */
+  ended(oversize: boolean): void {
+    if (this.#phase.name !== 'closed') this.#deps.metrics.closed(oversize ? CLOSE_CODES.frame_too_big : 'peer');
+    this.#phase = { name: 'closed' };
+    this.#deps.bots.release(this.#botName);
+    this.#deps.tenants.release(this.grant.tenant);
+  }
+
+  flushAcks(): void {
+    const ids = this.#ackedIds;
+    this.#ackedIds = [];
+    this.#send({ type: 'ack', ids });
+    this.#closeWhenDrained();
+  }
+
+  #onMessage(data: Buffer, isBinary: boolean): void {
+    if (this.#phase.name === 'closed') return;
+    try {
+      if (isBinary) {
+        this.#refuse({
+          kind: 'refused',
+          id: undefined,
+          code: 'malformed',
+          message: 'the frame is binary; allowed is one JSON object a text frame',
+        });
+        return;
+      }
+      const verdict = validateFrame(data.toString('utf8'), this.#deps.limits, this.grant);
+      if (verdict.kind === 'refused') this.#refuse(verdict);
+      else this.#take(verdict.message);
+    } catch (error) {
+      // A fault of ours must cost one session, not all of them.
+      this.#deps.log.error({ session: this.id, err: messageOf(error) }, 'a frame could not be handled');
+      this.close(1011, 'internal error');
+    }
+  }
+
+  #take(message: ValidMessage): void {
+    const { intake, clock, limits, metrics } = this.#deps;
+    const { id } = message;
+    if (this.#phase.name === 'draining') {
+      this.#postpone(id, 'shutting_down', this.#phase.reconnectAfterMs, 'this gateway is shutting down');
+      return;
+    }
+    if (this.#inFlight >= limits.max_in_flight) {
+      const told = `${limits.max_in_flight} messages of this socket wait for their ack already`;
+      this.#postpone(id, 'too_many_in_flight', IN_FLIGHT_RETRY_MS, told);
+      return;
+    }
+    const startedMs = clock.monotonicMs();
+    if (!this.#withinRates(id, startedMs)) return;
+    const acceptance = intake.accept(this.grant, message, clock.now(), {
+      acked: () => this.#acked(id, startedMs),
+      unavailable: () => this.#unavailable(id),
+    });
+    switch (acceptance) {
+      case 'waiting':
+        this.#inFlight += 1;
+        return;
+      case 'joined':
+        this.#inFlight += 1;
+        metrics.message('joined');
+        return;
+      case 'known':
+        metrics.message('duplicate');
+        this.#queueAck(id);
+        return;
+      case 'overloaded':
+        this.#postpone(id, 'overloaded', this.#jitter(OVERLOADED_RETRY_MS), 'too much waits for Kafka');
+        return;
+      case 'unavailable':
+        this.#postpone(id, 'unavailable', this.#jitter(UNAVAILABLE_RETRY_MS), 'Kafka does not answer');
+        return;
+    }
+  }
+
+  #withinRates(id: string, nowMs: number): boolean {
+    const { limits } = this.#deps;
+    if (this.#bot.available(nowMs) < 1) {
+      const told = `this bot sends more than ${limits.bot_messages_per_s} messages a second`;
+      this.#postpone(id, 'rate_limited', this.#bot.refuse(), told);
+      return false;
+    }
+    if (this.#tenant.available(nowMs) < 1) {
+      const told = `this tenant's bots send more than ${limits.tenant_messages_per_s} messages a second`;
+      this.#postpone(id, 'rate_limited', this.#tenant.refuse(), told);
+      return false;
+    }
+    this.#bot.take();
+    this.#tenant.take();
+    return true;
+  }
+
+  #acked(id: string, startedMs: number): void {
+    const { metrics, clock } = this.#deps;
+    this.#inFlight -= 1;
+    metrics.message('acked');
+    metrics.ackSeconds.observe((clock.monotonicMs() - startedMs) / 1_000);
+    this.#queueAck(id);
+  }
+
+  #unavailable(id: string): void {
+    this.#inFlight -= 1;
+    const told = 'Kafka did not answer in time; send it again with a higher attempt';
+    this.#postpone(id, 'unavailable', this.#jitter(UNAVAILABLE_RETRY_MS), told);
+    this.#closeWhenDrained();
+  }
+
+  #queueAck(id: string): void {
+    if (this.#phase.name === 'closed') return;
+    if (this.#ackedIds.length === 0) this.#deps.acks.mark(this);
+    this.#ackedIds.push(id);
+  }
+
+  #closeWhenDrained(): void {
+    if (this.#phase.name !== 'draining' || this.#inFlight > 0 || this.#ackedIds.length > 0) return;
+    this.close(CLOSE_CODES.restart, 'restart');
+  }
+
+  #jitter(ms: number): number {
+    return Math.ceil(ms * (0.5 + this.#deps.random()));
+  }
+
+  #postpone(id: string, code: TemporaryNackCode, retryAfterMs: number, message: string): void {
+    this.#deps.metrics.message(code);
+    this.#send({ type: 'nack', id, code, message, retry_after_ms: retryAfterMs });
+  }
+
+  #refuse({ id, code, message }: Refusal): void {
+    this.#deps.metrics.message(code);
+    if (id === undefined) this.#send({ type: 'error', code, message });
+    else this.#send({ type: 'nack', id, code, message });
+    if (id === undefined || isNoMessage(code)) this.#countMalformed();
+  }
+
+  #countMalformed(): void {
+    const { clock, maxMalformedPerMinute: perMinute } = this.#deps;
+    const nowMs = clock.monotonicMs();
+    this.#malformed ??= new TokenBucket(perMinute / 60, perMinute, nowMs);
+    if (this.#malformed.available(nowMs) < 1) this.close(CLOSE_CODES.too_many_malformed, 'too many malformed frames');
+    else this.#malformed.take();
+  }
+
+  #send(frame: object): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    if (this.#socket.bufferedAmount > this.#deps.maxSendBufferBytes) {
+      this.close(CLOSE_CODES.slow_reader, 'slow reader');
+      return;
+    }
+    this.#socket.send(JSON.stringify(frame));
+  }
+}
+
+const isNoMessage = (code: NackCode): boolean => code === 'malformed' || code === 'unknown_type';
