@@ -1,0 +1,232 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { readConfig } from '../core/config.ts';
+import { FINAL_NACK_CODES } from '../core/wire-codes.ts';
+import { LIMITS_SPEC, limitsOf } from './config.ts';
+import { type FrameVerdict, type Refusal, validateFrame } from './frame-validator.ts';
+import { MESSAGE_FIELDS } from './message-fields.ts';
+
+const limits = limitsOf(readConfig(LIMITS_SPEC, {}));
+const identity = { tenant: 'acme', bot: 'helper' };
+const good = {
+  type: 'message',
+  id: 'm1',
+  conversation_id: 'c1',
+  speaker: 'user',
+  text: 'Where is my parcel?',
+  sent_at: 1_790_000_000_000,
+};
+const NUL = String.fromCharCode(0);
+const LONE_SURROGATE = String.fromCharCode(0xd800);
+
+const validate = (frame: unknown): FrameVerdict =>
+  validateFrame(typeof frame === 'string' ? frame : JSON.stringify(frame), limits, identity);
+
+function refusal(frame: unknown): Refusal {
+  const verdict = validate(frame);
+  if (verdict.kind !== 'refused') throw new Error(`accepted: ${JSON.stringify(frame)}`);
+  return verdict;
+}
+
+function accepted(frame: unknown) {
+  const verdict = validate(frame);
+  if (verdict.kind !== 'message') throw new Error(`refused: ${verdict.message}`);
+  return verdict.message;
+}
+
+describe('validateFrame', () => {
+  it('takes a frame with required fields alone, and one with all', () => {
+    expect(accepted(good)).toEqual({
+      id: 'm1',
+      conversationId: 'c1',
+      speaker: 'user',
+      text: 'Where is my parcel?',
+      sentAt: 1_790_000_000_000,
+      attempt: 1,
+      userId: null,
+      channel: null,
+      botVersion: null,
+      metadata: new Map(),
+    });
+    const full = { ...good, attempt: 3, user_id: 'u', channel: 'web', bot_version: '2', metadata: { k: 'v', l: '' } };
+    expect(accepted({ ...full, tenant_id: 'acme', bot_id: 'helper', later: { than: 'us' } })).toMatchObject({
+      attempt: 3,
+      userId: 'u',
+      channel: 'web',
+      botVersion: '2',
+      metadata: new Map([
+        ['k', 'v'],
+        ['l', ''],
+      ]),
+    });
+    expect(accepted({ ...good, attempt: null, user_id: null, metadata: null, tenant_id: null }).attempt).toBe(1);
+  });
+
+  it.each([
+    ['no JSON', 'malformed', 'hello'],
+    ['nothing', 'malformed', ''],
+    ['JSON that is cut', 'malformed', '{"type":"message"'],
+    ['an array', 'malformed', [good]],
+    ['a number', 'malformed', 7],
+    ['null', 'malformed', null],
+    ['a string', 'malformed', '"message"'],
+    ['no type', 'invalid_field', {}],
+    ['a type that is a number', 'invalid_field', { type: 1 }],
+    ['an unknown type', 'unknown_type', { type: 'subscribe' }],
+    ['a type that is in every object', 'unknown_type', { type: 'constructor' }],
+    ['a message without id', 'invalid_field', { ...good, id: undefined }],
+  ])('answers %s by an error with %s', (_, code, frame) => {
+    expect(refusal(frame)).toMatchObject({ id: undefined, code });
+  });
+
+  const long = (length: number) => 'x'.repeat(length);
+  it.each([
+    ['id', { id: 5 }],
+    ['id', { id: '' }],
+    ['id', { id: long(129) }],
+    ['id', { id: NUL }],
+    ['id', { id: LONE_SURROGATE }],
+    ['conversation_id', { conversation_id: undefined }],
+    ['conversation_id', { conversation_id: null }],
+    ['conversation_id', { conversation_id: long(129) }],
+    ['conversation_id', { conversation_id: `a${NUL}` }],
+    ['speaker', { speaker: 'User' }],
+    ['speaker', { speaker: ['user'] }],
+    ['speaker', { speaker: '__proto__' }],
+    ['text', { text: undefined }],
+    ['text', { text: 12 }],
+    ['text', { text: `a${NUL}b` }],
+    ['text', { text: `a${LONE_SURROGATE}b` }],
+    ['sent_at', { sent_at: undefined }],
+    ['sent_at', { sent_at: '1790000000000' }],
+    ['sent_at', { sent_at: 1.5 }],
+    ['sent_at', { sent_at: -1 }],
+    ['sent_at', { sent_at: 9_007_199_254_740_991 }],
+    ['sent_at', { sent_at: true }],
+    ['attempt', { attempt: 0 }],
+    ['attempt', { attempt: 2 ** 31 }],
+    ['attempt', { attempt: '2' }],
+    ['user_id', { user_id: 9 }],
+    ['user_id', { user_id: long(129) }],
+    ['channel', { channel: {} }],
+    ['bot_version', { bot_version: LONE_SURROGATE }],
+    ['metadata', { metadata: [] }],
+    ['metadata', { metadata: 'k=v' }],
+    ['metadata', { metadata: { k: 1 } }],
+    ['metadata', { metadata: { k: { l: 'm' } } }],
+    ['metadata', { metadata: { k: NUL } }],
+    ['metadata', { metadata: { [NUL]: 'v' } }],
+    ['metadata', { metadata: { '': 'v' } }],
+    ['metadata', { metadata: { [long(65)]: 'v' } }],
+    ['metadata', { metadata: { k: long(1_025) } }],
+    ['metadata', { metadata: Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`k${i}`, 'v'])) }],
+  ])('names %s, what was wrong and what is allowed: %j', (field, change) => {
+    const { id, code, message } = refusal({ ...good, ...change });
+    expect(code).toBe('invalid_field');
+    expect(message).toMatch(new RegExp(`^${field} .*; allowed (is|are) .+`));
+    expect(id).toBe(field === 'id' ? undefined : 'm1');
+  });
+
+  it('refuses every required field that is missing and none that is optional', () => {
+    const full = { ...good, attempt: 1, user_id: 'u', channel: 'c', bot_version: 'v', metadata: {} };
+    for (const [name, { required }] of Object.entries(MESSAGE_FIELDS)) {
+      expect([name, validate({ ...full, [name]: undefined }).kind]).toEqual([name, required ? 'refused' : 'message']);
+    }
+  });
+
+  it('counts a text in code points, up to the limit and not one above', () => {
+    const emoji = '\u{1F600}';
+    expect(accepted({ ...good, text: '' }).text).toBe('');
+    expect(accepted({ ...good, text: emoji.repeat(8_192) }).text).toHaveLength(16_384);
+    expect(refusal({ ...good, text: emoji.repeat(8_193) })).toMatchObject({
+      id: 'm1',
+      code: 'text_too_long',
+      message: 'text has 8193 Unicode code points; allowed are at most 8192',
+    });
+    expect(refusal({ ...good, text: long(8_193) }).code).toBe('text_too_long');
+  });
+
+  it('never repeats a text in a refusal', () => {
+    const { message } = refusal({ ...good, text: `secret${NUL}` });
+    expect(message).not.toContain('secret');
+  });
+
+  it('forbids to speak for another tenant or bot', () => {
+    expect(refusal({ ...good, tenant_id: 'rival' })).toMatchObject({ id: 'm1', code: 'forbidden' });
+    expect(refusal({ ...good, bot_id: 'other' })).toMatchObject({ id: 'm1', code: 'forbidden' });
+    expect(refusal({ ...good, bot_id: 7 })).toMatchObject({ id: 'm1', code: 'forbidden' });
+  });
+
+  it('takes duplicate keys and __proto__ without harm', () => {
+    const twice = `${JSON.stringify(good).slice(0, -1)},"text":"second","metadata":{"k":"1","k":"2","__proto__":"p"}}`;
+    const message = accepted(twice);
+    expect(message.text).toBe('second');
+    expect([...message.metadata]).toEqual([
+      ['k', '2'],
+      ['__proto__', 'p'],
+    ]);
+    const polluting = `{"__proto__":{"speaker":"user"},${JSON.stringify({ ...good, speaker: undefined }).slice(1)}`;
+    expect(refusal(polluting).message).toMatch(/^speaker is missing/);
+    expect(refusal(`${JSON.stringify(good).slice(0, -1)},"metadata":{"__proto__":{"a":"b"}}}`).code).toBe(
+      'invalid_field',
+    );
+    expect(({} as Record<string, unknown>)['speaker']).toBeUndefined();
+  });
+
+  it('never throws and always gives a code, whatever the text', () => {
+    const anything = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.json(),
+      fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes).toString('utf8')),
+    );
+    fc.assert(
+      fc.property(anything, (data) => {
+        const { code, message } = refusal(data);
+        expect(FINAL_NACK_CODES).toContain(code);
+        expect(message).toMatch(/allowed/);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('accepts a message of any shape only when every field holds', () => {
+    const value = fc.oneof(
+      fc.jsonValue(),
+      fc.string({ unit: 'binary', maxLength: 140 }),
+      fc.constantFrom('user', 1, NUL, LONE_SURROGATE, '__proto__'),
+      fc.dictionary(fc.string(), fc.string()),
+    );
+    const frame = fc.record(
+      {
+        id: fc.oneof(fc.constant('m'), value),
+        conversation_id: fc.oneof(fc.constant('c'), value),
+        speaker: fc.oneof(fc.constant('bot'), value),
+        text: fc.oneof(fc.string({ unit: 'binary' }), value),
+        sent_at: fc.oneof(fc.maxSafeNat(), value),
+        metadata: fc.oneof(fc.dictionary(fc.string({ minLength: 1 }), fc.string()), value),
+        user_id: value,
+      },
+      { requiredKeys: ['id', 'conversation_id', 'speaker'] },
+    );
+    let taken = 0;
+    fc.assert(
+      fc.property(frame, (fields) => {
+        const verdict = validate({ ...fields, type: 'message' });
+        if (verdict.kind === 'refused') {
+          expect(FINAL_NACK_CODES).toContain(verdict.code);
+          return;
+        }
+        taken += 1;
+        const { message } = verdict;
+        const strings = [message.id, message.conversationId, message.text, message.userId ?? ''];
+        for (const text of [...strings, ...[...message.metadata].flat()]) {
+          expect(text.isWellFormed() && !text.includes(NUL)).toBe(true);
+        }
+        expect(Number.isSafeInteger(message.sentAt)).toBe(true);
+        expect(['user', 'bot', 'agent', 'system']).toContain(message.speaker);
+      }),
+      { numRuns: 3_000 },
+    );
+    expect(taken).toBeGreaterThan(50);
+  });
+});

@@ -1,0 +1,256 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { epochMs } from '../core/brands.ts';
+import { ManualClock } from '../core/clock.ts';
+import type { ChatEvent } from '../core/records.ts';
+import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
+import { createLogger } from '../platform/logger.ts';
+import { clampSentAt, SENT_AT_WINDOW } from './event.ts';
+import type { ValidMessage } from './frame-validator.ts';
+import { Intake } from './intake.ts';
+import { KnownMessages, keysOf } from './known-messages.ts';
+import { BucketTable, TokenBucket } from './token-bucket.ts';
+
+const NOW = epochMs(1_790_000_000_000);
+const identity = { tenant: 't', bot: 'b' };
+
+const message = (id: string, conversationId = 'c'): ValidMessage => ({
+  id,
+  conversationId,
+  speaker: 'user',
+  text: 'hello',
+  sentAt: NOW,
+  attempt: 1,
+  userId: null,
+  channel: null,
+  botVersion: null,
+  metadata: new Map(),
+});
+
+describe('clampSentAt', () => {
+  it('keeps what lies in the window and moves the rest to its edge, the original kept', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 8_640_000_000_000_000 }), (sentAt) => {
+        const { sentAt: clamped, original } = clampSentAt(sentAt, NOW);
+        expect(clamped).toBeGreaterThanOrEqual(NOW - SENT_AT_WINDOW.backMs);
+        expect(clamped).toBeLessThanOrEqual(NOW + SENT_AT_WINDOW.aheadMs);
+        expect(original ?? clamped).toBe(sentAt);
+      }),
+    );
+    const inside = fc.integer({ min: NOW - 86_400_000, max: NOW + 300_000 });
+    fc.assert(fc.property(inside, (sentAt) => expect(clampSentAt(sentAt, NOW)).toEqual({ sentAt, original: null })));
+    expect(clampSentAt(0, NOW)).toEqual({ sentAt: NOW - 86_400_000, original: 0 });
+    expect(clampSentAt(NOW + 300_001, NOW)).toEqual({ sentAt: NOW + 300_000, original: NOW + 300_001 });
+  });
+});
+
+describe('TokenBucket', () => {
+  it('never lets through more than the burst plus the rate over the time', () => {
+    const steps = fc.array(fc.record({ waitMs: fc.nat(50), wanted: fc.nat(40) }), { maxLength: 60 });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 1, max: 50 }), steps, (rate, burst, plan) => {
+        const bucket = new TokenBucket(rate, burst, 0);
+        let nowMs = 0;
+        let taken = 0;
+        for (const { waitMs, wanted } of plan) {
+          nowMs += waitMs;
+          for (let i = 0; i < wanted; i++) {
+            if (bucket.available(nowMs) >= 1) {
+              bucket.take();
+              taken += 1;
+            } else expect(bucket.refuse()).toBeGreaterThanOrEqual(1);
+          }
+          expect(taken).toBeLessThanOrEqual(burst + (rate * nowMs) / 1_000 + 1e-6);
+        }
+      }),
+    );
+  });
+
+  it('tells a later refusal to come back later, and the first at the next token', () => {
+    const bucket = new TokenBucket(100, 1, 0);
+    bucket.take();
+    expect([bucket.refuse(), bucket.refuse(), bucket.refuse()]).toEqual([10, 20, 30]);
+    expect(bucket.available(10)).toBe(1);
+    bucket.take();
+    expect(bucket.refuse()).toBe(10);
+  });
+
+  it('does not refill for a clock that goes back', () => {
+    const bucket = new TokenBucket(1_000, 1, 100);
+    bucket.take();
+    expect(bucket.available(50)).toBe(0);
+  });
+});
+
+describe('BucketTable', () => {
+  it('shares a bucket among holders, and a reconnect does not refill it', () => {
+    const clock = new ManualClock();
+    const table = new BucketTable({ perSecond: 10, burst: 5, clock });
+    const first = table.hold('bot');
+    for (let i = 0; i < 5; i++) first.take();
+    table.release('bot');
+    const again = table.hold('bot');
+    expect(again).toBe(first);
+    expect(again.available(clock.monotonicMs())).toBe(0);
+  });
+
+  it('forgets idle buckets that are full again, and no others', () => {
+    const clock = new ManualClock();
+    const table = new BucketTable({ perSecond: 10, burst: 5, clock });
+    const held = table.hold('held');
+    for (let i = 0; i < 5_000; i++) {
+      table.hold(`bot ${i}`);
+      table.release(`bot ${i}`);
+    }
+    expect(table.size).toBeLessThan(2_100);
+    expect(table.hold('held')).toBe(held);
+  });
+});
+
+describe('keysOf', () => {
+  it('tells any two messages apart', () => {
+    const ids = fc.tuple(fc.string(), fc.string(), fc.string(), fc.string());
+    const keyOf = ([tenant, bot, conversation, id]: [string, string, string, string]) =>
+      keysOf({ tenant, bot }, message(id, conversation)).messageKey;
+    fc.assert(
+      fc.property(ids, ids, (a, b) =>
+        expect(keyOf(a) === keyOf(b)).toBe(a.join('\n') === b.join('\n') && a.every((it, i) => it === b[i])),
+      ),
+    );
+    expect(keyOf(['a', 'b', 'c', 'd'])).not.toBe(keyOf(['a', 'b', 'c"]d', '']));
+  });
+});
+
+describe('KnownMessages', () => {
+  it('holds no more entries and no more bytes than allowed', () => {
+    const byCount = new KnownMessages({ maxEntries: 10, maxBytes: 1 << 20, windowMs: 60_000 });
+    const byBytes = new KnownMessages({ maxEntries: 1_000, maxBytes: 5_000, windowMs: 60_000 });
+    for (let i = 0; i < 500; i++) {
+      byCount.note(`key ${i}`, 'safe');
+      byBytes.note('k'.repeat(400) + i, 'safe');
+    }
+    expect(byCount.size).toBe(10);
+    expect(byCount.stateOf('key 499')).toBe('safe');
+    expect(byCount.stateOf('key 0')).toBeUndefined();
+    expect(byBytes.size).toBe(5);
+  });
+});
+
+/** A producer whose sends are settled by hand, in any order. */
+class HandProducer {
+  readonly sent: { record: OutgoingRecord; ack: () => void; fail: (error: Error) => void }[] = [];
+  room = true;
+  send(record: OutgoingRecord): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.sent.push({ record, ack: resolve, fail: reject });
+    return promise;
+  }
+  hasRoomFor(): boolean {
+    return this.room;
+  }
+  event(index: number): ChatEvent {
+    return JSON.parse(String(this.sent[index]?.record.value)) as ChatEvent;
+  }
+}
+
+function intakeWith(producer: HandProducer) {
+  const told: string[] = [];
+  const intake = new Intake({
+    topic: 'chat.events',
+    partitions: 12,
+    latencyBudgetMs: 400,
+    encode: (event) => Buffer.from(JSON.stringify(event)),
+    producer,
+    known: new KnownMessages({ maxEntries: 100, maxBytes: 1 << 20, windowMs: 60_000 }),
+    onClamped: () => told.push('clamped'),
+    log: createLogger('test', 'silent'),
+  });
+  const waiter = (name: string) => ({
+    acked: (id: string) => told.push(`${name} acked ${id}`),
+    unavailable: (id: string) => told.push(`${name} unavailable ${id}`),
+  });
+  const accept = (name: string, it: ValidMessage) => intake.accept(identity, it, NOW, waiter(name));
+  return { intake, told, accept };
+}
+
+describe('Intake', () => {
+  it('joins a message in flight: one record, both told; afterwards it is known', async () => {
+    const producer = new HandProducer();
+    const { intake, told, accept } = intakeWith(producer);
+    expect(accept('a', message('1'))).toBe('waiting');
+    expect(accept('b', message('1'))).toBe('joined');
+    expect(accept('c', message('1', 'other conversation'))).toBe('waiting');
+    expect(producer.sent).toHaveLength(2);
+    expect(told).toEqual([]);
+    for (const { ack } of producer.sent) ack();
+    await intake.idle();
+    expect(told.sort()).toEqual(['a acked 1', 'b acked 1', 'c acked 1']);
+    expect(accept('d', message('1'))).toBe('known');
+    expect(producer.sent).toHaveLength(2);
+  });
+
+  it('stamps the record and flags it when it goes out a second time', () => {
+    const producer = new HandProducer();
+    const { told, accept } = intakeWith(producer);
+    accept('a', { ...message('1'), sentAt: 0, attempt: 4 });
+    expect(producer.event(0)).toMatchObject({
+      sent_at: NOW - 86_400_000,
+      sent_at_original: 0,
+      received_at: NOW,
+      deadline_at: NOW + 400,
+      attempt: 4,
+      resent: false,
+      origin: null,
+    });
+    expect(told).toEqual(['clamped']);
+    const resend = producer.sent[0]?.record.resendValue?.();
+    expect(JSON.parse(String(resend))).toMatchObject({ resent: true, attempt: 4, sent_at_original: 0 });
+  });
+
+  it('says unavailable after an unclear send, and flags the next try even if the client does not', async () => {
+    const producer = new HandProducer();
+    const { intake, told, accept } = intakeWith(producer);
+    accept('a', message('1'));
+    producer.sent[0]?.fail(new Error('no answer'));
+    await intake.idle();
+    expect(told).toEqual(['a unavailable 1']);
+    expect(accept('a', message('1'))).toBe('waiting');
+    expect(producer.event(1)).toMatchObject({ attempt: 1, resent: true });
+    producer.sent[1]?.ack();
+    await intake.idle();
+    expect(accept('a', message('1'))).toBe('known');
+  });
+
+  it('lets only a few probe while Kafka does not answer, and all again after the first ack', async () => {
+    const producer = new HandProducer();
+    const { intake, accept } = intakeWith(producer);
+    accept('a', message('first'));
+    producer.sent[0]?.fail(new Error('no answer'));
+    await intake.idle();
+    const results = Array.from({ length: 100 }, (_, i) => accept('a', message(`m${i}`)));
+    expect(results.filter((it) => it === 'waiting')).toHaveLength(64);
+    expect(results.filter((it) => it === 'unavailable')).toHaveLength(36);
+    for (const { ack } of producer.sent) ack();
+    await intake.idle();
+    const after = Array.from({ length: 100 }, (_, i) => accept('a', message(`n${i}`)));
+    expect(new Set(after)).toEqual(new Set(['waiting']));
+  });
+
+  it('refuses what has no room, remembers nothing of it and takes it later', () => {
+    const producer = new HandProducer();
+    const { intake, accept } = intakeWith(producer);
+    producer.room = false;
+    expect(accept('a', message('1'))).toBe('overloaded');
+    expect([intake.inFlight, producer.sent.length]).toEqual([0, 0]);
+    producer.room = true;
+    expect(accept('a', message('1'))).toBe('waiting');
+  });
+
+  it('puts all messages of a conversation on one partition', () => {
+    const producer = new HandProducer();
+    const { accept } = intakeWith(producer);
+    for (let i = 0; i < 20; i++) accept('a', message(`m${i}`));
+    expect(new Set(producer.sent.map(({ record }) => record.partition)).size).toBe(1);
+    expect(new Set(producer.sent.map(({ record }) => record.key))).toEqual(new Set(['["t","b","c"]']));
+  });
+});
