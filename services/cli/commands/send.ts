@@ -1,26 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { type Command, InvalidArgumentError } from 'commander';
+import { closeAll, connectAll } from '../../client/connect-all.ts';
 import type { ParleyClient } from '../../client/parley-client.ts';
+import { type BadLine, type ChatLine, parseChatLine } from '../../core/chat-line.ts';
 import { systemClock } from '../../core/clock.ts';
 import { formatDuration } from '../../core/duration.ts';
-import {
-  type CliContext,
-  type CommandDeps,
-  type CommandResult,
-  integerOption,
-  newCommand,
-  numberOption,
-  withAction,
-} from '../command.ts';
-import { fleetTokens, gatewayUrl } from '../gateway.ts';
-import { type BadLine, type ChatLine, parseChatLine } from '../send/chat-line.ts';
-import { closeAll, connectAll } from '../send/connections.ts';
+import { readLines } from '../../platform/json-lines.ts';
+import { fleetTokens, gatewayUrl } from '../../platform/operator/gateway.ts';
+import { integerOption, numberOption } from '../../platform/operator/option-readers.ts';
+import { readSettings } from '../../platform/operator/settings.ts';
+import { type CliContext, type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
 import { demoLines } from '../send/demo-lines.ts';
-import { readLines } from '../send/json-lines.ts';
 import { describeSend, type SendReport, sendReport } from '../send/report.ts';
 import { Sender } from '../send/sender.ts';
 import { Watch } from '../send/watch.ts';
-import { readSettings } from '../settings.ts';
 
 interface SendCommandOptions {
   readonly demo?: boolean;

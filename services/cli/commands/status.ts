@@ -1,13 +1,14 @@
 import type { Command } from 'commander';
 import { messageOf } from '../../core/errors.ts';
+import { type Cell, formatTable } from '../../core/text-table.ts';
 import type { CheckResult } from '../../platform/admin-server.ts';
 import { type Instance, readInstanceFiles } from '../../platform/instance-file.ts';
 import type { ClusterView, GroupDescription } from '../../platform/kafka/cluster-view.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
-import { consumptions, lagOf, type PartitionLag, totalLag, withCluster } from '../cluster.ts';
+import { withCluster } from '../../platform/operator/cluster.ts';
+import { type OperatorSettings, readSettings, runDirOf } from '../../platform/operator/settings.ts';
 import { type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
-import { type CliSettings, readSettings, runDirOf } from '../settings.ts';
-import { type Cell, formatTable } from '../table.ts';
+import { consumptions, lagOf, type PartitionLag, totalLag } from '../lag.ts';
 
 const PROBE_TIMEOUT_MS = 5_000;
 /** Without one of these the pipeline does not run; the others may be somebody else's (`NLP_URL`, `CLICKHOUSE_URL`). */
@@ -55,7 +56,7 @@ async function probe(instance: Instance): Promise<ServiceStatus> {
   }
 }
 
-async function kafkaStatus(settings: CliSettings): Promise<KafkaStatus> {
+async function kafkaStatus(settings: OperatorSettings): Promise<KafkaStatus> {
   try {
     return await withCluster(settings, (view) => readKafka(view, settings.TOPIC_PREFIX));
   } catch (error) {
@@ -94,7 +95,11 @@ async function readKafka(view: ClusterView, prefix: string): Promise<KafkaStatus
   };
 }
 
-function resultOf(settings: CliSettings, services: readonly ServiceStatus[], kafka: KafkaStatus | null): CommandResult {
+function resultOf(
+  settings: OperatorSettings,
+  services: readonly ServiceStatus[],
+  kafka: KafkaStatus | null,
+): CommandResult {
   const not_running = REQUIRED.filter((name) => !services.some((service) => service.name === name));
   const ok = not_running.length === 0 && services.every(({ ready }) => ready);
   const document = {

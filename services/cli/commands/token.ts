@@ -5,15 +5,9 @@ import { durationMs } from '../../core/brands.ts';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import { fleet } from '../../core/fleet.ts';
 import { localKeyPath, tokenSigner } from '../../platform/local-token.ts';
-import {
-  type CommandDeps,
-  type CommandResult,
-  durationOption,
-  integerOption,
-  newCommand,
-  withAction,
-} from '../command.ts';
-import { readSettings } from '../settings.ts';
+import { durationOption, integerOption } from '../../platform/operator/option-readers.ts';
+import { readSettings } from '../../platform/operator/settings.ts';
+import { type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
 
 const ROLES = ['bot', 'analyst', 'sre', 'admin'];
 const HOUR_MS = 3_600_000;

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
+import { formatTable } from '../../core/text-table.ts';
 import type { ClusterView, TopicDescription, TopicSettings } from '../../platform/kafka/cluster-view.ts';
 import { topicNames, topicSettings } from '../../platform/kafka/topics.ts';
-import { consumptions, lagOf, totalLag, withCluster } from '../cluster.ts';
+import { withCluster } from '../../platform/operator/cluster.ts';
+import { readSettings } from '../../platform/operator/settings.ts';
 import { type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
-import { readSettings } from '../settings.ts';
-import { formatTable } from '../table.ts';
+import { consumptions, lagOf, totalLag } from '../lag.ts';
 
 /** A setting whose value is not the one of design §2. */
 interface SettingDifference {

@@ -2,14 +2,15 @@ import type { Command } from 'commander';
 import type { DurationMs } from '../../core/brands.ts';
 import { durationMs } from '../../core/brands.ts';
 import { systemClock } from '../../core/clock.ts';
+import { formatTable } from '../../core/text-table.ts';
+import { withClickHouse } from '../../platform/operator/clickhouse.ts';
+import { withCluster } from '../../platform/operator/cluster.ts';
+import { durationOption } from '../../platform/operator/option-readers.ts';
+import { readSettings } from '../../platform/operator/settings.ts';
 import { formatRange } from '../../replay/offset-ranges.ts';
 import { verifySources } from '../../replay/sources.ts';
 import { type VerifyReport, verify } from '../../replay/verify.ts';
-import { withClickHouse } from '../clickhouse.ts';
-import { withCluster } from '../cluster.ts';
-import { type CommandDeps, durationOption, newCommand, withAction } from '../command.ts';
-import { readSettings } from '../settings.ts';
-import { formatTable } from '../table.ts';
+import { type CommandDeps, newCommand, withAction } from '../command.ts';
 
 export const verifyCommand = (deps: CommandDeps): Command =>
   withAction<{ wait: DurationMs }>(

@@ -1,5 +1,6 @@
 import { formatDuration } from '../../core/duration.ts';
-import { percentileMs, type SendCounts, type Sender } from './sender.ts';
+import type { LatencySummary } from '../../core/latency-histogram.ts';
+import type { SendCounts, Sender } from './sender.ts';
 
 /** What one run of `parley send` did. */
 export interface SendReport extends SendCounts {
@@ -14,7 +15,7 @@ export interface SendReport extends SendCounts {
   /** Sent again because their connection was lost. */
   readonly resent: number;
   /** From sending to ack, waiting in the client included. */
-  readonly ack_latency_ms: { readonly p50: number; readonly p99: number; readonly max: number };
+  readonly ack_latency_ms: LatencySummary;
 }
 
 interface RunFacts {
@@ -34,11 +35,7 @@ export function sendReport({ counts, ackLatency }: Sender, { runId, elapsedMs, .
     ...counts,
     ...facts,
     elapsed_ms: Math.round(elapsedMs),
-    ack_latency_ms: {
-      p50: percentileMs(ackLatency, 50),
-      p99: percentileMs(ackLatency, 99),
-      max: percentileMs(ackLatency, 100),
-    },
+    ack_latency_ms: ackLatency.summary(),
   };
 }
 

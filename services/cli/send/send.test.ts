@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { type ChatLine, isBadLine, type Line, MAX_LINE_BYTES, parseChatLine } from '../../core/chat-line.ts';
 import { systemClock } from '../../core/clock.ts';
-import { type ChatLine, isBadLine, parseChatLine } from './chat-line.ts';
+import { readLines, splitLines } from '../../platform/json-lines.ts';
 import { demoLines } from './demo-lines.ts';
-import { type Line, MAX_LINE_BYTES, readLines, splitLines } from './json-lines.ts';
 import { type MessageToSend, Sender, type SendOptions } from './sender.ts';
 
 let dir: string;

@@ -1,8 +1,8 @@
-import { build, type Histogram } from 'hdr-histogram-js';
+import { type BadLine, type ChatLine, isBadLine } from '../../core/chat-line.ts';
 import type { Clock } from '../../core/clock.ts';
 import { botIndexOf } from '../../core/fleet.ts';
+import { LatencyHistogram } from '../../core/latency-histogram.ts';
 import type { Speaker } from '../../core/wire-codes.ts';
-import { type BadLine, type ChatLine, isBadLine } from './chat-line.ts';
 
 /** A `message` frame but for its type. */
 export interface MessageToSend {
@@ -58,8 +58,8 @@ const BAD_LINE_EXAMPLES = 10;
  */
 export class Sender {
   readonly counts: SendCounts = { sent: 0, acked: 0, refused: {}, bad_lines: 0, bad_line_examples: [] };
-  /** From handing over to ack, in microseconds. */
-  readonly ackLatency: Histogram = build({ bitBucketSize: 32, numberOfSignificantValueDigits: 3, autoResize: true });
+  /** From handing over to ack. */
+  readonly ackLatency = new LatencyHistogram();
   readonly #options: SendOptions;
   readonly #inFlight: number[];
   #total = 0;
@@ -106,7 +106,7 @@ export class Sender {
       // The speaker is the gateway's to judge, as is every other value.
       await bots[bot]?.send({ ...rest, id: `${runId}-${id}`, speaker: speaker as Speaker, sent_at: sentAt });
       this.counts.acked++;
-      this.ackLatency.recordValue(Math.round((clock.monotonicMs() - started) * 1_000));
+      this.ackLatency.record(clock.monotonicMs() - started);
     } catch (error) {
       const code = (error as { code?: string }).code ?? 'failed';
       this.counts.refused[code] = (this.counts.refused[code] ?? 0) + 1;
@@ -147,7 +147,3 @@ export class Sender {
     });
   }
 }
-
-/** Milliseconds with three places, as reports show them. */
-export const percentileMs = (histogram: Histogram, percentile: number): number =>
-  histogram.totalCount === 0 ? 0 : Math.round(histogram.getValueAtPercentile(percentile)) / 1_000;

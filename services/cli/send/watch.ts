@@ -1,7 +1,7 @@
+import { closeAll } from '../../client/connect-all.ts';
 import type { ParleyClient } from '../../client/parley-client.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { CliContext } from '../command.ts';
-import { closeAll } from './connections.ts';
 import type { Sender } from './sender.ts';
 
 const TICK_MS = 1_000;

@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises';
-import { messageOf, ParleyError } from '../core/errors.ts';
-import { fleet } from '../core/fleet.ts';
-import { readInstanceFiles } from '../platform/instance-file.ts';
-import { localKeyPath, tokenSigner } from '../platform/local-token.ts';
-import { type CliSettings, runDirOf } from './settings.ts';
+import { messageOf, ParleyError } from '../../core/errors.ts';
+import { fleet } from '../../core/fleet.ts';
+import { readInstanceFiles } from '../instance-file.ts';
+import { localKeyPath, tokenSigner } from '../local-token.ts';
+import { type OperatorSettings, runDirOf } from './settings.ts';
 
 const DAY_MS = 86_400_000;
 
 /** Where bots connect: as the running gateway wrote it down, else on `GATEWAY_PORT` of this machine. */
-export async function gatewayUrl(settings: CliSettings): Promise<string> {
+export async function gatewayUrl(settings: OperatorSettings): Promise<string> {
   const gateways = (await readInstanceFiles(runDirOf(settings))).filter(({ name }) => name === 'gateway');
   return gateways.find(({ url }) => url)?.url ?? `ws://127.0.0.1:${settings.GATEWAY_PORT}/v1/stream`;
 }
@@ -19,7 +19,7 @@ export async function gatewayUrl(settings: CliSettings): Promise<string> {
  * @throws {ParleyError} TOKEN_KEY_MISSING, INPUT_UNREADABLE
  */
 export async function fleetTokens(
-  settings: CliSettings,
+  settings: OperatorSettings,
   bots: number,
   tenants: number,
   file?: string,

@@ -1,17 +1,9 @@
 import { createReadStream } from 'node:fs';
 import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { messageOf, ParleyError } from '../../core/errors.ts';
+import { type Line, MAX_LINE_BYTES } from '../core/chat-line.ts';
+import { messageOf, ParleyError } from '../core/errors.ts';
 
-export interface Line {
-  /** From 1. */
-  readonly number: number;
-  /** Null for a line beyond {@link MAX_LINE_BYTES}. */
-  readonly text: string | null;
-}
-
-/** A message's text has at most 8,192 characters, so a longer line is no message; memory stays bounded. */
-export const MAX_LINE_BYTES = 1 << 20;
 const NEWLINE = 0x0a;
 
 /**

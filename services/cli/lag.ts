@@ -1,25 +1,9 @@
-import { ClusterView } from '../platform/kafka/cluster-view.ts';
-import { createKafka } from '../platform/kafka/kafka.ts';
-import { groupNames, type TopicNames, topicNames } from '../platform/kafka/topics.ts';
-import { createLogger } from '../platform/logger.ts';
-import type { CliSettings } from './settings.ts';
-
-/** Runs `work` with a view of the cluster, which is closed afterwards. @throws {ParleyError} KAFKA_UNREACHABLE */
-export async function withCluster<T>(settings: CliSettings, work: (view: ClusterView) => Promise<T>): Promise<T> {
-  // Silent: what the client has to say about a cluster that is away is said once, in the error.
-  const log = createLogger('parley', 'silent');
-  const kafka = createKafka({ brokers: settings.KAFKA_BROKERS, clientId: 'parley-cli', log });
-  const view = await ClusterView.connect(kafka, settings.KAFKA_BROKERS);
-  try {
-    return await work(view);
-  } finally {
-    await view.close();
-  }
-}
+import type { ClusterView } from '../platform/kafka/cluster-view.ts';
+import { groupNames, topicNames } from '../platform/kafka/topics.ts';
 
 /** Which group reads which topic (design §2). */
 export function consumptions(prefix: string): { group: string; topics: string[] }[] {
-  const names: TopicNames = topicNames(prefix);
+  const names = topicNames(prefix);
   const groups = groupNames(prefix);
   return [
     { group: groups.enricher, topics: [names.events, names.replay] },

@@ -1,4 +1,13 @@
-import { type Line, MAX_LINE_BYTES } from './json-lines.ts';
+/** One line of a file. */
+export interface Line {
+  /** From 1. */
+  readonly number: number;
+  /** Null for a line beyond {@link MAX_LINE_BYTES}. */
+  readonly text: string | null;
+}
+
+/** A message's text has at most 8,192 characters, so a longer line is no message; memory stays bounded. */
+export const MAX_LINE_BYTES = 1 << 20;
 
 /** A message as it is to be sent, but for its time. Everything beyond the structure is the gateway's to judge. */
 export interface ChatLine {

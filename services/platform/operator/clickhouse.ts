@@ -1,12 +1,7 @@
-import { ParleyError } from '../core/errors.ts';
-import {
-  type ClickHouse,
-  clickHouseErrorCode,
-  createClickHouse,
-  unreachable,
-} from '../platform/clickhouse/clickhouse.ts';
-import { createLogger } from '../platform/logger.ts';
-import type { CliSettings } from './settings.ts';
+import { ParleyError } from '../../core/errors.ts';
+import { type ClickHouse, clickHouseErrorCode, createClickHouse, unreachable } from '../clickhouse/clickhouse.ts';
+import { createLogger } from '../logger.ts';
+import type { OperatorSettings } from './settings.ts';
 
 /** A recount reads whole tables. */
 const REQUEST_TIMEOUT_MS = 300_000;
@@ -18,7 +13,10 @@ const NO_TABLES = new Set([60, 81]);
  *
  * @throws {ParleyError} CLICKHOUSE_UNREACHABLE; CLICKHOUSE_SCHEMA where the tables have not been made yet.
  */
-export async function withClickHouse<T>(settings: CliSettings, work: (client: ClickHouse) => Promise<T>): Promise<T> {
+export async function withClickHouse<T>(
+  settings: OperatorSettings,
+  work: (client: ClickHouse) => Promise<T>,
+): Promise<T> {
   const { CLICKHOUSE_URL: url, CLICKHOUSE_DATABASE: database } = settings;
   const client = createClickHouse({
     url,

@@ -1,5 +1,5 @@
-import { ParleyClient } from '../../client/parley-client.ts';
-import { messageOf, ParleyError } from '../../core/errors.ts';
+import { messageOf, ParleyError } from '../core/errors.ts';
+import { ParleyClient } from './parley-client.ts';
 
 /** Handshakes at once: enough to open 1,000 in a second or two, few enough not to crowd out the bots that are there. */
 const HANDSHAKES = 32;
