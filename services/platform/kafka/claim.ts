@@ -40,6 +40,10 @@ export interface Claim {
   readonly active: boolean;
   pause(): void;
   resume(): void;
+  /** The end of the log as of the last fetch: what lies between it and the committed offset is lag. */
+  readonly highWatermark: number;
+  /** Reads on from this offset, which may lie behind; records that were fetched from elsewhere are not handed over. */
+  seek(offset: number): void;
   /**
    * Commits under the member and generation of the assignment, so that the broker refuses a zombie. `snapshot` is called
    * synchronously when the request is made, so that offset and metadata always belong together; commits of several

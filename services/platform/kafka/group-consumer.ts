@@ -25,6 +25,9 @@ export interface GroupConsumerOptions {
   readonly assign: (claim: Claim) => Promise<PartitionHandler>;
 }
 
+/** kafkajs's batches know the offset that was asked for; its types do not say so. */
+type FetchedBatch = Batch & { readonly fetchedOffset: string };
+
 const keyOf = (topic: string, partition: number) => `${topic}/${partition}`;
 
 /**
@@ -187,7 +190,7 @@ export class GroupConsumer implements ClaimOwner {
     if (kept) {
       kept.keepUnder(session);
       // kafkajs rewinds to the committed offset at every join.
-      if (kept.handler) this.#seek(kept, kept.position);
+      if (kept.handler) this.seek(kept);
       this.setPaused(topic, partition, kept.paused);
       return;
     }
@@ -201,13 +204,13 @@ export class GroupConsumer implements ClaimOwner {
         return;
       }
       claim.open(handler);
-      this.#seek(claim, claim.position);
+      this.seek(claim);
       this.setPaused(topic, partition, claim.paused);
     });
   }
 
-  #seek({ topic, partition }: Claim, offset: number): void {
-    this.#consumer?.seek({ topic, partition, offset: String(offset) });
+  seek({ topic, partition, position }: PartitionClaim): void {
+    this.#consumer?.seek({ topic, partition, offset: String(position) });
   }
 
   #lose(claim: PartitionClaim): void {
@@ -221,6 +224,12 @@ export class GroupConsumer implements ClaimOwner {
     const claim = this.#claims.get(keyOf(topic, partition));
     try {
       if (!claim?.handler) return;
+      claim.sawEnd(Number(batch.highWatermark));
+      // Asked for before a seek back: taking it would skip what lies between.
+      if (Number((batch as FetchedBatch).fetchedOffset) > claim.position) {
+        this.seek(claim);
+        return;
+      }
       const records = batch.messages.map(toRecord).filter(({ offset }) => offset >= claim.position);
       const last = records.at(-1);
       if (!last) return;
@@ -238,8 +247,10 @@ export class GroupConsumer implements ClaimOwner {
     if (!claim) return;
     const { logStart } = await this.#opener.logRange(topic, partition);
     this.#options.log.error({ topic, partition, position: claim.position, log_start: logStart }, 'offset out of range');
-    if (claim.position < logStart) this.#seek(claim, logStart);
-    else this.#reopen(claim);
+    if (claim.position < logStart) {
+      claim.position = logStart;
+      this.seek(claim);
+    } else this.#reopen(claim);
   }
 
   /** Starts the partition over from its committed offset, under the same session. */

@@ -13,6 +13,9 @@ export interface KafkaOptions {
 
 const LEVELS: Record<number, 'error' | 'warn' | 'info' | 'debug'> = { 1: 'error', 2: 'warn', 4: 'info', 5: 'debug' };
 
+/** Every rebalance is told as an error of each heartbeat that meets it. */
+const isRoutine = (error: unknown) => typeof error === 'string' && error.startsWith('The group is rebalancing');
+
 /**
  * kafkajs with our patches. A half-open connection is given up after 5 s (the default, 30 s with five tries, was an
  * outage of 224 s); retries are endless with at most 2 s between them, since every caller has its own bound.
@@ -37,7 +40,7 @@ export function createKafka({ brokers, clientId, log }: KafkaOptions): Kafka {
     logCreator:
       () =>
       ({ namespace, level, log: { message, timestamp: _time, logger: _logger, stack: _stack, ...fields } }) => {
-        kafkaLog[LEVELS[level] ?? 'debug']({ namespace, ...fields }, message);
+        kafkaLog[isRoutine(fields['error']) ? 'debug' : (LEVELS[level] ?? 'debug')]({ namespace, ...fields }, message);
       },
   };
   return new kafkajs.Kafka(config);

@@ -15,6 +15,8 @@ export interface PartitionFacts {
 export interface ClaimOwner {
   readonly committer: OffsetCommitter;
   setPaused(topic: string, partition: number, paused: boolean): void;
+  /** The claim's position changed: fetch from there. */
+  seek(claim: PartitionClaim): void;
   fenced(claim: PartitionClaim): void;
 }
 
@@ -33,6 +35,7 @@ export class PartitionClaim implements Claim {
   #session: GroupSession | undefined;
   #facts: PartitionFacts | undefined;
   #pausedByHandler = false;
+  #seenEnd = 0;
   handler: PartitionHandler | undefined;
   /** The offset expected next. */
   position = 0;
@@ -66,6 +69,14 @@ export class PartitionClaim implements Claim {
     return this.#known().logEnd;
   }
 
+  get highWatermark(): number {
+    return Math.max(this.#seenEnd, this.#known().logEnd);
+  }
+
+  sawEnd(end: number): void {
+    this.#seenEnd = end;
+  }
+
   setFacts(facts: PartitionFacts): void {
     this.#facts = facts;
   }
@@ -91,6 +102,12 @@ export class PartitionClaim implements Claim {
 
   resume(): void {
     this.#setPaused(false);
+  }
+
+  seek(offset: number): void {
+    if (!this.active || !this.handler) return;
+    this.position = offset;
+    this.#owner.seek(this);
   }
 
   async commit(snapshot: () => OffsetAndMetadata): Promise<void> {

@@ -1,0 +1,51 @@
+import { type ConfigOf, int, number } from '../core/config.ts';
+import { KAFKA_SPEC, NLP_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
+
+export const ENRICHER_SPEC = {
+  ...KAFKA_SPEC,
+  ...REGISTRY_SPEC,
+  ...NLP_SPEC,
+  NLP_CONCURRENCY: int({ default: 2_000, min: 1, max: 20_000, doc: 'Calls to the NLP API in flight at most' }),
+  NLP_CONNECTIONS: int({ default: 2_000, min: 1, max: 20_000, doc: 'Connections to the NLP API at most' }),
+  NLP_TIMEOUT_MS: int({ default: 2_000, min: 10, max: 120_000, doc: 'Time-out of one attempt' }),
+  NLP_MAX_RETRIES: int({ default: 4, min: 0, max: 20, doc: 'Retries after the first attempt' }),
+  NLP_BACKOFF_BASE_MS: int({ default: 50, min: 1, max: 60_000, doc: 'Backoff before the first retry, at most' }),
+  NLP_BACKOFF_CAP_MS: int({ default: 2_000, min: 1, max: 60_000, doc: 'Backoff before any retry, at most' }),
+  NLP_BREAKER_THRESHOLD: number({
+    default: 0.5,
+    min: 0.01,
+    max: 0.99,
+    doc: 'Share of failures that opens the breaker',
+  }),
+  NLP_BREAKER_WINDOW_MS: int({ default: 10_000, min: 100, max: 600_000, doc: 'Time over which the share is taken' }),
+  NLP_HALF_OPEN_AFTER_MS: int({
+    default: 5_000,
+    min: 10,
+    max: 600_000,
+    doc: 'Time from the opening of the breaker to a probe; longer than NLP_TIMEOUT_MS',
+  }),
+  REPLAY_SHARE: number({
+    default: 0.1,
+    min: 0.01,
+    max: 1,
+    doc: 'Share of the messages in flight that replay may take',
+  }),
+  GROUP_SESSION_TIMEOUT_MS: int({
+    default: 6_000,
+    min: 1_000,
+    max: 300_000,
+    doc: 'Silence after which Kafka reassigns',
+  }),
+};
+
+export type EnricherConfig = ConfigOf<typeof ENRICHER_SPEC>;
+
+/** Fetched and not started yet, over all partitions of an instance: then fetching pauses. */
+export const MAX_QUEUED_RECORDS = 4_000;
+export const MAX_QUEUED_BYTES = 32 << 20;
+/** Records in flight, those that back off or wait for a permit included, as a multiple of the concurrency. */
+export const IN_FLIGHT_FACTOR = 2;
+/** Bytes of records in flight. */
+export const MAX_IN_FLIGHT_BYTES = 64 << 20;
+/** What a `kill -9` may have repeated: outcomes acked since the last commit. */
+export const COMMIT_INTERVAL_MS = 100;

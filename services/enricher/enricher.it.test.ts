@@ -1,0 +1,371 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Kafka } from 'kafkajs';
+import type { ChatEvent, ChatOutcome } from '../core/records.ts';
+import { eventually } from '../core/testing/eventually.ts';
+import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
+import { ChatCodec } from '../platform/avro/codec.ts';
+import { BatchProducer } from '../platform/kafka/batch-producer.ts';
+import { createKafka } from '../platform/kafka/kafka.ts';
+import { ensureTopics, type TopicNames, topicNames } from '../platform/kafka/topics.ts';
+import { Metrics } from '../platform/metrics.ts';
+import { sampleEvent } from '../platform/testing/sample-event.ts';
+import { TopicLog, testLog } from '../platform/testing/topic-log.ts';
+
+const PARTITIONS = 4;
+
+/** An NLP API over real sockets whose behaviour a test decides: the fault, not the part under test. */
+class ScriptedNlp {
+  readonly #server: Server;
+  calls: { id: string; text: string }[] = [];
+  answer: (id: string, response: ServerResponse, request: IncomingMessage) => void = (id, response) =>
+    this.ok(id, response);
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  static async start(): Promise<ScriptedNlp> {
+    const server = createServer((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('end', () => {
+        const { id, text } = JSON.parse(Buffer.concat(chunks).toString()) as { id: string; text: string };
+        nlp.calls.push({ id, text });
+        nlp.answer(id, response, request);
+      });
+    });
+    const nlp = new ScriptedNlp(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return nlp;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  ok(id: string, response: ServerResponse): void {
+    const analysis = {
+      id,
+      language: { code: 'en', confidence: 1 },
+      sentiment: { label: 'neutral', score: 0 },
+      intent: { name: 'question', confidence: 0.9 },
+      toxicity: { score: 0 },
+      topics: [],
+      entities: [],
+      model: 'scripted/1',
+    };
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(analysis));
+  }
+
+  close(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+}
+
+let kafka: Kafka;
+
+interface Bench {
+  readonly env: Record<string, string>;
+  readonly topics: TopicNames;
+  readonly codec: ChatCodec;
+  readonly producer: BatchProducer;
+  readonly enriched: TopicLog;
+  readonly dlq: TopicLog;
+  readonly nlp: ScriptedNlp;
+}
+
+const benches: Bench[] = [];
+
+/** Topics and an NLP API of one test's own. */
+async function bench(name: string): Promise<Bench> {
+  const names = isolation(name);
+  const topics = topicNames(names.TOPIC_PREFIX);
+  await ensureTopics(kafka, { prefix: names.TOPIC_PREFIX, partitions: PARTITIONS, replicationFactor: 1 });
+  const nlp = await ScriptedNlp.start();
+  const made: Bench = {
+    topics,
+    nlp,
+    env: { ...names, NLP_URL: nlp.url, TOPIC_PARTITIONS: String(PARTITIONS), GROUP_SESSION_TIMEOUT_MS: '6000' },
+    codec: await ChatCodec.connect({ registryUrl: stack().registryUrl, topicNames: topics }),
+    producer: await BatchProducer.connect(kafka, { log: testLog(), metrics: new Metrics('test') }),
+    enriched: await TopicLog.follow(kafka, topics.enriched),
+    dlq: await TopicLog.follow(kafka, topics.dlq),
+  };
+  benches.push(made);
+  return made;
+}
+
+const produce = ({ producer, topics, codec }: Bench, partition: number, event: Partial<ChatEvent>) =>
+  producer.send({ topic: topics.events, partition, key: 'k', value: codec.encodeEvent(sampleEvent(event)) });
+
+async function outcomesOf({ enriched, codec }: Bench): Promise<ChatOutcome[]> {
+  const decoded = await Promise.all(enriched.records.map(({ value }) => codec.decodeOutcome(value)));
+  return decoded.map((each) => {
+    if (!each.ok) throw new Error(`an outcome does not decode: ${each.detail}`);
+    return each.value;
+  });
+}
+
+/** The guarantee of the enricher: each source has an outcome; how many repeats there are is the caller's to judge. */
+async function expectEverySourceDone(at: Bench, count: number): Promise<{ repeats: number; outcomes: ChatOutcome[] }> {
+  return eventually(
+    async () => {
+      const outcomes = await outcomesOf(at);
+      const sources = new Set(outcomes.map(({ source }) => `${source.topic}/${source.partition}/${source.offset}`));
+      expect(sources.size).toBe(count);
+      return { repeats: outcomes.length - sources.size, outcomes };
+    },
+    { timeoutMs: 60_000 },
+  );
+}
+
+beforeAll(() => {
+  kafka = createKafka({ brokers: [stack().kafkaBrokers], clientId: 'enricher-test', log: testLog() });
+});
+
+afterAll(async () => {
+  await stopServices();
+  for (const { producer, enriched, dlq, nlp } of benches) {
+    await Promise.all([producer.close(), enriched.close(), dlq.close()]);
+    nlp.close();
+  }
+});
+
+describe('enricher', () => {
+  it('gives every record one outcome on its own partition, with the identity in the headers', async () => {
+    const at = await bench('enricher_happy');
+    const service = await spawnService('enricher', at.env);
+    await service.ready();
+    const sent = Array.from({ length: 400 }, (_, n) => produce(at, n % PARTITIONS, { message_id: `m${n}` }));
+    await Promise.all(sent);
+    const { repeats, outcomes } = await expectEverySourceDone(at, 400);
+    expect(repeats).toBe(0);
+    expect(new Set(outcomes.map(({ message_id }) => message_id)).size).toBe(400);
+    for (const [index, record] of at.enriched.records.entries()) {
+      const outcome = outcomes[index] as ChatOutcome;
+      expect(record.partition).toBe(outcome.source.partition);
+      expect(record.headers['parley-source']?.toString()).toBe(
+        `${outcome.source.topic_id}/${at.topics.events}/${outcome.source.partition}/${outcome.source.offset}`,
+      );
+      expect(outcome).toMatchObject({ outcome: 'enriched', revision: 0, attempts: 1, origin: outcome.source });
+      expect(outcome.insight).toMatchObject({ language: 'en', intent: 'question', model: 'scripted/1' });
+    }
+    await service.kill('SIGTERM');
+  });
+
+  it('one slow message holds back nobody behind it', async () => {
+    const at = await bench('enricher_slow');
+    let release: () => void = () => {};
+    at.nlp.answer = (id, response) => {
+      if (id === 'slow') release = () => at.nlp.ok(id, response);
+      else at.nlp.ok(id, response);
+    };
+    const service = await spawnService('enricher', {
+      ...at.env,
+      NLP_TIMEOUT_MS: '60000',
+      NLP_HALF_OPEN_AFTER_MS: '70000',
+    });
+    await service.ready();
+    await produce(at, 0, { message_id: 'slow' });
+    await Promise.all(Array.from({ length: 200 }, (_, n) => produce(at, 0, { message_id: `m${n}` })));
+    await eventually(async () => expect((await outcomesOf(at)).length).toBe(200));
+    expect((await outcomesOf(at)).map(({ message_id }) => message_id)).not.toContain('slow');
+    // Killed now, the 200 are known as done from the commit's metadata: only the slow one is called again.
+    await eventually(async () => {
+      const metrics = await (await fetch(`${service.adminUrl}/metrics`)).text();
+      expect(/^parley_completed_ahead\{.*\} (\d+)$/m.exec(metrics)?.[1]).toBe('200');
+    });
+    const committed = await eventually(async () => {
+      const admin = kafka.admin();
+      await admin.connect();
+      const [offsets] = await admin.fetchOffsets({
+        groupId: `${at.env['TOPIC_PREFIX']}parley.enricher`,
+        topics: [at.topics.events],
+      });
+      await admin.disconnect();
+      const metadata = offsets?.partitions.find(({ partition }) => partition === 0)?.metadata ?? '';
+      expect(metadata.split('.')[3]).not.toBe('');
+      return metadata;
+    });
+    expect(committed.length).toBeLessThan(200);
+    await service.kill('SIGKILL');
+    at.nlp.calls = [];
+    const next = await spawnService('enricher', {
+      ...at.env,
+      NLP_TIMEOUT_MS: '60000',
+      NLP_HALF_OPEN_AFTER_MS: '70000',
+    });
+    await next.ready();
+    await eventually(() => expect(at.nlp.calls.map(({ id }) => id)).toEqual(['slow']));
+    release();
+    const { repeats } = await expectEverySourceDone(at, 201);
+    expect(repeats).toBe(0);
+    await next.kill('SIGTERM');
+  });
+
+  it('dead-letters poison byte for byte, and the good records around it go through', async () => {
+    const at = await bench('enricher_poison');
+    const service = await spawnService('enricher', at.env);
+    await service.ready();
+    const unknownSchema = Buffer.concat([Buffer.from([0, 0x7f, 0, 0, 1]), Buffer.from('whatever')]);
+    const cut = at.codec.encodeEvent(sampleEvent()).subarray(0, 20);
+    const poison: [Buffer | null, string][] = [
+      [Buffer.from('not ours at all'), 'undecodable'],
+      [null, 'undecodable'],
+      [Buffer.alloc(0), 'undecodable'],
+      [cut, 'undecodable'],
+      [unknownSchema, 'schema_unknown'],
+      [at.codec.encodeEvent(sampleEvent({ text: 'x'.repeat(70_000) })), 'invalid'],
+      [at.codec.encodeEvent(sampleEvent({ speaker: 'ghost' })), 'invalid'],
+      [at.codec.encodeEvent(sampleEvent({ sent_at: 12 })), 'invalid'],
+      [at.codec.encodeEvent(sampleEvent({ message_id: '' })), 'invalid'],
+    ];
+    at.nlp.answer = (id, response) => {
+      if (id === 'refused') response.writeHead(400).end('{"code":"bad"}');
+      else at.nlp.ok(id, response);
+    };
+    for (const [value] of poison) {
+      await at.producer.send({
+        topic: at.topics.events,
+        partition: 1,
+        key: 'k',
+        value,
+        headers: { traceparent: 'tp', own: 'header' },
+      });
+      await produce(at, 1, { message_id: `good${poison.length}` });
+    }
+    await produce(at, 1, { message_id: 'refused' });
+    const { repeats, outcomes } = await expectEverySourceDone(at, poison.length * 2 + 1);
+    expect(repeats).toBe(0);
+    expect(outcomes.filter(({ outcome }) => outcome === 'enriched')).toHaveLength(poison.length);
+    await eventually(() => expect(at.dlq.records).toHaveLength(poison.length + 1));
+    const letters = at.dlq.records.toSorted(
+      (a, b) => Number(a.headers['dlq-origin-offset']) - Number(b.headers['dlq-origin-offset']),
+    );
+    for (const [index, [value, reason]] of poison.entries()) {
+      const letter = letters[index];
+      expect(letter?.value).toEqual(value);
+      expect(letter?.headers['dlq-reason']?.toString()).toBe(reason);
+      expect(letter?.headers['dlq-origin-offset']?.toString()).toBe(String(index * 2));
+      expect(letter?.headers['own']?.toString()).toBe('header');
+      expect(letter?.partition).toBe(1);
+    }
+    expect(letters.at(-1)?.headers['dlq-reason']?.toString()).toBe('nlp_rejected');
+    const undecodable = outcomes.find(({ source }) => source.offset === 0);
+    expect(undecodable).toMatchObject({ outcome: 'dead_lettered', reason: 'undecodable', tenant_id: '', bot_id: '' });
+    expect(undecodable?.message_id).toBe(`dead:${undecodable?.source.topic_id}:1:0`);
+    await service.kill('SIGTERM');
+  });
+
+  it('loses and repeats nothing that was committed when killed at full speed, again and again', async () => {
+    const at = await bench('enricher_kill');
+    at.nlp.answer = (id, response) => void setTimeout(() => at.nlp.ok(id, response), 100);
+    const total = 6_000;
+    const env = { ...at.env, NLP_CONCURRENCY: '200' };
+    let service: ServiceHandle = await spawnService('enricher', env);
+    await service.ready();
+    const sending = Promise.all(
+      Array.from({ length: total }, (_, n) => produce(at, n % PARTITIONS, { message_id: `m${n}` })),
+    );
+    for (const mark of [1_000, 3_000]) {
+      await eventually(() => expect(at.enriched.records.length).toBeGreaterThan(mark), { timeoutMs: 60_000 });
+      await service.kill('SIGKILL');
+      service = await spawnService('enricher', env);
+    }
+    await sending;
+    const { repeats } = await expectEverySourceDone(at, total);
+    const repeatedCalls = at.nlp.calls.length - total;
+    // In flight (200) and acked since the last commit (100 ms of 200 calls of 100 ms each: 200, doubled for a stall).
+    expect(repeatedCalls).toBeLessThanOrEqual(2 * (200 + 400));
+    expect(repeats).toBeLessThanOrEqual(repeatedCalls);
+    await service.kill('SIGTERM');
+  });
+
+  it('waits while the NLP API is down, dead-letters nothing, and catches up', async () => {
+    const at = await bench('enricher_outage');
+    const env = {
+      ...at.env,
+      NLP_HALF_OPEN_AFTER_MS: '700',
+      NLP_TIMEOUT_MS: '500',
+      NLP_BACKOFF_CAP_MS: '200',
+      NLP_BREAKER_WINDOW_MS: '1000',
+      NLP_MAX_RETRIES: '2',
+    };
+    const service = await spawnService('enricher', env);
+    await service.ready();
+    // A few that work, so that the breaker has something to compare with.
+    await Promise.all(Array.from({ length: 20 }, (_, n) => produce(at, 0, { message_id: `before${n}` })));
+    await expectEverySourceDone(at, 20);
+    let broken = 0;
+    at.nlp.answer = (_id, response) => {
+      broken++;
+      response.writeHead(503).end();
+    };
+    await Promise.all(Array.from({ length: 500 }, (_, n) => produce(at, n % PARTITIONS, { message_id: `m${n}` })));
+    await eventually(async () =>
+      expect(await (await fetch(`${service.adminUrl}/readyz`)).json()).toMatchObject({
+        ready: false,
+        dependencies: { nlp: { state: 'down' } },
+      }),
+    );
+    const atOpening = broken;
+    // Two probes later the API was asked just those few more times: nothing is burnt.
+    await eventually(() => expect(broken).toBeGreaterThanOrEqual(atOpening + 2));
+    expect(broken - atOpening).toBeLessThan(500);
+    at.nlp.answer = (id, response) => at.nlp.ok(id, response);
+    const { outcomes } = await expectEverySourceDone(at, 520);
+    const lettered = outcomes.filter(({ outcome }) => outcome !== 'enriched').length;
+    expect(lettered).toBe(at.dlq.records.length);
+    expect(lettered).toBe(0);
+    await service.kill('SIGTERM');
+  });
+
+  it('says in the log what retention removed before it was read', async () => {
+    const at = await bench('enricher_gap');
+    await Promise.all(Array.from({ length: 50 }, (_, n) => produce(at, 2, { message_id: `m${n}` })));
+    const first = await spawnService('enricher', at.env);
+    await first.ready();
+    await expectEverySourceDone(at, 50);
+    await first.kill('SIGTERM');
+    await Promise.all(Array.from({ length: 30 }, (_, n) => produce(at, 2, { message_id: `gone${n}` })));
+    const admin = kafka.admin();
+    await admin.connect();
+    // kafkajs deletes only from topics whose metadata it happens to have; asking for offsets loads it.
+    await admin.fetchTopicOffsets(at.topics.events);
+    await admin.deleteTopicRecords({ topic: at.topics.events, partitions: [{ partition: 2, offset: '80' }] });
+    await admin.disconnect();
+    const second = await spawnService('enricher', at.env);
+    await second.ready();
+    await produce(at, 2, { message_id: 'after' });
+    const { outcomes } = await expectEverySourceDone(at, 52);
+    expect(outcomes.filter(({ outcome }) => outcome === 'gap')).toMatchObject([
+      { source: { partition: 2, offset: 50 }, last_offset: 79 },
+    ]);
+    await second.kill('SIGTERM');
+  });
+
+  it('hands partitions over without loss when instances come and go', async () => {
+    const at = await bench('enricher_rebalance');
+    at.nlp.answer = (id, response) => void setTimeout(() => at.nlp.ok(id, response), 150);
+    const env = { ...at.env, NLP_CONCURRENCY: '150' };
+    const first = await spawnService('enricher', env);
+    await first.ready();
+    const total = 5_000;
+    const sending = Promise.all(
+      Array.from({ length: total }, (_, n) => produce(at, n % PARTITIONS, { message_id: `m${n}` })),
+    );
+    await eventually(() => expect(at.enriched.records.length).toBeGreaterThan(500));
+    const second = await spawnService('enricher', env);
+    await second.ready();
+    await eventually(() => expect(at.enriched.records.length).toBeGreaterThan(2_000));
+    await first.kill('SIGTERM');
+    await sending;
+    const { repeats } = await expectEverySourceDone(at, total);
+    // What was in flight on the partitions that moved, at most.
+    expect(repeats).toBeLessThanOrEqual(300);
+    await second.kill('SIGTERM');
+  });
+});

@@ -1,0 +1,133 @@
+import { systemClock } from '../core/clock.ts';
+import { readConfig } from '../core/config.ts';
+import { ChatCodec } from '../platform/avro/codec.ts';
+import { BatchProducer } from '../platform/kafka/batch-producer.ts';
+import { GroupConsumer } from '../platform/kafka/group-consumer.ts';
+import { createKafka } from '../platform/kafka/kafka.ts';
+import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
+import { type RunningService, runService, type ServiceContext } from '../platform/lifecycle.ts';
+import { ENRICHER_SPEC, type EnricherConfig, IN_FLIGHT_FACTOR } from './config.ts';
+import { Enricher } from './enricher.ts';
+import { enricherMetrics, registerGauges } from './metrics.ts';
+import { Analyser } from './nlp/analyser.ts';
+import { NlpClient } from './nlp/nlp-client.ts';
+import { NlpPolicy } from './nlp/nlp-policy.ts';
+import { OutageGate } from './nlp/outage-gate.ts';
+import { RecordProcessor } from './record-processor.ts';
+
+await runService({ name: 'enricher', adminPort: 9481, drainTimeoutMs: 15_000, start });
+
+async function start(context: ServiceContext): Promise<RunningService> {
+  const config = readConfig(ENRICHER_SPEC, context.env);
+  const { log, metrics: registry, instance } = context;
+  const metrics = enricherMetrics(registry);
+  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: instance, log });
+  const topics = topicNames(config.TOPIC_PREFIX);
+  await ensureTopics(kafka, {
+    prefix: config.TOPIC_PREFIX,
+    partitions: config.TOPIC_PARTITIONS,
+    replicationFactor: config.TOPIC_REPLICATION,
+  });
+  const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: topics });
+  const producer = await BatchProducer.connect(kafka, { log, metrics: registry });
+  const nlp = connectNlp(config, context, metrics, () => enricher.schedule());
+  const processor = new RecordProcessor({
+    codec,
+    analyser: nlp.analyser,
+    producer,
+    topics,
+    metrics,
+    clock: systemClock,
+    log,
+  });
+  const maxInFlight = config.NLP_CONCURRENCY * IN_FLIGHT_FACTOR;
+  const enricher = new Enricher({
+    processor,
+    maxInFlight,
+    replayTopic: topics.replay,
+    maxReplayInFlight: Math.max(1, Math.floor(maxInFlight * config.REPLAY_SHARE)),
+    mayStart: () => nlp.gate.isOpen || enricher.inFlight === 0,
+    metrics,
+    log,
+  });
+  registerGauges(registry, {
+    inFlight: () => enricher.inFlight,
+    queued: () => enricher.queued,
+    queuedBytes: () => enricher.queuedBytes,
+    nlpInFlight: () => nlp.policy.inFlight,
+    nlpWaiting: () => nlp.policy.waiting,
+    breakerOpen: () => (nlp.policy.state === 'closed' ? 0 : 1),
+    oldestUnfinishedMs: () => enricher.oldestUnfinishedMs,
+    aheadOfWatermark: () => enricher.completedAhead,
+  });
+  const consumer = await GroupConsumer.start({
+    kafka,
+    groupId: groupNames(config.TOPIC_PREFIX).enricher,
+    topics: [topics.events, topics.replay],
+    sessionTimeoutMs: config.GROUP_SESSION_TIMEOUT_MS,
+    log,
+    metrics: registry,
+    assign: enricher.assign,
+  });
+  return {
+    checks: { kafka: consumer.check, registry: codec.check, nlp: nlp.check },
+    stop: async () => {
+      await consumer.close();
+      enricher.stop();
+      await producer.close();
+      await nlp.close();
+    },
+  };
+}
+
+function connectNlp(
+  config: EnricherConfig,
+  { log }: ServiceContext,
+  metrics: ReturnType<typeof enricherMetrics>,
+  onOpen: () => void,
+) {
+  const client = new NlpClient({
+    url: config.NLP_URL,
+    connections: config.NLP_CONNECTIONS,
+    timeoutMs: config.NLP_TIMEOUT_MS,
+  });
+  const policy = new NlpPolicy({
+    concurrency: config.NLP_CONCURRENCY,
+    timeoutMs: config.NLP_TIMEOUT_MS,
+    maxRetries: config.NLP_MAX_RETRIES,
+    backoffBaseMs: config.NLP_BACKOFF_BASE_MS,
+    backoffCapMs: config.NLP_BACKOFF_CAP_MS,
+    breakerThreshold: config.NLP_BREAKER_THRESHOLD,
+    breakerWindowMs: config.NLP_BREAKER_WINDOW_MS,
+    // Two calls a second: below that the retries alone decide.
+    breakerMinimumRps: 2,
+    halfOpenAfterMs: config.NLP_HALF_OPEN_AFTER_MS,
+    random: Math.random,
+    onRetry: (cause) => metrics.nlpRetries.inc({ cause }),
+  });
+  // A little later than the breaker's own time, so that the probe finds it half-open.
+  const gate = new OutageGate(policy, config.NLP_HALF_OPEN_AFTER_MS + 50, (open) => {
+    log.warn(open ? 'the NLP API answers again: the breaker is closed' : 'the NLP API fails: the breaker is open');
+    if (open) onOpen();
+  });
+  const analyser = new Analyser({
+    client,
+    policy,
+    gate,
+    roundDelayMs: () => config.NLP_BACKOFF_CAP_MS * (0.5 + Math.random() / 2),
+    onCall: (seconds, result) => metrics.nlpCalls.observe({ result }, seconds),
+  });
+  return {
+    analyser,
+    policy,
+    gate,
+    check: async () => {
+      if (policy.state !== 'closed') throw new Error(`the circuit breaker is ${policy.state}`);
+      return {};
+    },
+    close: async () => {
+      gate.close();
+      await client.close();
+    },
+  };
+}

@@ -1,0 +1,56 @@
+import type { Counter, Histogram, Metrics } from '../platform/metrics.ts';
+import { LATENCY_BUCKETS_S } from '../platform/metrics.ts';
+
+export interface EnricherMetrics {
+  readonly outcomes: Counter<'outcome' | 'lane'>;
+  readonly deadLetters: Counter<'reason'>;
+  readonly nlpCalls: Histogram<'result'>;
+  readonly nlpRetries: Counter<'cause'>;
+  readonly latency: Histogram<'lane'>;
+  readonly skipped: Counter;
+  readonly ledgerMetadata: Counter<'state'>;
+}
+
+/** What the gauges read at each scrape. */
+export interface EnricherGauges {
+  readonly inFlight: () => number;
+  readonly queued: () => number;
+  readonly queuedBytes: () => number;
+  readonly nlpInFlight: () => number;
+  readonly nlpWaiting: () => number;
+  readonly breakerOpen: () => number;
+  readonly oldestUnfinishedMs: () => number;
+  readonly aheadOfWatermark: () => number;
+}
+
+export function enricherMetrics(metrics: Metrics): EnricherMetrics {
+  return {
+    outcomes: metrics.counter('parley_outcomes_total', 'Outcomes acked by Kafka', ['outcome', 'lane']),
+    deadLetters: metrics.counter('parley_dead_letters_total', 'Dead letters by reason', ['reason']),
+    nlpCalls: metrics.histogram('parley_nlp_call_seconds', 'Attempts at the NLP API', LATENCY_BUCKETS_S, ['result']),
+    nlpRetries: metrics.counter('parley_nlp_retries_total', 'Retries by the cause of the failed attempt', ['cause']),
+    latency: metrics.histogram(
+      'parley_insight_latency_seconds',
+      'From the gateway’s receipt of a message to its outcome',
+      LATENCY_BUCKETS_S,
+      ['lane'],
+    ),
+    skipped: metrics.counter('parley_records_skipped_total', 'Records complete already by the recovered ledger'),
+    ledgerMetadata: metrics.counter('parley_ledger_metadata_total', 'Commit metadata read at assignment, by state', [
+      'state',
+    ]),
+  };
+}
+
+export function registerGauges(metrics: Metrics, gauges: EnricherGauges): void {
+  const gauge = (name: string, help: string, read: () => number) =>
+    metrics.gauge(name, help, [], (instance) => instance.set(read()));
+  gauge('parley_records_in_flight', 'Records started and not complete', gauges.inFlight);
+  gauge('parley_records_queued', 'Records fetched and not started', gauges.queued);
+  gauge('parley_records_queued_bytes', 'Bytes of the records fetched and not started', gauges.queuedBytes);
+  gauge('parley_nlp_in_flight', 'Calls to the NLP API in flight', gauges.nlpInFlight);
+  gauge('parley_nlp_waiting', 'Attempts that wait for a permit', gauges.nlpWaiting);
+  gauge('parley_nlp_breaker_open', '1 while the circuit breaker is not closed', gauges.breakerOpen);
+  gauge('parley_oldest_unfinished_ms', 'Age of the oldest record taken and not complete', gauges.oldestUnfinishedMs);
+  gauge('parley_completed_ahead', 'Completed offsets above the low watermarks', gauges.aheadOfWatermark);
+}

@@ -1,0 +1,77 @@
+import type { NlpPolicy } from './nlp-policy.ts';
+
+/**
+ * Holds messages back while the breaker is open, so that nothing is burnt against an API that is down: they wait here,
+ * and Kafka holds the rest.
+ *
+ *     pass ──breaker opens──▶ hold ──half-open time──▶ probe ──a message──▶ probing ──success──▶ pass
+ *                               ▲                                              │
+ *                               └───────────────────failure────────────────────┘
+ *
+ * Exactly one message probes: cockatiel would park every other caller of a half-open breaker and let
+ * them all go at once. Bounded by the messages in flight.
+ */
+export class OutageGate {
+  readonly #probeAfterMs: number;
+  readonly #onChange: (open: boolean) => void;
+  #state: 'pass' | 'hold' | 'probe' | 'probing' = 'pass';
+  #waiting: (() => void)[] = [];
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(policy: NlpPolicy, probeAfterMs: number, onChange: (open: boolean) => void) {
+    this.#probeAfterMs = probeAfterMs;
+    this.#onChange = onChange;
+    policy.breaker.onBreak(() => this.#hold());
+    policy.breaker.onReset(() => this.#pass());
+  }
+
+  /** False while messages would only wait: intake pauses. */
+  get isOpen(): boolean {
+    return this.#state === 'pass';
+  }
+
+  /** Messages held back. */
+  get held(): number {
+    return this.#waiting.length;
+  }
+
+  /** Resolves when a call may be tried: at once while all is well. */
+  async enter(): Promise<void> {
+    if (this.#state === 'pass') return;
+    if (this.#state === 'probe') {
+      this.#state = 'probing';
+      return;
+    }
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** A message that had entered went away without a call: if it was the probe, the next one is. */
+  left(): void {
+    if (this.#state === 'probing') this.#probe();
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #hold(): void {
+    if (this.#state === 'pass') this.#onChange(false);
+    this.#state = 'hold';
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#probe(), this.#probeAfterMs);
+  }
+
+  #probe(): void {
+    const next = this.#waiting.shift();
+    // When nobody waits, the next message to come is the probe.
+    this.#state = next ? 'probing' : 'probe';
+    next?.();
+  }
+
+  #pass(): void {
+    clearTimeout(this.#timer);
+    if (this.#state !== 'pass') this.#onChange(true);
+    this.#state = 'pass';
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+}
