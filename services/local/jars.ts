@@ -46,9 +46,17 @@ const registryBundle: Bundle = {
   maven: (target) => [`${PLUGIN}:2.10:unpack`, `-Dartifact=${REGISTRY.artifact}`, `-DoutputDirectory=${target}`],
 };
 
-function runMaven(args: readonly string[], cwd: string): Promise<{ code: number | null; output: string }> {
+function runMaven(
+  args: readonly string[],
+  cwd: string,
+  signal?: AbortSignal,
+): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn('mvn', ['--batch-mode', '--quiet', ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('mvn', ['--batch-mode', '--quiet', ...args], {
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(signal && { signal }),
+    });
     let output = '';
     const keep = (chunk: Buffer) => {
       output = (output + chunk.toString('utf8')).slice(-20_000);
@@ -66,19 +74,21 @@ const firstError = (output: string): string =>
     .find((line) => line.startsWith('[ERROR]'))
     ?.replace('[ERROR] ', '') ?? output.trim().slice(-300);
 
-async function download(bundle: Bundle, cacheDir: string): Promise<void> {
+async function download(bundle: Bundle, cacheDir: string, signal?: AbortSignal): Promise<void> {
   const draft = join(cacheDir, `${bundle.folder}.${randomUUID()}`);
   const content = join(draft, 'content');
   await mkdir(draft);
   try {
     // Maven leaves marker files in the folder it runs in, and skips what they name: a fresh folder each time.
-    const { code, output } = await runMaven(bundle.maven(content), draft).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-      throw new ParleyError(
-        'PREREQUISITE_MISSING',
-        'Maven (mvn) is not installed: Debian: `apt install maven`, macOS: `brew install maven`.',
-      );
-    });
+    const { code, output } = await runMaven(bundle.maven(content), draft, signal).catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error;
+        throw new ParleyError(
+          'PREREQUISITE_MISSING',
+          'Maven (mvn) is not installed: Debian: `apt install maven`, macOS: `brew install maven`.',
+        );
+      },
+    );
     if (code !== 0) {
       throw new ParleyError(
         'DOWNLOAD_FAILED',
@@ -91,14 +101,14 @@ async function download(bundle: Bundle, cacheDir: string): Promise<void> {
   }
 }
 
-async function lockCache(cacheDir: string, report: (line: string) => void): Promise<Lock> {
+async function lockCache(cacheDir: string, report: (line: string) => void, signal?: AbortSignal): Promise<Lock> {
   let told = false;
   for (;;) {
     const result = await tryLock(join(cacheDir, 'download.lock'));
     if (isLock(result)) return result;
     if (!told) report(`Waiting for process ${result.pid}, which is downloading the same files`);
     told = true;
-    await sleep(LOCK_POLL_MS);
+    await sleep(LOCK_POLL_MS, undefined, { ...(signal && { signal }) });
   }
 }
 
@@ -114,7 +124,11 @@ const exists = (path: string): Promise<boolean> =>
  *
  * @throws {ParleyError} PREREQUISITE_MISSING without Maven, DOWNLOAD_FAILED with Maven's first error.
  */
-export async function ensureJars(cacheDir: string, report: (line: string) => void): Promise<Jars> {
+export async function ensureJars(
+  cacheDir: string,
+  report: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<Jars> {
   const kafka = kafkaBundle(await readFile(POM, 'utf8'));
   const jars = {
     kafka: join(cacheDir, kafka.folder),
@@ -127,11 +141,11 @@ export async function ensureJars(cacheDir: string, report: (line: string) => voi
   if ((await missing()).length === 0) return jars;
 
   await mkdir(cacheDir, { recursive: true });
-  const lock = await lockCache(cacheDir, report);
+  const lock = await lockCache(cacheDir, report, signal);
   try {
     for (const bundle of await missing()) {
       report(`Downloading ${bundle.title} with Maven, once`);
-      await download(bundle, cacheDir);
+      await download(bundle, cacheDir, signal);
     }
   } finally {
     await lock.release();

@@ -38,9 +38,11 @@ export async function startTestStack(report: (line: string) => void): Promise<Te
     nlpUrl: `http://127.0.0.1:${ports.nlp}`,
     nlpAdminUrl: `http://127.0.0.1:${ports.nlpAdmin}`,
   };
-  const shared = { logDir: logs, pidDir: pids, env: process.env, emit: () => {} };
   const supervisor = new Supervisor({
-    ...shared,
+    logDir: logs,
+    pidDir: pids,
+    env: process.env,
+    emit: () => {},
     parts: [
       kafkaPart({ jars: jars.kafka, dataDir: kafka, port: ports.kafka, heap: '512m' }),
       registryPart({
@@ -49,30 +51,25 @@ export async function startTestStack(report: (line: string) => void): Promise<Te
         kafkaBrokers: addresses.kafkaBrokers,
         kafkaEmbedded: true,
       }),
+      nodeServicePart({
+        name: 'clickhouse',
+        folder: 'local/clickhouse',
+        needs: [],
+        runDir: run,
+        env: { CLICKHOUSE_HTTP_PORT: String(ports.clickhouse), CLICKHOUSE_DATA_DIR: clickhouse, ADMIN_PORT: '0' },
+        ready: httpProbe(`${addresses.clickhouseUrl}/ping`),
+      }),
+      nodeServicePart({
+        name: 'nlp',
+        folder: 'nlp',
+        needs: [],
+        runDir: run,
+        env: { NLP_PORT: String(ports.nlp), ADMIN_PORT: String(ports.nlpAdmin) },
+      }),
     ],
   });
-  const others = [
-    nodeServicePart({
-      name: 'clickhouse',
-      folder: 'local/clickhouse',
-      needs: [],
-      runDir: run,
-      env: { CLICKHOUSE_HTTP_PORT: String(ports.clickhouse), CLICKHOUSE_DATA_DIR: clickhouse, ADMIN_PORT: '0' },
-      ready: httpProbe(`${addresses.clickhouseUrl}/ping`),
-    }),
-    nodeServicePart({
-      name: 'nlp',
-      folder: 'nlp',
-      needs: [],
-      runDir: run,
-      env: { NLP_PORT: String(ports.nlp), ADMIN_PORT: String(ports.nlpAdmin) },
-    }),
-  ].map((part) => new Supervisor({ ...shared, parts: [part] }));
   const remove = () => rm(dataDir, { recursive: true, force: true });
-  await Promise.all([
-    supervisor.start(),
-    ...others.map((other) => other.start().catch((error: Error) => report(error.message))),
-  ]).catch(async (error: unknown) => {
+  await supervisor.start().catch(async (error: unknown) => {
     await remove();
     throw error;
   });
@@ -81,7 +78,7 @@ export async function startTestStack(report: (line: string) => void): Promise<Te
   return {
     file,
     stop: async () => {
-      await Promise.all([supervisor, ...others].map((each) => each.stop()));
+      await supervisor.stop();
       await remove();
     },
   };
