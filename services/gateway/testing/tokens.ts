@@ -1,0 +1,52 @@
+import { type CryptoKey, exportSPKI, generateKeyPair, SignJWT } from 'jose';
+
+export interface TokenClaims {
+  readonly tenant?: string;
+  readonly bot?: string;
+  readonly roles?: readonly string[];
+  readonly audience?: string;
+  readonly issuer?: string;
+  /** Seconds from now; `null` for a token without `exp`. */
+  readonly expiresInS?: number | null;
+}
+
+/** A key pair that signs tokens as Parley wants them, or not quite. */
+export class TokenMaker {
+  readonly publicKeyPem: string;
+  readonly algorithm: string;
+  readonly #privateKey: CryptoKey;
+
+  private constructor(algorithm: string, publicKeyPem: string, privateKey: CryptoKey) {
+    this.algorithm = algorithm;
+    this.publicKeyPem = publicKeyPem;
+    this.#privateKey = privateKey;
+  }
+
+  static async create(algorithm = 'EdDSA'): Promise<TokenMaker> {
+    const { publicKey, privateKey } = await generateKeyPair(algorithm, { extractable: true });
+    return new TokenMaker(algorithm, await exportSPKI(publicKey), privateKey);
+  }
+
+  sign(claims: TokenClaims = {}): Promise<string> {
+    return unsigned(claims).setProtectedHeader({ alg: this.algorithm }).sign(this.#privateKey);
+  }
+}
+
+/** The token's claims, for whoever signs them. */
+export function unsigned(claims: TokenClaims = {}): SignJWT {
+  const { tenant = 'acme', bot = 'helper', roles = ['bot'], expiresInS = 3_600 } = claims;
+  const token = new SignJWT({ tenant, roles: [...roles] })
+    .setSubject(bot)
+    .setAudience(claims.audience ?? 'parley')
+    .setIssuer(claims.issuer ?? 'parley-local');
+  return expiresInS === null ? token : token.setExpirationTime(Math.floor(Date.now() / 1_000) + expiresInS);
+}
+
+const base64url = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+/** A token of `alg: none`, complete in every claim. */
+export function unsecured(): string {
+  const exp = Math.floor(Date.now() / 1_000) + 3_600;
+  const claims = { sub: 'helper', tenant: 'acme', roles: ['bot'], aud: 'parley', iss: 'parley-local', exp };
+  return `${base64url({ alg: 'none' })}.${base64url(claims)}.`;
+}
