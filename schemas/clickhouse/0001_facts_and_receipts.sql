@@ -166,7 +166,10 @@ CREATE TABLE IF NOT EXISTS decisions
     log_offset Int64,
     block_from Int64,
     block_to Int64,
+    -- first, duplicate or replace.
     verdict LowCardinality(String),
+    -- 1 where the value could not be decoded: the message is counted as dead-lettered, even should a replay decode it.
+    undecodable UInt8,
     -- The row that is taken back, as JSON; empty where none is.
     replaced String,
     decided_at DateTime64(3, 'UTC')

@@ -1,0 +1,106 @@
+import type { TopicId } from '../core/brands.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
+import type { ChatOutcome } from '../core/records.ts';
+import type { Decoded } from '../platform/avro/codec.ts';
+import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
+import type { FetchedRecord } from '../platform/kafka/claim.ts';
+import { deadLetter } from '../platform/kafka/dead-letter.ts';
+import { timeWithin } from './clamps.ts';
+import { type LogEntry, toLogEntry } from './log-entry.ts';
+
+type DecodeOutcome = (value: Buffer | null) => Decoded<ChatOutcome> | Promise<Decoded<ChatOutcome>>;
+
+export interface LogPlace {
+  readonly topic: string;
+  readonly topicId: TopicId;
+  readonly partition: number;
+}
+
+/**
+ * A block touches at most this many months, so that with retractions of as many others it stays below ClickHouse's 100
+ * table partitions an insert. Normally it is one or two.
+ */
+const MAX_MONTHS = 40;
+/** Decoding goes on for a few milliseconds at a time, then lets heartbeats and the other partitions through. */
+const SLICE_RECORDS = 500;
+
+const monthOf = (ms: number): number => {
+  const date = new Date(timeWithin(ms));
+  return date.getUTCFullYear() * 12 + date.getUTCMonth();
+};
+
+/** Decodes the records of one partition. */
+export class BlockReader {
+  readonly #decode: DecodeOutcome;
+  readonly #at: LogPlace;
+
+  constructor(decode: DecodeOutcome, at: LogPlace) {
+    this.#decode = decode;
+    this.#at = at;
+  }
+
+  /**
+   * Reads on until the end, or until a block has its fill of months: there may be fewer entries than records.
+   *
+   * @throws RegistryUnavailableError (rejects) while a schema has to be looked up and the registry is away.
+   */
+  async read(records: readonly FetchedRecord[]): Promise<LogEntry[]> {
+    const entries: LogEntry[] = [];
+    const months = new Set<number>();
+    for (const record of records) {
+      const decoded = this.#decode(record.value);
+      const entry = toLogEntry(record, decoded instanceof Promise ? await decoded : decoded, this.#at.partition);
+      if (entry.kind === 'outcome' || entry.kind === 'gap') {
+        months.add(monthOf(entry.outcome.sent_at)).add(monthOf(entry.outcome.enriched_at));
+        if (months.size > MAX_MONTHS && entries.length > 0) break;
+      }
+      entries.push(entry);
+      if (entries.length % SLICE_RECORDS === 0) await new Promise(setImmediate);
+    }
+    return entries;
+  }
+
+  /**
+   * Reads a block that was begun before, as it was read then: what was undecodable stays so.
+   *
+   * @throws {Error} when a record could be decoded then and cannot now: a schema is missing, which is an outage.
+   */
+  async readAgain(
+    records: readonly FetchedRecord[],
+    undecodableBefore: ReadonlySet<number>,
+    isComplete: boolean,
+  ): Promise<LogEntry[]> {
+    const entries: LogEntry[] = [];
+    for (const record of records) {
+      const decoded = undecodableBefore.has(record.offset)
+        ? ({ ok: false, reason: 'undecodable', detail: 'as decided before' } as const)
+        : await this.#decode(record.value);
+      if (isComplete && !decoded.ok && decoded.reason === 'schema_unknown') {
+        const entry = toLogEntry(record, decoded, this.#at.partition);
+        if (entry.kind === 'undecodable' && entry.standIn) {
+          throw new Error(`offset ${record.offset} was decoded when its block was begun: ${decoded.detail}`);
+        }
+      }
+      entries.push(toLogEntry(record, decoded, this.#at.partition));
+    }
+    return entries;
+  }
+
+  /** The dead letter of a record, byte for byte. */
+  deadLetterOf(
+    entry: Extract<LogEntry, { kind: 'undecodable' }>,
+    dlqTopic: string,
+    clock: Clock = systemClock,
+  ): OutgoingRecord {
+    const { topic, topicId, partition } = this.#at;
+    const at = { topic, topic_id: topicId, partition, offset: entry.offset };
+    return deadLetter(dlqTopic, entry.record, at, {
+      reason: 'outcome_undecodable',
+      detail: entry.detail,
+      attempts: 1,
+      firstFailedAt: clock.now(),
+      failedAt: clock.now(),
+      service: 'sink',
+    });
+  }
+}

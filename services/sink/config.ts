@@ -1,0 +1,28 @@
+import { int } from '../core/config.ts';
+import { CLICKHOUSE_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
+
+export const SINK_SPEC = {
+  ...KAFKA_SPEC,
+  ...REGISTRY_SPEC,
+  ...CLICKHOUSE_SPEC,
+  SINK_SESSION_TIMEOUT_MS: int({
+    default: 10_000,
+    min: 6_000,
+    max: 300_000,
+    doc: 'A sink that is silent for longer loses its partitions to another',
+  }),
+  SINK_BLOCK_ROWS: int({ default: 10_000, min: 1, max: 100_000, doc: 'A block closes at this many records' }),
+  SINK_BLOCK_BYTES: int({ default: 8 << 20, min: 1_024, max: 64 << 20, doc: 'A block closes at this many bytes' }),
+  SINK_MIN_AGE_MS: int({ default: 500, min: 10, max: 60_000, doc: 'Least age at which a block closes' }),
+  SINK_MAX_AGE_MS: int({ default: 1_500, min: 10, max: 60_000, doc: 'Greatest age, however dear an insert is' }),
+  SINK_BUFFER_ROWS: int({ default: 20_000, min: 1, max: 1_000_000, doc: 'Records that wait, a partition' }),
+  SINK_BUFFER_BYTES: int({ default: 16 << 20, min: 1_024, max: 1 << 30, doc: 'Bytes that wait, a partition' }),
+  SINK_TOTAL_BUFFER_BYTES: int({ default: 64 << 20, min: 1_024, max: 8 * 2 ** 30, doc: 'Bytes that wait, in all' }),
+  SINK_CONCURRENT_BLOCKS: int({ default: 4, min: 1, max: 64, doc: 'Blocks of different partitions under way at once' }),
+  SINK_DUPLICATE_WINDOW_MS: int({
+    default: 1_800_000,
+    min: 1_000,
+    max: 86_400_000,
+    doc: 'A second record of a message is recognised for at least this long, even without a resend flag',
+  }),
+};

@@ -1,0 +1,200 @@
+import type { FetchedRecord } from '../platform/kafka/claim.ts';
+
+export interface IntakeLimits {
+  readonly maxRecords: number;
+  readonly maxBytes: number;
+}
+
+/** Where fetching can be held up. */
+export interface Valve {
+  pause(): void;
+  resume(): void;
+}
+
+/** Bytes of a record beyond key and value: its object, headers and place in the buffer. */
+const OVERHEAD_BYTES = 300;
+const costOf = (record: FetchedRecord): number => record.size + OVERHEAD_BYTES;
+
+/** What all partitions of the process hold together; past its limit each stops fetching until half is free again. */
+export class MemoryBudget {
+  readonly #limit: number;
+  readonly #intakes = new Set<Intake>();
+  bytes = 0;
+
+  constructor(limitBytes: number) {
+    this.#limit = limitBytes;
+  }
+
+  get isFull(): boolean {
+    return this.bytes >= this.#limit;
+  }
+
+  join(intake: Intake): void {
+    this.#intakes.add(intake);
+  }
+
+  leave(intake: Intake): void {
+    this.#intakes.delete(intake);
+  }
+
+  change(bytes: number): void {
+    const before = this.bytes;
+    this.bytes += bytes;
+    const half = this.#limit / 2;
+    if (before >= half && this.bytes < half) for (const intake of this.#intakes) intake.adjust();
+  }
+}
+
+/**
+ * Records of one partition that wait for their block, in offset order. Fetching is paused at the limits (its own, and
+ * all partitions' together) and resumed at half of them. Records of a block under way still count, until freed.
+ */
+export class Intake {
+  readonly #valve: Valve;
+  readonly #limits: IntakeLimits;
+  readonly #budget: MemoryBudget;
+  readonly #now: () => number;
+  #records: FetchedRecord[] = [];
+  #arrivals: { readonly upTo: number; readonly atMs: number }[] = [];
+  #waitingBytes = 0;
+  #heldBytes = 0;
+  #heldRecords = 0;
+  #paused = false;
+  /** A block that has to be there whole, whatever its size: nothing is paused below this offset. */
+  #neededUpTo = 0;
+  /** The offset expected next. */
+  position: number;
+
+  constructor(valve: Valve, limits: IntakeLimits, budget: MemoryBudget, startAt: number, now: () => number) {
+    this.#valve = valve;
+    this.#limits = limits;
+    this.#budget = budget;
+    this.#now = now;
+    this.position = startAt;
+    budget.join(this);
+  }
+
+  /** Records that wait, those of the block under way not counted. */
+  get length(): number {
+    return this.#records.length;
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  get bytes(): number {
+    return this.#waitingBytes + this.#heldBytes;
+  }
+
+  /** When the oldest waiting record arrived (monotonic), or undefined when none waits. */
+  get oldestAtMs(): number | undefined {
+    return this.#records.length > 0 ? this.#arrivals[0]?.atMs : undefined;
+  }
+
+  /** The offset of the first waiting record, or the one expected next. */
+  get head(): number {
+    return this.#records[0]?.offset ?? this.position;
+  }
+
+  take(records: readonly FetchedRecord[]): void {
+    const last = records.at(-1);
+    if (!last) return;
+    let bytes = 0;
+    for (const record of records) {
+      this.#records.push(record);
+      bytes += costOf(record);
+    }
+    this.position = last.offset + 1;
+    this.#arrivals.push({ upTo: last.offset, atMs: this.#now() });
+    this.#waitingBytes += bytes;
+    this.#budget.change(bytes);
+    this.adjust();
+  }
+
+  /** Takes records out for a block: at least one, at most so many, and bytes. They count until {@link free}. */
+  cut(maxRecords: number, maxBytes: number): FetchedRecord[] {
+    let bytes = 0;
+    let count = 0;
+    for (const record of this.#records) {
+      bytes += costOf(record);
+      if (count > 0 && (count >= maxRecords || bytes > maxBytes)) break;
+      count++;
+    }
+    return this.#remove(count);
+  }
+
+  /** Takes out every record below `offset`. */
+  cutBelow(offset: number): FetchedRecord[] {
+    const end = this.#records.findIndex((record) => record.offset >= offset);
+    return this.#remove(end < 0 ? this.#records.length : end);
+  }
+
+  /** Puts back the tail of what was cut. */
+  putBack(records: readonly FetchedRecord[]): void {
+    if (records.length === 0) return;
+    const bytes = records.reduce((sum, record) => sum + costOf(record), 0);
+    this.#records = [...records, ...this.#records];
+    this.#arrivals.unshift({ upTo: records.at(-1)?.offset ?? 0, atMs: this.#now() });
+    this.#heldBytes -= bytes;
+    this.#heldRecords -= records.length;
+    this.#waitingBytes += bytes;
+  }
+
+  /** The block is in: its records are forgotten. */
+  free(): void {
+    this.#budget.change(-this.#heldBytes);
+    this.#heldBytes = 0;
+    this.#heldRecords = 0;
+    this.adjust();
+  }
+
+  need(upTo: number): void {
+    this.#neededUpTo = upTo;
+    this.adjust();
+  }
+
+  /** Drops everything and expects `position` next. */
+  restartAt(position: number): void {
+    this.#budget.change(-this.bytes);
+    this.#records = [];
+    this.#arrivals = [];
+    this.#waitingBytes = 0;
+    this.#heldBytes = 0;
+    this.#heldRecords = 0;
+    this.position = position;
+    this.adjust();
+  }
+
+  close(): void {
+    this.restartAt(this.position);
+    this.#budget.leave(this);
+  }
+
+  /** Opens or closes the valve. */
+  adjust(): void {
+    const records = this.#records.length + this.#heldRecords;
+    const { maxRecords, maxBytes } = this.#limits;
+    const isNeeded = this.position < this.#neededUpTo;
+    const isOver = records >= maxRecords || this.bytes >= maxBytes || this.#budget.isFull;
+    const isLow = records <= maxRecords / 2 && this.bytes <= maxBytes / 2 && !this.#budget.isFull;
+    if (!this.#paused && isOver && !isNeeded) {
+      this.#paused = true;
+      this.#valve.pause();
+    } else if (this.#paused && (isLow || isNeeded)) {
+      this.#paused = false;
+      this.#valve.resume();
+    }
+  }
+
+  #remove(count: number): FetchedRecord[] {
+    const removed = this.#records.splice(0, count);
+    const last = removed.at(-1)?.offset ?? -1;
+    while ((this.#arrivals[0]?.upTo ?? Number.POSITIVE_INFINITY) <= last) this.#arrivals.shift();
+    const bytes = removed.reduce((sum, record) => sum + costOf(record), 0);
+    this.#waitingBytes -= bytes;
+    this.#heldBytes += bytes;
+    this.#heldRecords += removed.length;
+    return removed;
+  }
+}

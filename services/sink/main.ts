@@ -1,0 +1,99 @@
+import pLimit from 'p-limit';
+import { systemClock } from '../core/clock.ts';
+import { readConfig } from '../core/config.ts';
+import { ChatCodec } from '../platform/avro/codec.ts';
+import { createClickHouse } from '../platform/clickhouse/clickhouse.ts';
+import { assertDedupWindows } from '../platform/clickhouse/dedup-windows.ts';
+import { migrate } from '../platform/clickhouse/migrations.ts';
+import { BatchProducer } from '../platform/kafka/batch-producer.ts';
+import { GroupConsumer } from '../platform/kafka/group-consumer.ts';
+import { createKafka } from '../platform/kafka/kafka.ts';
+import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
+import { runService, type ServiceContext } from '../platform/lifecycle.ts';
+import { Cadence } from './cadence.ts';
+import { SINK_SPEC } from './config.ts';
+import { FactStore } from './fact-store.ts';
+import { MemoryBudget } from './intake.ts';
+import type { PartitionSink } from './partition-sink.ts';
+import { openPartition } from './sink.ts';
+import { createSinkMetrics } from './sink-metrics.ts';
+
+async function start({ env, log, metrics, instance, fail }: ServiceContext) {
+  const config = readConfig(SINK_SPEC, env);
+  const names = topicNames(config.TOPIC_PREFIX);
+  const clickhouse = createClickHouse({
+    url: config.CLICKHOUSE_URL,
+    database: config.CLICKHOUSE_DATABASE,
+    username: config.CLICKHOUSE_USER,
+    password: config.CLICKHOUSE_PASSWORD,
+    log,
+  });
+  await migrate(clickhouse, { log });
+  await assertDedupWindows(clickhouse);
+
+  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: instance, log });
+  await ensureTopics(kafka, {
+    prefix: config.TOPIC_PREFIX,
+    partitions: config.TOPIC_PARTITIONS,
+    replicationFactor: config.TOPIC_REPLICATION,
+  });
+  const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: names });
+  const producer = await BatchProducer.connect(kafka, { log, metrics });
+
+  const open = new Set<PartitionSink>();
+  const held = () => {
+    for (const sink of open) if (sink.isReleased) open.delete(sink);
+    return [...open];
+  };
+  const budget = new MemoryBudget(config.SINK_TOTAL_BUFFER_BYTES);
+  const ages = { minAgeMs: config.SINK_MIN_AGE_MS, maxAgeMs: config.SINK_MAX_AGE_MS };
+  const deps = {
+    store: new FactStore(clickhouse, systemClock),
+    decode: (value: Buffer | null) => codec.decodeOutcome(value),
+    sendDeadLetter: producer.send.bind(producer),
+    dlqTopic: names.dlq,
+    slots: pLimit(config.SINK_CONCURRENT_BLOCKS),
+    budget,
+    cadence: new Cadence(ages, () => held().filter(({ isBusy }) => isBusy).length),
+    limits: {
+      blockRows: config.SINK_BLOCK_ROWS,
+      blockBytes: config.SINK_BLOCK_BYTES,
+      buffer: { maxRecords: config.SINK_BUFFER_ROWS, maxBytes: config.SINK_BUFFER_BYTES },
+      duplicateWindowMs: config.SINK_DUPLICATE_WINDOW_MS,
+    },
+    clock: systemClock,
+    log,
+    metrics: createSinkMetrics(metrics, {
+      bufferedRecords: () => held().reduce((sum, { intake }) => sum + intake.length, 0),
+      bufferedBytes: () => budget.bytes,
+      oldestAgeMs: () =>
+        systemClock.monotonicMs() -
+        Math.min(systemClock.monotonicMs(), ...held().flatMap(({ intake }) => intake.oldestAtMs ?? [])),
+      lagByPartition: () => new Map(held().map(({ partition, lag }) => [partition, lag])),
+    }),
+    fail,
+  };
+  const consumer = await GroupConsumer.start({
+    kafka,
+    groupId: groupNames(config.TOPIC_PREFIX).sink,
+    topics: [names.enriched],
+    log,
+    metrics,
+    sessionTimeoutMs: config.SINK_SESSION_TIMEOUT_MS,
+    assign: async (claim) => {
+      const sink = await openPartition(claim, deps);
+      open.add(sink);
+      return sink;
+    },
+  });
+  return {
+    checks: { kafka: consumer.check, registry: codec.check, clickhouse: clickhouse.check },
+    stop: async () => {
+      await consumer.close();
+      await producer.close();
+      await clickhouse.close();
+    },
+  };
+}
+
+await runService({ name: 'sink', adminPort: 9482, drainTimeoutMs: 20_000, start });

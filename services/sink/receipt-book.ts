@@ -1,0 +1,108 @@
+import type { FactStore, SourcePartition, Taken } from './fact-store.ts';
+import type { BlockId } from './ingest-row.ts';
+import { ReceiptWindow } from './receipt-window.ts';
+
+/** The source of a record, or the stretch of a gap. */
+export interface SourceRange extends Taken {
+  readonly topicId: string;
+}
+
+/**
+ * Which sources of one partition have a receipt: recent ones from memory, older ones from ClickHouse. There is a window
+ * for each source topic (chat.events, chat.replay, and either's successor should it be made again).
+ */
+export class ReceiptBook {
+  readonly #store: FactStore;
+  readonly #partition: number;
+  readonly #windows = new Map<string, ReceiptWindow>();
+
+  constructor(store: FactStore, partition: number) {
+    this.#store = store;
+    this.#partition = partition;
+  }
+
+  /**
+   * What is known of these sources when a block begins.
+   *
+   * @param own the block, when it is a replay: its own receipts do not count.
+   */
+  async open(sources: readonly SourceRange[], own: BlockId | undefined): Promise<BlockReceipts> {
+    // What an earlier replay left here counts receipts of this one's block.
+    if (own) this.#windows.clear();
+    const earlier = new Map<string, Taken[]>();
+    for (const [topicId, ranges] of Map.groupBy(sources, (source) => source.topicId)) {
+      const at = { topicId, partition: this.#partition };
+      const window = this.#windows.get(topicId) ?? (await this.#load(at, own));
+      const below = ranges
+        .filter(({ first, last }) => first === last && first < window.floor)
+        .map(({ first }) => first);
+      const found = below.length > 0 ? await this.#store.receiptsOf(at, below, own) : [];
+      for (const gap of ranges.filter(({ first, last }) => first !== last)) {
+        found.push(...(await this.#store.receiptsWithin(at, gap, own)));
+      }
+      earlier.set(topicId, found);
+    }
+    return new BlockReceipts(this.#windows, earlier);
+  }
+
+  /** The block is in: its receipts count from now on. */
+  close(receipts: readonly SourceRange[]): void {
+    for (const { topicId, first, last } of receipts) this.#windows.get(topicId)?.add(first, last);
+  }
+
+  async #load(at: SourcePartition, own: BlockId | undefined): Promise<ReceiptWindow> {
+    const { floor, taken } = await this.#store.recentReceipts(at, own);
+    const window = new ReceiptWindow(floor);
+    for (const { first, last } of taken) window.add(first, last);
+    this.#windows.set(at.topicId, window);
+    return window;
+  }
+}
+
+/** The receipts that stand while one block is made, with those that the block adds as it goes. */
+export class BlockReceipts {
+  readonly added: SourceRange[] = [];
+  readonly #windows: ReadonlyMap<string, ReceiptWindow>;
+  readonly #points = new Map<string, Set<number>>();
+  readonly #ranges = new Map<string, Taken[]>();
+
+  constructor(windows: ReadonlyMap<string, ReceiptWindow>, earlier: ReadonlyMap<string, readonly Taken[]>) {
+    this.#windows = windows;
+    for (const [topicId, found] of earlier) for (const each of found) this.#remember(topicId, each);
+  }
+
+  isTaken(topicId: string, offset: number): boolean {
+    if (this.#windows.get(topicId)?.has(offset) || this.#points.get(topicId)?.has(offset)) return true;
+    return this.#ranges.get(topicId)?.some(({ first, last }) => first <= offset && offset <= last) ?? false;
+  }
+
+  /** The stretches of `first..last` that have no receipt yet. A gap can be told of twice, and grow meanwhile. */
+  free({ topicId, first, last }: SourceRange): Taken[] {
+    if (first === last) return this.isTaken(topicId, first) ? [] : [{ first, last }];
+    const points = [...(this.#points.get(topicId) ?? [])].map((offset) => ({ first: offset, last: offset }));
+    const taken = [...points, ...(this.#ranges.get(topicId) ?? [])].sort((a, b) => a.first - b.first);
+    const free: Taken[] = [];
+    let next = first;
+    for (const each of taken) {
+      if (each.last < next || each.first > last) continue;
+      if (each.first > next) free.push({ first: next, last: each.first - 1 });
+      next = each.last + 1;
+    }
+    if (next <= last) free.push({ first: next, last });
+    return free;
+  }
+
+  take(range: SourceRange): void {
+    this.added.push(range);
+    this.#remember(range.topicId, range);
+  }
+
+  #remember(topicId: string, { first, last }: Taken): void {
+    if (first === last) {
+      const points = this.#points.get(topicId) ?? new Set();
+      this.#points.set(topicId, points.add(first));
+    } else {
+      this.#ranges.set(topicId, [...(this.#ranges.get(topicId) ?? []), { first, last }]);
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import type { CommitState } from './intent.ts';
+
+/** Offsets `[from, to)` of one partition of chat.enriched. */
+export interface Bounds {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A block that ClickHouse was told of before its first row. */
+export interface BegunBlock extends Bounds {
+  readonly seq: number;
+}
+
+export interface Replay extends Bounds {
+  /** ClickHouse has it on record, so parts of it may be in: the decisions made then stand. */
+  readonly begun: boolean;
+}
+
+export interface Recovery {
+  /** Blocks to insert again under their own tokens, in this order, before anything else. */
+  readonly replays: readonly Replay[];
+  /** Where reading goes on afterwards. */
+  readonly resumeAt: number;
+  /** The broker has our own word for `resumeAt` already. */
+  readonly isClosed: boolean;
+}
+
+export interface Standing {
+  readonly committed: { readonly offset: number | null; readonly state: CommitState };
+  /** The last block that was begun for this topic id and partition, by ClickHouse's own record. */
+  readonly lastBegun: BegunBlock | undefined;
+  readonly logStart: number;
+}
+
+/**
+ * What the new owner of a partition has to do first. Blocks of a partition are strictly one after another, so only the
+ * last one begun can be half done; every earlier one is complete in every table.
+ *
+ * - Our own commit with an intent `[a, b)`: that block may be half done or not begun: insert it again, exactly.
+ * - Our own commit without: everything below is closed.
+ * - The commit does not explain the last block begun (the group's offsets were reset, wiped or restored from a backup):
+ *   that block may be half done and no intent says so; it goes first, then reading goes on where the commit says, and
+ *   records that have a receipt are dropped.
+ */
+export function planRecovery({ committed, lastBegun, logStart }: Standing): Recovery {
+  const { offset, state } = committed;
+  // An offset of another topic of this name would skip records of this one.
+  const at = offset === null || state.kind === 'other_topic' ? logStart : Math.max(offset, 0);
+  const ours = state.kind === 'intent' || state.kind === 'closed';
+  const intent = state.kind === 'intent' ? { from: at, to: state.next } : undefined;
+  const isIntent = lastBegun !== undefined && lastBegun.from === intent?.from && lastBegun.to === intent.to;
+  const explained = lastBegun === undefined || isIntent || (ours && lastBegun.to <= at);
+  const replays: Replay[] = [];
+  if (!explained && lastBegun.to > logStart) replays.push({ from: lastBegun.from, to: lastBegun.to, begun: true });
+  if (intent && intent.to > logStart) replays.push({ ...intent, begun: isIntent });
+  return { replays, resumeAt: intent?.to ?? at, isClosed: state.kind === 'closed' };
+}

@@ -1,0 +1,34 @@
+import type { Clock } from '../core/clock.ts';
+import type { ChatOutcome } from '../core/records.ts';
+import type { Decoded } from '../platform/avro/codec.ts';
+import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { Cadence } from './cadence.ts';
+import type { FactStore } from './fact-store.ts';
+import type { IntakeLimits, MemoryBudget } from './intake.ts';
+import type { SinkMetrics } from './sink-metrics.ts';
+
+export interface SinkLimits {
+  readonly blockRows: number;
+  readonly blockBytes: number;
+  readonly buffer: IntakeLimits;
+  readonly duplicateWindowMs: number;
+}
+
+/** What every partition's sink shares. */
+export interface SinkDeps {
+  readonly store: FactStore;
+  readonly decode: (value: Buffer | null) => Decoded<ChatOutcome> | Promise<Decoded<ChatOutcome>>;
+  /** Resolves when Kafka has it. */
+  readonly sendDeadLetter: (record: OutgoingRecord) => Promise<void>;
+  readonly dlqTopic: string;
+  /** Bounds how many blocks are under way at once. */
+  readonly slots: <T>(run: () => Promise<T>) => Promise<T>;
+  readonly budget: MemoryBudget;
+  readonly cadence: Cadence;
+  readonly limits: SinkLimits;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: SinkMetrics;
+  readonly fail: (error: unknown) => void;
+}
