@@ -17,8 +17,8 @@ export interface LogNormal {
  *
  * mean = exp(mu + sigma²/2) and p99 = exp(mu + z·sigma), so ln(p99/mean) = z·sigma − sigma²/2, a quadratic with
  * the smaller root sigma = z − sqrt(z² − 2·ln(p99/mean)); then mu = ln(mean) − sigma²/2. (The larger root has the same
- * mean and p99 with half of all values near zero: not what a remote API does.) 200 and 350 ms give sigma 0.2544 and
- * mu 5.2660, hence a median of 193.6 ms.
+ * mean and p99 with half of all values near zero: not what a remote API does.) 200 and 350 ms give sigma 0.2545 and
+ * mu 5.2659, hence a median of 193.6 ms.
  *
  * @throws {ParleyError} CONFIG_INVALID unless 1 ≤ p99/mean ≤ 14.97.
  */

@@ -87,3 +87,12 @@ export function languageOfPhrase(message: string, hinted: string | undefined): s
   );
   return (speaking.find(([language]) => language === hinted) ?? speaking[0])?.[0];
 }
+
+/** The one language whose phrases hold the first word of a short message: "hello Maria" is English, whoever Maria is. */
+export function languageOfOpening(message: string): string | undefined {
+  const words = message.split(' ');
+  const first = words[0] ?? '';
+  if (first.length < 2 || words.length > 3) return undefined;
+  const speaking = vocabularies.filter(([, vocabulary]) => vocabulary.has(first));
+  return speaking.length === 1 ? speaking[0]?.[0] : undefined;
+}

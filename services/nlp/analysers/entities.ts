@@ -34,6 +34,10 @@ const FORMS: readonly (readonly [EntityType, RegExp])[] = [
   ['url', /\b(?:https?:\/\/|www\.)[^\s<>"']{2,500}[^\s<>"'.,;:!?)\]]/giu],
   ['email', /(?<![\w.+-])[\w.+-]{1,64}@[a-z\d-]{1,63}(?:\.[a-z\d-]{1,63}){1,4}/giu],
   ['mention', /(?<![\w@])@[a-z_]\w{1,49}/giu],
+  [
+    'reference',
+    /(?<!\w)#[A-Z]{0,4}\d\w{2,20}|(?<![\w-])(?=[A-Z-]{0,12}\d)(?=[\d-]{0,12}[A-Z])[A-Z\d](?:[A-Z\d-]{3,18})[A-Z\d](?![\w-])/gu,
+  ],
   ['hashtag', /(?<![\p{L}\d#&])#\p{L}[\p{L}\d_]{1,99}/gu],
   [
     'money',
@@ -46,10 +50,6 @@ const FORMS: readonly (readonly [EntityType, RegExp])[] = [
   ],
   ['time', /(?<![\d:.])(?:[01]?\d|2[0-3])(?::[0-5]\d(?:\s?[ap]\.?m\b)?|\s?[ap]\.?m\b)(?!\d)/giu],
   ['phone', /(?<![\w.])\+?\(?\d{2,4}\)?(?:[\s.-]\(?\d{2,4}\)?){2,4}(?!\w)/gu],
-  [
-    'reference',
-    /(?<!\w)#\w{0,8}\d\w{2,20}|(?<![\w-])(?=[A-Z-]{0,12}\d)(?=[\d-]{0,12}[A-Z])[A-Z\d](?:[A-Z\d-]{3,18})[A-Z\d](?![\w-])/gu,
-  ],
   ['emoji', /\p{Extended_Pictographic}(?:\ufe0f|\p{Emoji_Modifier}|\u200d\p{Extended_Pictographic})*/gu],
 ];
 

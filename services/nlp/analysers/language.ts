@@ -1,5 +1,5 @@
 import { eld } from 'eld/medium';
-import { languageOfPhrase, plain } from './dialogue-acts.ts';
+import { languageOfOpening, languageOfPhrase, plain } from './dialogue-acts.ts';
 import { clamp, round4 } from './round.ts';
 
 export interface Language {
@@ -12,27 +12,33 @@ const UNDETERMINED: Language = { code: 'und', confidence: 0 };
 
 /** Scripts that one living language of ours writes: certain and free. Kana decide before Han. */
 const SCRIPTS: readonly (readonly [RegExp, string])[] = [
-  [/[\p{Script=Hiragana}\p{Script=Katakana}]/u, 'ja'],
-  [/\p{Script=Hangul}/u, 'ko'],
-  [/\p{Script=Han}/u, 'zh'],
-  [/\p{Script=Thai}/u, 'th'],
-  [/\p{Script=Greek}/u, 'el'],
-  [/\p{Script=Hebrew}/u, 'he'],
-  [/\p{Script=Armenian}/u, 'hy'],
-  [/\p{Script=Georgian}/u, 'ka'],
-  [/\p{Script=Khmer}/u, 'km'],
+  [/[\p{Script=Hiragana}\p{Script=Katakana}]/gu, 'ja'],
+  [/\p{Script=Hangul}/gu, 'ko'],
+  [/\p{Script=Han}/gu, 'zh'],
+  [/\p{Script=Thai}/gu, 'th'],
+  [/\p{Script=Greek}/gu, 'el'],
+  [/\p{Script=Hebrew}/gu, 'he'],
+  [/\p{Script=Armenian}/gu, 'hy'],
+  [/\p{Script=Georgian}/gu, 'ka'],
+  [/\p{Script=Khmer}/gu, 'km'],
 ];
 const LATIN = /\p{Script=Latin}/gu;
 const NOT_LATIN = /[^\P{L}\p{Script=Latin}]/u;
 const LETTER = /\p{L}/u;
 const KAZAKH = /[әғқңөұүһ]/iu;
 
+/** Up to this confidence a hint is trusted more than the text. */
+const UNSURE = 0.75;
+
+/** Below this confidence in a short text, its first word decides if it can. */
+const SHORT_SURE = 0.9;
+
 /** Reads at most this much: more does not change the answer. */
 const READ_UNITS = 600;
 
 function byScript(text: string): Language | undefined {
   for (const [script, code] of SCRIPTS) {
-    const at = text.match(new RegExp(script.source, 'gu'));
+    const at = text.match(script);
     if (!at) continue;
     // "iPhone 15を買う" is Japanese, one Greek letter in an English sentence is not Greek.
     const latin = text.match(LATIN)?.length ?? 0;
@@ -56,6 +62,28 @@ const OTHER_SCRIPTS = new Set(
 const SHORT_WORDS = 3;
 const ENGLISH_NEAR = 0.75;
 
+/** Raw evidence → share of right answers, as measured on the development half of the data (19,000 short messages). */
+const CALIBRATION: readonly (readonly [number, number])[] = [
+  [0, 0.4],
+  [0.12, 0.5],
+  [0.2, 0.7],
+  [0.3, 0.84],
+  [0.4, 0.93],
+  [0.5, 0.95],
+  [0.7, 0.985],
+  [1, 0.99],
+];
+
+/** So that a confidence of 0.9 means right in nine of ten cases. */
+function calibrated(raw: number): number {
+  let [fromRaw, from] = [0, 0.4];
+  for (const [toRaw, to] of CALIBRATION) {
+    if (raw <= toRaw) return toRaw === fromRaw ? to : from + ((raw - fromRaw) / (toRaw - fromRaw)) * (to - from);
+    [fromRaw, from] = [toRaw, to];
+  }
+  return from;
+}
+
 function byNgrams(text: string): Language {
   const scores = Object.entries(eld.detect(text).getScores());
   const latin = !NOT_LATIN.test(text);
@@ -65,10 +93,10 @@ function byNgrams(text: string): Language {
   // How far the best is ahead of the next, and how much text there was to tell them apart.
   const lead = (best - second) / best;
   const evidence = 1 - Math.exp(-text.length / 20);
-  const confidence = clamp(0.3 + 2 * lead, 0, 1) * evidence;
+  const confidence = calibrated(clamp(0.3 + 2 * lead, 0, 1) * evidence);
   const english = ranked.find(([candidate]) => candidate === 'en')?.[1] ?? 0;
   if (english >= best * ENGLISH_NEAR && latin && text.trim().split(/\s+/).length <= SHORT_WORDS) {
-    return { code: 'en', confidence: Math.min(confidence, 0.45) };
+    return { code: 'en', confidence: Math.min(confidence, UNSURE) };
   }
   return { code: refine(code, text), confidence };
 }
@@ -81,7 +109,7 @@ export function identifyLanguage(text: string, hint?: string): Language {
   const read = text.slice(0, READ_UNITS);
   const hinted = hint?.split('-', 1)[0]?.toLowerCase();
   const found = identify(read, hinted);
-  if (hinted !== undefined && found.confidence < 0.5) return { code: hinted, confidence: 0.5 };
+  if (hinted !== undefined && found.confidence <= UNSURE) return { code: hinted, confidence: UNSURE };
   return { code: found.code, confidence: round4(found.confidence) };
 }
 
@@ -89,7 +117,10 @@ function identify(text: string, hinted: string | undefined): Language {
   if (!LETTER.test(text)) return UNDETERMINED;
   const script = byScript(text);
   if (script) return script;
-  const phrase = languageOfPhrase(plain(text), hinted);
-  if (phrase) return { code: phrase, confidence: 0.8 };
-  return byNgrams(text);
+  const message = plain(text);
+  const phrase = languageOfPhrase(message, hinted);
+  if (phrase) return { code: phrase, confidence: 0.98 };
+  const found = byNgrams(text);
+  const opening = found.confidence <= SHORT_SURE ? languageOfOpening(message) : undefined;
+  return opening ? { code: opening, confidence: UNSURE } : found;
 }

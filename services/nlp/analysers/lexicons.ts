@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { CHAT_VALENCES } from './chat-valences.ts';
 
 /** Words and their valence, about −4 (very negative) to 4 (very positive). */
 export interface Lexicon {
@@ -10,44 +11,6 @@ export interface Lexicon {
 
 const require = createRequire(import.meta.url);
 
-/** Where chat with a service uses a word otherwise than the tweets and reviews that VADER was rated on. */
-const CHAT_VALENCES: Readonly<Record<string, number>> = {
-  no: 0,
-  want: 0,
-  please: 0.3,
-  yes: 0.3,
-  ok: 0.3,
-  sure: 0.3,
-  number: 0,
-  hand: 0,
-  matter: 0,
-  playing: 0,
-  played: 0,
-  true: 0.4,
-  hard: 0,
-  fine: 0.5,
-  friend: 0.5,
-  friends: 0.5,
-  chance: 0,
-  low: 0,
-  ready: 0.3,
-  interested: 0.5,
-  important: 0.2,
-  wholesome: 2,
-  favourite: 2,
-  helped: 1.5,
-  omg: 0.8,
-  creepy: -1.9,
-  broken: -1.6,
-  waiting: -0.6,
-  crashed: -1.4,
-  crashes: -1.4,
-  overcharged: -2,
-  scam: -2.6,
-  unusable: -2.2,
-  refund: -0.3,
-};
-
 /** English: VADER's lexicon (MIT), 7,500 words, emoticons and slang, rated by ten people each. */
 function readVader(): Map<string, number> {
   const path = require.resolve('vader-sentiment/vader_lexicon.txt');
@@ -56,7 +19,6 @@ function readVader(): Map<string, number> {
     const [word, mean] = line.split('\t');
     if (word && mean) lexicon.set(word.toLowerCase(), Number(mean));
   }
-  for (const [word, valence] of Object.entries(CHAT_VALENCES)) lexicon.set(word, valence);
   return lexicon;
 }
 
@@ -109,6 +71,7 @@ export function lexiconOf(language: string): Lexicon {
   if (language === 'en' || words.size === 0) {
     for (const [word, valence] of readAfinn('en')) if (isEmoji.test(word)) words.set(word, valence);
   }
+  for (const [word, valence] of Object.entries(CHAT_VALENCES[language] ?? {})) words.set(word, valence);
   const made = { words, stems: UNSTEMMED.has(language) ? new Map<string, number>() : stemsOf(words) };
   cache.set(language, made);
   return made;

@@ -1,4 +1,4 @@
-import { lexiconOf, valenceOf } from './lexicons.ts';
+import { type Lexicon, lexiconOf, valenceOf } from './lexicons.ts';
 import { modifiersOf } from './modifiers.ts';
 import { clamp, round4 } from './round.ts';
 import type { Tokens } from './tokens.ts';
@@ -25,7 +25,7 @@ const NEUTRAL_BANDS = { en: [-0.05, 0.3], other: [-0.05, 0.05] } as const;
 
 const sign = (value: number) => (value < 0 ? -1 : 1);
 
-function valenceAt(tokens: Tokens, at: number, base: number, language: string): number {
+function valenceAt(tokens: Tokens, at: number, base: number, language: string, lexicon: Lexicon): number {
   const { negations, boosters, dampers } = modifiersOf(language);
   let valence = base + (tokens.shouted[at] ? sign(base) * SHOUT : 0);
   let negated = false;
@@ -36,6 +36,8 @@ function valenceAt(tokens: Tokens, at: number, base: number, language: string): 
     if (boosters.has(word)) valence += sign(base) * BOOST * weight;
     else if (dampers.has(word)) valence -= sign(base) * BOOST * weight;
     else if (negations.has(word) || (language === 'en' && word.endsWith("n't"))) negated = true;
+    // A rated word in between takes the negation for itself: "no problem, thanks".
+    else if (valenceOf(lexicon, word) !== 0) break;
   }
   return negated ? valence * NEGATION_FACTOR : valence;
 }
@@ -54,7 +56,7 @@ export function scoreSentiment(tokens: Tokens, language: string): Sentiment {
       continue;
     }
     const base = negations.has(word) ? 0 : valenceOf(lexicon, word);
-    if (base !== 0) sum += valenceAt(tokens, at, base, language);
+    if (base !== 0) sum += valenceAt(tokens, at, base, language, lexicon);
   }
   const total = before === 0 ? sum : before + 1.5 * sum;
   if (total === 0) return { label: 'neutral', score: 0 };

@@ -32,6 +32,7 @@ export class NlpServer {
   readonly #options: NlpServerOptions;
   readonly #server: Server;
   readonly #hanging = new Set<ServerResponse>();
+  #port = 0;
   #inFlight = 0;
   #draining = false;
 
@@ -50,6 +51,7 @@ export class NlpServer {
       server.#server.once('error', reject);
       server.#server.listen(options.port, options.host, BACKLOG, () => {
         server.#server.off('error', reject);
+        server.#port = (server.#server.address() as AddressInfo).port;
         resolve();
       });
     });
@@ -57,7 +59,7 @@ export class NlpServer {
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return this.#port;
   }
 
   get inFlight(): number {

@@ -65,7 +65,11 @@ export function parseFaults(json: string): ParsedFaults {
   }
   const parsed = settingsSchema.safeParse(value);
   if (parsed.success) return { ok: true, settings: parsed.data };
-  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'faults'}: ${message}`);
+  const problems = parsed.error.issues.map((issue) => {
+    // zod keeps what is wrong with a key of a record inside its issue.
+    const message = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
+    return `${issue.path.join('.') || 'faults'}: ${message}`;
+  });
   return { ok: false, message: problems.join('; ') };
 }
 
