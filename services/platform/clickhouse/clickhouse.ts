@@ -1,4 +1,4 @@
-import { ClickHouseError, type ClickHouseSettings, createClient } from '@clickhouse/client';
+import { ClickHouseError, ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import type { Check } from '../admin-server.ts';
 import type { Logger } from '../logger.ts';
@@ -60,6 +60,8 @@ export class ClickHouse {
       ...(options.username !== undefined && { username: options.username }),
       ...(options.password !== undefined && { password: options.password }),
       application: 'parley',
+      // Its logger writes to the console; what fails is thrown, and the caller logs it or not.
+      log: { level: ClickHouseLogLevel.OFF },
       request_timeout: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
       max_open_connections: 16,
       compression: { request: false, response: false },

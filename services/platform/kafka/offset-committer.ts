@@ -43,20 +43,27 @@ export class OffsetCommitter {
   readonly #cluster: InternalCluster;
   readonly #groupId: string;
   readonly #log: Logger;
+  readonly #fencedBoundMs: number;
   #coordinator: InternalBroker | undefined;
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
 
-  private constructor(cluster: InternalCluster, groupId: string, log: Logger) {
+  private constructor(cluster: InternalCluster, groupId: string, log: Logger, fencedBoundMs: number) {
+    this.#fencedBoundMs = fencedBoundMs;
     this.#cluster = cluster;
     this.#groupId = groupId;
     this.#log = log;
   }
 
-  static async connect(kafka: Kafka, groupId: string, log: Logger): Promise<OffsetCommitter> {
+  static async connect(
+    kafka: Kafka,
+    groupId: string,
+    log: Logger,
+    fencedBoundMs = FENCED_BOUND_MS,
+  ): Promise<OffsetCommitter> {
     const cluster = openCluster(kafka);
     await cluster.connect();
-    return new OffsetCommitter(cluster, groupId, log);
+    return new OffsetCommitter(cluster, groupId, log, fencedBoundMs);
   }
 
   commit(entry: CommitEntry): Promise<void> {
@@ -127,7 +134,7 @@ export class OffsetCommitter {
     for (const entry of entries) {
       const stillSame = entry.session() === session;
       const fencedSinceMs = fencedBy && stillSame ? (entry.fencedSinceMs ?? performance.now()) : undefined;
-      if (fencedSinceMs !== undefined && performance.now() - fencedSinceMs > FENCED_BOUND_MS) {
+      if (fencedSinceMs !== undefined && performance.now() - fencedSinceMs > this.#fencedBoundMs) {
         entry.reject(new ClaimLostError(`the broker refused the commit: ${fencedBy}`));
       } else {
         this.#waiting.push({ ...entry, fencedSinceMs });

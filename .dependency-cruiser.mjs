@@ -1,0 +1,82 @@
+/**
+ * Who may import whom (docs/architecture.md). Services meet at a topic and its schema, never in code; vendor clients stay
+ * behind services/platform, so that each could be exchanged without a change elsewhere.
+ */
+const SERVICES = ['gateway', 'enricher', 'sink', 'replay', 'console', 'client', 'nlp', 'local', 'cli'];
+
+/** What each folder may import besides itself and core. `client` is for bots: it stands on core alone. */
+const ALLOWED = {
+  gateway: ['platform'],
+  enricher: ['platform'],
+  sink: ['platform'],
+  replay: ['platform'],
+  console: ['platform'],
+  client: [],
+  nlp: ['platform'],
+  local: ['platform'],
+  cli: ['platform', 'client', 'replay'],
+};
+
+const TESTS = '\\.test\\.ts$|/testing/';
+
+export default {
+  forbidden: [
+    {
+      name: 'core-is-pure',
+      severity: 'error',
+      from: { path: '^services/core/', pathNot: TESTS },
+      to: { path: '^(services/(?!core/)|load/)' },
+    },
+    {
+      name: 'platform-imports-core',
+      severity: 'error',
+      from: { path: '^services/platform/', pathNot: TESTS },
+      to: { path: '^(services/(?!core/|platform/)|load/)' },
+    },
+    ...SERVICES.map((service) => ({
+      name: `${service}-keeps-to-itself`,
+      severity: 'error',
+      comment: `services/${service} may import ${['core', ...ALLOWED[service]].join(', ')}`,
+      from: { path: `^services/${service}/`, pathNot: TESTS },
+      to: { path: `^(services/(?!${[service, 'core', ...ALLOWED[service]].join('|')})|load/)` },
+    })),
+    {
+      name: 'tests-run-the-real-stack-and-nothing-else',
+      severity: 'error',
+      comment: 'A test may start the embedded stack and act as a client; it does not reach into another service.',
+      from: { path: '^services/([^/]+)/.*(\\.test\\.ts$|/testing/)' },
+      to: { path: '^services/', pathNot: '^services/($1|core|platform|client|local/testing|replay)/' },
+    },
+    {
+      name: 'load-is-a-client',
+      severity: 'error',
+      from: { path: '^load/' },
+      to: { path: '^services/', pathNot: '^services/(core|platform|client|replay|local/testing)/' },
+    },
+    {
+      name: 'nobody-imports-a-main',
+      severity: 'error',
+      from: {},
+      to: { path: '/main\\.ts$' },
+    },
+    {
+      name: 'vendor-clients-stay-in-platform',
+      severity: 'error',
+      from: { path: '^(services|load)/', pathNot: `^services/platform/|${TESTS}` },
+      to: { path: 'node_modules/(kafkajs|@kafkajs/|@clickhouse/|avsc|prom-client|@opentelemetry/)' },
+    },
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'only-declared-packages',
+      severity: 'error',
+      from: {},
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown', 'unknown'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    parser: 'swc',
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default'] },
+  },
+};
