@@ -15,7 +15,7 @@ export interface Violations {
 
 const NONE: Violation = { count: 0, examples: [] };
 const LOOKS = 4;
-const PAUSE_MS = 500;
+const PAUSE_MS = 300;
 
 /** Two current rows for one first place in `chat.events`: one message under two ids. */
 async function doubleOrigins(client: ClickHouse): Promise<Violation> {
