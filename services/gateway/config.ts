@@ -7,21 +7,21 @@ import { JWT_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
  */
 export const LIMITS_SPEC = {
   MAX_FRAME_BYTES: int({ default: 65_536, min: 1_024, max: 900_000, doc: 'Largest frame; a larger one closes 1009' }),
-  MAX_TEXT_CHARS: int({ default: 8_192, min: 1, max: 65_536, doc: 'Longest text, in Unicode code points' }),
-  // Record headers carry the message id URI-encoded (up to 9 bytes a code unit) and have to stay below 4 KiB.
+  MAX_TEXT_CHARS: int({ default: 8_192, min: 1, max: 65_536, doc: 'Longest text; characters are Unicode code points' }),
+  // Record headers carry the message id URI-encoded (up to 12 bytes a character) and have to stay below 4 KiB.
   MAX_ID_CHARS: int({
     default: 128,
     min: 8,
     max: 256,
-    doc: 'Longest id, user_id, channel, bot_version (UTF-16 units)',
+    doc: 'Longest id, user_id, channel, bot_version',
   }),
   MAX_METADATA_ENTRIES: int({ default: 32, min: 0, max: 256, doc: 'Most keys in metadata' }),
-  MAX_METADATA_KEY_CHARS: int({ default: 64, min: 1, max: 256, doc: 'Longest key in metadata (UTF-16 units)' }),
+  MAX_METADATA_KEY_CHARS: int({ default: 64, min: 1, max: 256, doc: 'Longest key in metadata' }),
   MAX_METADATA_VALUE_CHARS: int({
     default: 1_024,
     min: 1,
     max: 8_192,
-    doc: 'Longest value in metadata (UTF-16 units)',
+    doc: 'Longest value in metadata',
   }),
   MAX_IN_FLIGHT: int({ default: 256, min: 1, max: 65_536, doc: 'Messages of one socket that may wait for their ack' }),
   BOT_MESSAGES_PER_S: int({ default: 200, min: 1, max: 1_000_000, doc: 'Messages a second of one bot' }),

@@ -141,7 +141,7 @@ describe('validateFrame', () => {
     expect(refusal({ ...good, text: emoji.repeat(8_193) })).toMatchObject({
       id: 'm1',
       code: 'text_too_long',
-      message: 'text has 8193 Unicode code points; allowed are at most 8192',
+      message: 'text has 8193 characters; allowed are at most 8192',
     });
     expect(refusal({ ...good, text: long(8_193) }).code).toBe('text_too_long');
   });

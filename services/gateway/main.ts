@@ -17,6 +17,7 @@ import { SocketServer } from './socket-server.ts';
 import { BucketTable } from './token-bucket.ts';
 
 const CHECK_TIMEOUT_MS = 1_500;
+const PRODUCER_CLOSE_MS = 2_000;
 
 async function start({ env, log, metrics: registry, instance }: ServiceContext): Promise<RunningService> {
   const config = readConfig(GATEWAY_SPEC, env);
@@ -72,7 +73,8 @@ async function start({ env, log, metrics: registry, instance }: ServiceContext):
     },
     stop: async () => {
       await server.drain();
-      await producer.close();
+      // What still waits has had the whole drain: its clients know that it was not acked.
+      await producer.close(PRODUCER_CLOSE_MS);
       await view.close();
     },
   };

@@ -20,12 +20,25 @@ const invalid = (found: string, allowed: string): FieldProblem => ({
   message: `${found}; allowed is ${allowed}`,
 });
 
+/** Characters are Unicode code points, as JSON Schema and most languages but JavaScript count them. */
+function codePoints(value: string): number {
+  let count = value.length;
+  for (let i = 0; i < value.length; i++) {
+    const isPair = (value.charCodeAt(i) & 0xfc00) === 0xd800 && (value.charCodeAt(i + 1) & 0xfc00) === 0xdc00;
+    if (isPair) count--;
+  }
+  return count;
+}
+
+/** There are never more code points than UTF-16 units, so most strings need no counting. */
+const isLonger = (value: string, maxChars: number) => value.length > maxChars && codePoints(value) > maxChars;
+
 /** A value in words that never hold the value of a text, which may be private. */
 function describe(value: unknown): string {
   if (value === undefined) return 'is missing';
   if (value === null) return 'is null';
   if (Array.isArray(value)) return 'is an array';
-  if (typeof value === 'string') return `is a string of ${value.length} characters`;
+  if (typeof value === 'string') return `is a string of ${codePoints(value)} characters`;
   if (typeof value === 'object') return 'is an object';
   return `is ${value}`;
 }
@@ -40,7 +53,7 @@ function unsafeUnicode(value: string): string | undefined {
 function stringProblem(value: unknown, minChars: number, maxChars: number): FieldProblem | undefined {
   const allowed = () => `a string of ${minChars} to ${maxChars} characters of valid Unicode without U+0000`;
   if (typeof value !== 'string') return invalid(describe(value), allowed());
-  if (value.length < minChars || value.length > maxChars) return invalid(describe(value), allowed());
+  if (value.length < minChars || isLonger(value, maxChars)) return invalid(describe(value), allowed());
   const unsafe = unsafeUnicode(value);
   return unsafe ? invalid(unsafe, allowed()) : undefined;
 }
@@ -50,24 +63,15 @@ function integerProblem(value: unknown, min: number, max: number, what: string):
   return invalid(describe(value), `${what}, an integer from ${min} to ${max}`);
 }
 
-function codePoints(value: string): number {
-  let count = value.length;
-  for (let i = 0; i < value.length; i++) if ((value.charCodeAt(i) & 0xfc00) === 0xd800) count--;
-  return count;
-}
-
 function textProblem(value: unknown, limits: Limits): FieldProblem | undefined {
   const maxChars = limits.max_text_chars;
   if (typeof value !== 'string') return invalid(describe(value), 'a string, which may be empty');
   const unsafe = unsafeUnicode(value);
   if (unsafe) return invalid(unsafe, 'valid Unicode without U+0000');
-  // Counting is needed only where UTF-16 units exceed the limit: there are never more code points than units.
-  if (value.length <= maxChars) return undefined;
-  const found = codePoints(value);
-  if (found <= maxChars) return undefined;
+  if (!isLonger(value, maxChars)) return undefined;
   return {
     code: 'text_too_long',
-    message: `has ${found} Unicode code points; allowed are at most ${maxChars}`,
+    message: `has ${codePoints(value)} characters; allowed are at most ${maxChars}`,
   };
 }
 
