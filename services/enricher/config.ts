@@ -6,6 +6,7 @@ export const ENRICHER_SPEC = {
   ...REGISTRY_SPEC,
   ...NLP_SPEC,
   NLP_CONCURRENCY: int({ default: 2_000, min: 1, max: 20_000, doc: 'Calls to the NLP API in flight at most' }),
+  NLP_INITIAL_CONCURRENCY: int({ default: 200, min: 1, max: 20_000, doc: 'Calls in flight at the start; it adapts' }),
   NLP_CONNECTIONS: int({ default: 2_000, min: 1, max: 20_000, doc: 'Connections to the NLP API at most' }),
   NLP_TIMEOUT_MS: int({ default: 2_000, min: 10, max: 120_000, doc: 'Time-out of one attempt' }),
   NLP_MAX_RETRIES: int({ default: 4, min: 0, max: 20, doc: 'Retries after the first attempt' }),

@@ -56,6 +56,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     queuedBytes: () => enricher.queuedBytes,
     nlpInFlight: () => nlp.policy.inFlight,
     nlpWaiting: () => nlp.policy.waiting,
+    nlpLimit: () => nlp.policy.concurrency,
     breakerOpen: () => (nlp.policy.state === 'closed' ? 0 : 1),
     oldestUnfinishedMs: () => enricher.oldestUnfinishedMs,
     aheadOfWatermark: () => enricher.completedAhead,
@@ -93,6 +94,7 @@ function connectNlp(
   });
   const policy = new NlpPolicy({
     concurrency: config.NLP_CONCURRENCY,
+    initialConcurrency: config.NLP_INITIAL_CONCURRENCY,
     timeoutMs: config.NLP_TIMEOUT_MS,
     maxRetries: config.NLP_MAX_RETRIES,
     backoffBaseMs: config.NLP_BACKOFF_BASE_MS,

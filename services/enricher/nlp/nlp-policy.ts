@@ -12,12 +12,14 @@ import {
   timeout,
   wrap,
 } from 'cockatiel';
-import pLimit, { type LimitFunction } from 'p-limit';
+import { AimdLimit } from './aimd-limit.ts';
 import { NlpError } from './nlp-errors.ts';
 
 export interface NlpPolicyOptions {
-  /** Calls in flight at most: the bulkhead. */
+  /** Calls in flight at most: the ceiling of the bulkhead, which adapts below it. */
   readonly concurrency: number;
+  /** Calls in flight at the start. */
+  readonly initialConcurrency: number;
   readonly timeoutMs: number;
   /** Retries after the first attempt. */
   readonly maxRetries: number;
@@ -41,6 +43,12 @@ const MAX_RETRY_AFTER_MS = 30_000;
 const isFailure = (failures: readonly string[]) => (error: unknown) =>
   error instanceof NlpError && failures.includes(error.failure);
 
+/** With fewer calls in flight nothing would be learnt of the API. */
+const MIN_CONCURRENCY = 10;
+
+const isOverload = (error: unknown) =>
+  error instanceof NlpError && (error.failure === 'throttled' || error.cause_code === 'timeout');
+
 /** Full jitter (Brooker, "Exponential Backoff And Jitter", 2015), on top of what the API asks for. */
 export function backoffMs(
   attempt: number,
@@ -62,13 +70,17 @@ export function backoffMs(
  */
 export class NlpPolicy {
   readonly #options: NlpPolicyOptions;
-  readonly #limit: LimitFunction;
+  readonly #limit: AimdLimit;
   readonly breaker;
   readonly #execute;
 
   constructor(options: NlpPolicyOptions) {
     this.#options = options;
-    this.#limit = pLimit(options.concurrency);
+    this.#limit = new AimdLimit({
+      floor: Math.min(MIN_CONCURRENCY, options.concurrency),
+      ceiling: options.concurrency,
+      initial: options.initialConcurrency,
+    });
     this.breaker = circuitBreaker(handleWhen(isFailure(['failed', 'misconfigured'])), {
       halfOpenAfter: options.halfOpenAfterMs,
       breaker: new SamplingBreaker({
@@ -93,12 +105,17 @@ export class NlpPolicy {
 
   /** Calls that hold a permit now. */
   get inFlight(): number {
-    return this.#limit.activeCount;
+    return this.#limit.inFlight;
+  }
+
+  /** The present limit on calls in flight. */
+  get concurrency(): number {
+    return this.#limit.concurrency;
   }
 
   /** Attempts that wait for a permit. Bounded by the messages in flight. */
   get waiting(): number {
-    return this.#limit.pendingCount;
+    return this.#limit.waiting;
   }
 
   get state(): 'closed' | 'open' | 'half_open' {
@@ -111,7 +128,7 @@ export class NlpPolicy {
    * @throws {NlpError} of the last attempt, or BrokenCircuitError when the breaker let none through.
    */
   execute<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return this.#execute.execute(() => this.#limit(() => this.#attempt(call)));
+    return this.#execute.execute(() => this.#limit.run(() => this.#attempt(call), isOverload));
   }
 
   async #attempt<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {

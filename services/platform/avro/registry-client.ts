@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry';
 import avro, { type Type } from 'avsc';
 import { messageOf, ParleyError } from '../../core/errors.ts';
@@ -10,6 +11,8 @@ export class RegistryUnavailableError extends Error {
 
 /** The library has no time-out of its own: a silent registry held every decode of an id for good. */
 const TIMEOUT_MS = 3_000;
+const REGISTER_ATTEMPTS = 4;
+const REGISTER_RETRY_MS = 500;
 
 async function withTimeout<T>(what: string, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
@@ -44,23 +47,32 @@ export class RegistryClient {
    * @throws {ParleyError} SCHEMA_INCOMPATIBLE, or REGISTRY_UNREACHABLE.
    */
   async register(subject: string, schema: OwnSchema): Promise<number> {
-    try {
-      const { id } = await withTimeout(
-        `registering ${subject}`,
-        this.#registry.register(
-          { type: SchemaType.AVRO, schema: schema.json },
-          { subject, compatibility: COMPATIBILITY.FULL_TRANSITIVE },
-        ),
-      );
-      return id;
-    } catch (error) {
-      const refused = statusOf(error) === 409 || (error as Error).name === 'ConfluentSchemaRegistryCompatibilityError';
-      throw new ParleyError(
-        refused ? 'SCHEMA_INCOMPATIBLE' : 'REGISTRY_UNREACHABLE',
-        `${subject} at ${this.#url}: ${messageOf(error)}`,
-        { cause: error },
-      );
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await withTimeout(`registering ${subject}`, this.#register(subject, schema));
+      } catch (error) {
+        const refused =
+          statusOf(error) === 409 || (error as Error).name === 'ConfluentSchemaRegistryCompatibilityError';
+        // Of services that start at once, one sets the compatibility rule and the others are told 409 for theirs.
+        if (statusOf(error) === 409 && attempt < REGISTER_ATTEMPTS) {
+          await delay(Math.random() * REGISTER_RETRY_MS);
+          continue;
+        }
+        throw new ParleyError(
+          refused ? 'SCHEMA_INCOMPATIBLE' : 'REGISTRY_UNREACHABLE',
+          `${subject} at ${this.#url}: ${messageOf(error)}`,
+          { cause: error },
+        );
+      }
     }
+  }
+
+  async #register(subject: string, schema: OwnSchema): Promise<number> {
+    const { id } = await this.#registry.register(
+      { type: SchemaType.AVRO, schema: schema.json },
+      { subject, compatibility: COMPATIBILITY.FULL_TRANSITIVE },
+    );
+    return id;
   }
 
   /**

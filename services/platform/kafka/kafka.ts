@@ -15,8 +15,12 @@ export interface KafkaOptions {
 
 const LEVELS: Record<number, 'error' | 'warn' | 'info' | 'debug'> = { 1: 'error', 2: 'warn', 4: 'info', 5: 'debug' };
 
-/** Every rebalance is told as an error of each heartbeat that meets it. */
-const isRoutine = (error: unknown) => typeof error === 'string' && error.startsWith('The group is rebalancing');
+/**
+ * Every rebalance is told as an error of each heartbeat that meets it; and of our bounded retries it warns at every
+ * start, though a producer that spends them is thrown away.
+ */
+const isRoutine = (message: string, error: unknown) =>
+  message.startsWith('Limiting retries') || (typeof error === 'string' && error.startsWith('The group is rebalancing'));
 
 /**
  * kafkajs with our patches. A half-open connection is given up after 5 s (the default, 30 s with five tries, was an
@@ -37,7 +41,10 @@ export function createKafka({ brokers, clientId, log, dial = (address) => addres
     logCreator:
       () =>
       ({ namespace, level, log: { message, timestamp: _time, logger: _logger, stack: _stack, ...fields } }) => {
-        kafkaLog[isRoutine(fields['error']) ? 'debug' : (LEVELS[level] ?? 'debug')]({ namespace, ...fields }, message);
+        kafkaLog[isRoutine(message, fields['error']) ? 'debug' : (LEVELS[level] ?? 'debug')](
+          { namespace, ...fields },
+          message,
+        );
       },
   };
   return new kafkajs.Kafka(config);

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Producer } from 'kafkajs';
+import kafkajs, { type Producer } from 'kafkajs';
 import { messageOf } from '../../core/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Kafka } from './kafka.ts';
@@ -65,6 +65,8 @@ export class ProduceLane {
     this.#producer = this.#kafka.producer({
       idempotent: true,
       maxInFlightRequests: 1,
+      // Partitions are given explicitly; named, so that kafkajs does not warn of its default at every start.
+      createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
       allowAutoTopicCreation: false,
       // About 20 s within one producer, where a repeated send stays exactly once, before it is replaced.
       retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: 24, multiplier: 2, factor: 0.3 },
