@@ -57,6 +57,7 @@ export async function runLocal(options: StartOptions): Promise<void> {
       // A start that was interrupted has nothing to complain about.
       if (!stop.signal.aborted) throw error;
     } finally {
+      stop.abort();
       await supervisor?.stop();
       await lock.release();
     }
@@ -65,11 +66,18 @@ export async function runLocal(options: StartOptions): Promise<void> {
   }
 }
 
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  // With nothing but parts of somebody else there is no child that keeps this process alive.
+  const keepAlive = setInterval(() => {}, 60_000);
+  const end = () => {
+    clearInterval(keepAlive);
+    resolve();
+  };
+  if (signal.aborted) end();
+  signal.addEventListener('abort', end, { once: true });
+  return promise;
+}
 
 interface Planned {
   readonly supervisor: Supervisor;
