@@ -1,0 +1,31 @@
+import type { ClickHouse } from '../services/platform/clickhouse/clickhouse.ts';
+
+/** `enriched_at - received_at` of a run's messages as an analyst finds them, in milliseconds. */
+export interface InsightLatency {
+  readonly count: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
+}
+
+export async function insightLatency(client: ClickHouse, runId: string): Promise<InsightLatency> {
+  const [row] = await client.query<{ count: number; quantiles: number[]; max: number }>(
+    `SELECT count() AS count, quantilesExact(0.5, 0.9, 0.99, 0.999)(latency_ms) AS quantiles, max(latency_ms) AS max
+     FROM messages FINAL
+     WHERE startsWith(message_id, {prefix:String})`,
+    { params: { prefix: `${runId}-` } },
+  );
+  const [p50 = 0, p90 = 0, p99 = 0, p999 = 0] = row?.quantiles ?? [];
+  return { count: Number(row?.count ?? 0), p50, p90, p99, p999, max: Number(row?.max ?? 0) };
+}
+
+/** Which of these messages have a row. */
+export async function visibleMessages(client: ClickHouse, ids: readonly string[]): Promise<string[]> {
+  const rows = await client.query<{ message_id: string }>(
+    'SELECT DISTINCT message_id FROM messages WHERE message_id IN {ids:Array(String)}',
+    { params: { ids } },
+  );
+  return rows.map(({ message_id }) => message_id);
+}
