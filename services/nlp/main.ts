@@ -2,7 +2,6 @@ import { systemClock } from '../core/clock.ts';
 import { int, number, optional, readConfig, text } from '../core/config.ts';
 import { ParleyError } from '../core/errors.ts';
 import { runService, type ServiceContext } from '../platform/lifecycle.ts';
-import { analyse } from './analyser.ts';
 import { apiRoutes } from './api/api-routes.ts';
 import { NlpServer } from './api/server.ts';
 import { FaultInjector } from './faults/injector.ts';
@@ -29,6 +28,8 @@ async function start({ env, metrics: registry }: ServiceContext) {
   const latency = latencySource(config.NLP_LATENCY_MEAN_MS, config.NLP_LATENCY_P99_MS, seededRandom(config.NLP_SEED));
   const injector = new FaultInjector(seededRandom(config.NLP_SEED ^ 0x5bd1e995), systemClock, metrics.onFault);
   injector.set(faultsFromEnvironment(config.NLP_FAULTS));
+  // Only now, so that a wrong configuration is told at once: the models take a second of CPU to load.
+  const { analyse } = await import('./analyser.ts');
   const server: NlpServer = await NlpServer.start({
     host: config.NLP_HOST,
     port: config.NLP_PORT,
