@@ -1,0 +1,135 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { conversationKey } from '../../core/partitioner.ts';
+import type { ChatOutcome } from '../../core/records.ts';
+import { ChatCodec } from '../../platform/avro/codec.ts';
+import { type ClickHouse, createClickHouse } from '../../platform/clickhouse/clickhouse.ts';
+import { BatchProducer } from '../../platform/kafka/batch-producer.ts';
+import { ClusterView } from '../../platform/kafka/cluster-view.ts';
+import { createKafka, type Kafka } from '../../platform/kafka/kafka.ts';
+import { ensureTopics, groupNames, topicNames } from '../../platform/kafka/topics.ts';
+import { createLogger } from '../../platform/logger.ts';
+import { Metrics } from '../../platform/metrics.ts';
+import { outcomeHeaders } from '../../platform/record-headers.ts';
+
+export interface WorldOptions {
+  readonly kafkaBrokers: string;
+  readonly registryUrl: string;
+  readonly clickhouseUrl: string;
+  readonly prefix: string;
+  readonly database: string;
+  readonly partitions: number;
+}
+
+/** The surroundings of a sink under test: it produces outcomes as the enricher does and reads what came of them. */
+export class SinkWorld {
+  readonly kafka: Kafka;
+  readonly clickhouse: ClickHouse;
+  readonly topics: ReturnType<typeof topicNames>;
+  readonly group: string;
+  readonly codec: ChatCodec;
+  readonly #producer: BatchProducer;
+  readonly #view: ClusterView;
+
+  private constructor(
+    kafka: Kafka,
+    clickhouse: ClickHouse,
+    options: WorldOptions,
+    codec: ChatCodec,
+    producer: BatchProducer,
+    view: ClusterView,
+  ) {
+    this.kafka = kafka;
+    this.clickhouse = clickhouse;
+    this.topics = topicNames(options.prefix);
+    this.group = groupNames(options.prefix).sink;
+    this.codec = codec;
+    this.#producer = producer;
+    this.#view = view;
+  }
+
+  static async create(options: WorldOptions): Promise<SinkWorld> {
+    const log = createLogger('test', 'silent');
+    const brokers = options.kafkaBrokers.split(',');
+    const kafka = createKafka({ brokers, clientId: 'sink-test', log });
+    const { prefix, partitions } = options;
+    await ensureTopics(kafka, { prefix, partitions, replicationFactor: 1 });
+    const codec = await ChatCodec.connect({ registryUrl: options.registryUrl, topicNames: topicNames(prefix) });
+    const producer = await BatchProducer.connect(kafka, { log, metrics: new Metrics('test') });
+    const clickhouse = createClickHouse({ url: options.clickhouseUrl, database: options.database, log });
+    const view = await ClusterView.connect(kafka, brokers);
+    return new SinkWorld(kafka, clickhouse, options, codec, producer, view);
+  }
+
+  /** Resolves when Kafka has them all. */
+  async produce(outcomes: readonly ChatOutcome[]): Promise<void> {
+    await Promise.all(outcomes.map((outcome) => this.produceBytes(outcome, this.codec.encodeOutcome(outcome))));
+  }
+
+  /** Other bytes under an outcome's key, partition and headers. */
+  produceBytes(outcome: ChatOutcome, value: Buffer, headers = outcomeHeaders(outcome)): Promise<void> {
+    return this.#producer.send({
+      topic: this.topics.enriched,
+      partition: outcome.source.partition,
+      key: conversationKey(outcome.tenant_id, outcome.bot_id, outcome.conversation_id),
+      value,
+      headers,
+    });
+  }
+
+  /** Whether the sink has committed the whole log. */
+  async isCaughtUp(): Promise<boolean> {
+    const ranges = await this.#view.logRanges(this.topics.enriched);
+    const committed = await this.#view.committed(this.group, this.topics.enriched);
+    return ranges.every(({ partition, start, end }) => end === start || committed.get(partition) === end);
+  }
+
+  async caughtUp(timeoutMs = 60_000): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    while (!(await this.isCaughtUp())) {
+      if (performance.now() > deadline) throw new Error(`the sink did not catch up within ${timeoutMs} ms`);
+      await delay(50);
+    }
+  }
+
+  async count(table: string, where = '1'): Promise<number> {
+    const [row] = await this.clickhouse.query<{ n: number }>(`SELECT count() AS n FROM ${table} WHERE ${where}`);
+    return Number(row?.n ?? 0);
+  }
+
+  /** What an operator does with `kafka-consumer-groups --reset-offsets --to-earliest`: it clears the metadata too. */
+  async resetToEarliest(partitions: number): Promise<void> {
+    const admin = this.kafka.admin();
+    await admin.connect();
+    const earliest = Array.from({ length: partitions }, (_, partition) => ({ partition, offset: '0' }));
+    await admin.setOffsets({ groupId: this.group, topic: this.topics.enriched, partitions: earliest });
+    await admin.disconnect();
+  }
+
+  /** All that stands on chat.dlq. */
+  async deadLetters(): Promise<{ value: Buffer | null; headers: Record<string, string> }[]> {
+    const found: { value: Buffer | null; headers: Record<string, string> }[] = [];
+    const ranges = await this.#view.logRanges(this.topics.dlq);
+    const wanted = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+    const consumer = this.kafka.consumer({ groupId: `${this.group}.dlq-test-${process.pid}-${Date.now()}` });
+    await consumer.connect();
+    await consumer.subscribe({ topics: [this.topics.dlq], fromBeginning: true });
+    await new Promise<void>((resolve) => {
+      void consumer.run({
+        autoCommit: false,
+        eachMessage: async ({ message: { value, headers = {} } }) => {
+          const texts = Object.entries(headers).map(([name, text]) => [name, String(text)] as const);
+          found.push({ value, headers: Object.fromEntries(texts) });
+          if (found.length >= wanted) resolve();
+        },
+      });
+    });
+    await consumer.disconnect();
+    return found;
+  }
+
+  async close(): Promise<void> {
+    await this.#producer.close();
+    await this.#view.close();
+    await this.clickhouse.close();
+  }
+}
