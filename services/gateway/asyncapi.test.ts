@@ -170,9 +170,9 @@ describe('parley.asyncapi.yaml', () => {
         seen[ours.kind === 'message' ? 'accepted' : 'refused'] += 1;
         expect([data, validate(JSON.parse(data))]).toEqual([data, ours.kind === 'message']);
       }),
-      { numRuns: 3_000 },
+      { numRuns: 1_500 },
     );
-    expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(200);
+    expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(100);
   });
 });
 

@@ -185,7 +185,7 @@ describe('validateFrame', () => {
         expect(FINAL_NACK_CODES).toContain(code);
         expect(message).toMatch(/allowed/);
       }),
-      { numRuns: 2_000 },
+      { numRuns: 1_000 },
     );
   });
 
@@ -196,18 +196,17 @@ describe('validateFrame', () => {
       fc.constantFrom('user', 1, NUL, LONE_SURROGATE, '__proto__'),
       fc.dictionary(fc.string(), fc.string()),
     );
-    const frame = fc.record(
-      {
-        id: fc.oneof(fc.constant('m'), value),
-        conversation_id: fc.oneof(fc.constant('c'), value),
-        speaker: fc.oneof(fc.constant('bot'), value),
-        text: fc.oneof(fc.string({ unit: 'binary' }), value),
-        sent_at: fc.oneof(fc.maxSafeNat(), value),
-        metadata: fc.oneof(fc.dictionary(fc.string({ minLength: 1 }), fc.string()), value),
-        user_id: value,
-      },
-      { requiredKeys: ['id', 'conversation_id', 'speaker'] },
-    );
+    const mostly = (good: fc.Arbitrary<unknown>) =>
+      fc.oneof({ weight: 9, arbitrary: good }, { weight: 1, arbitrary: value });
+    const frame = fc.record({
+      id: mostly(fc.constant('m')),
+      conversation_id: mostly(fc.constant('c')),
+      speaker: mostly(fc.constant('bot')),
+      text: mostly(fc.string({ unit: 'binary' })),
+      sent_at: mostly(fc.maxSafeNat()),
+      metadata: mostly(fc.dictionary(fc.string({ minLength: 1 }), fc.string())),
+      user_id: mostly(fc.constant(null)),
+    });
     let taken = 0;
     fc.assert(
       fc.property(frame, (fields) => {
@@ -225,7 +224,7 @@ describe('validateFrame', () => {
         expect(Number.isSafeInteger(message.sentAt)).toBe(true);
         expect(['user', 'bot', 'agent', 'system']).toContain(message.speaker);
       }),
-      { numRuns: 3_000 },
+      { numRuns: 1_500 },
     );
     expect(taken).toBeGreaterThan(50);
   });

@@ -1,0 +1,354 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { eventually } from '../core/testing/eventually.ts';
+import { Backoff } from './backoff.ts';
+import { ParleyClientError } from './errors.ts';
+import { globalTransport } from './global-transport.ts';
+import { Outbox } from './outbox.ts';
+import { ParleyClient } from './parley-client.ts';
+
+interface Received {
+  readonly id: string;
+  readonly attempt: number;
+  readonly text: string;
+}
+
+/** The other end of the protocol, word by word: it answers only what a test tells it to. */
+class ScriptedGateway {
+  readonly received: Received[] = [];
+  readonly tokens: string[] = [];
+  readonly sockets: WebSocket[] = [];
+  limits = { max_frame_bytes: 2_000, max_in_flight: 4, ping_interval_ms: 25_000 };
+  refusal: { status: number; code: string; retryAfterS?: number } | undefined;
+  onMessage: (message: Received, socket: WebSocket) => void = () => {};
+  readonly #http: Server;
+
+  constructor() {
+    const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => 'parley.v1' });
+    this.#http = createServer();
+    this.#http.on('upgrade', (request, socket, head) => {
+      this.tokens.push(request.headers.authorization ?? String(request.headers['sec-websocket-protocol']));
+      if (this.refusal) {
+        const { status, code, retryAfterS } = this.refusal;
+        const retry = retryAfterS ? `retry-after: ${retryAfterS}\r\n` : '';
+        socket.end(`HTTP/1.1 ${status} No\r\n${retry}connection: close\r\n\r\n${JSON.stringify({ code })}`);
+        return;
+      }
+      sockets.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket));
+    });
+  }
+
+  async listen(): Promise<string> {
+    await new Promise<void>((resolve) => this.#http.listen(0, '127.0.0.1', resolve));
+    return `ws://127.0.0.1:${(this.#http.address() as AddressInfo).port}/v1/stream`;
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.sockets) socket.terminate();
+    this.#http.closeAllConnections();
+    await new Promise((resolve) => this.#http.close(resolve));
+  }
+
+  get last(): WebSocket {
+    return this.sockets.at(-1) as WebSocket;
+  }
+
+  say(frame: object, socket = this.last): void {
+    socket.send(JSON.stringify(frame));
+  }
+
+  ack(...ids: string[]): void {
+    this.say({ type: 'ack', ids });
+  }
+
+  nack(id: string, code: string, retry_after_ms?: number): void {
+    this.say({ type: 'nack', id, code, message: code, ...(retry_after_ms !== undefined && { retry_after_ms }) });
+  }
+
+  #open(socket: WebSocket): void {
+    this.sockets.push(socket);
+    socket.on('message', (data) => {
+      const message = JSON.parse(String(data)) as Received;
+      this.received.push(message);
+      this.onMessage(message, socket);
+    });
+    this.say({ type: 'welcome', session: 's', limits: this.limits }, socket);
+  }
+}
+
+let gateway: ScriptedGateway;
+let url: string;
+const clients: ParleyClient[] = [];
+
+beforeEach(async () => {
+  gateway = new ScriptedGateway();
+  url = await gateway.listen();
+});
+
+afterEach(async () => {
+  await Promise.all(clients.splice(0).map((client) => client.close({ timeoutMs: 0 })));
+  await gateway.stop();
+});
+
+async function connect(options: Partial<Parameters<typeof ParleyClient.connect>[0]> = {}): Promise<ParleyClient> {
+  const token = options.tokenProvider ? {} : { token: 'secret' };
+  const client = await ParleyClient.connect({ url, ...token, backoff: { minMs: 1, maxMs: 20 }, ...options });
+  clients.push(client);
+  return client;
+}
+
+const message = (id: string, conversation_id = 'c') => ({ id, conversation_id, speaker: 'user' as const, text: 'Hi' });
+const codeOf = (promise: Promise<void>): Promise<string> =>
+  promise.then(
+    () => 'acked',
+    (error: unknown) => (error instanceof ParleyClientError ? error.code : `${error}`),
+  );
+const received = (count: number) => eventually(() => expect(gateway.received).toHaveLength(count));
+
+describe('ParleyClient', () => {
+  it('settles a send by its ack or its final nack', async () => {
+    const nacked: string[] = [];
+    const client = await connect({ listeners: { onNack: ({ code }) => nacked.push(code) } });
+    const answers = ['a', 'b', 'c'].map((id) => codeOf(client.send(message(id))));
+    await received(3);
+    gateway.ack('a', 'c', 'unknown');
+    gateway.nack('b', 'text_too_long');
+    expect(await Promise.all(answers)).toEqual(['acked', 'text_too_long', 'acked']);
+    expect(client.counters).toMatchObject({ sent: 3, acked: 2, refused: 1, nacks: { text_too_long: 1 } });
+    expect([client.pending, nacked]).toEqual([0, ['text_too_long']]);
+  });
+
+  it('never has more in flight than the gateway takes, and bounds what waits', async () => {
+    const client = await connect({ maxBuffered: 6 });
+    const answers = ['1', '2', '3', '4', '5', '6'].map((id) => codeOf(client.send(message(id))));
+    expect(await codeOf(client.send(message('7')))).toBe('buffer_full');
+    await received(4);
+    let hasRoom = false;
+    const room = client.room().then(() => {
+      hasRoom = true;
+    });
+    gateway.ack('2');
+    await received(5);
+    await room;
+    expect(hasRoom).toBe(true);
+    gateway.ack('1', '3', '4', '5');
+    await received(6);
+    gateway.ack('6');
+    expect(await Promise.all(answers)).toEqual(Array(6).fill('acked'));
+  });
+
+  it('sends what was not acked again after a lost connection, first and with attempt raised', async () => {
+    let resent = 0;
+    const client = await connect({ listeners: { onReconnect: (count) => (resent = count) } });
+    const answers = ['1', '2', '3', '4', '5'].map((id) => codeOf(client.send(message(id))));
+    await received(4);
+    gateway.ack('2');
+    await received(5);
+    gateway.last.terminate();
+    await received(9);
+    const again = gateway.received.slice(5).map(({ id, attempt }) => [id, attempt]);
+    expect(again).toEqual(['1', '3', '4', '5'].map((id) => [id, 2]));
+    gateway.ack('1', '3', '4', '5');
+    expect(await Promise.all(answers)).toEqual(Array(5).fill('acked'));
+    expect(client.counters).toMatchObject({ reconnects: 1, resent: 4, acked: 5 });
+    expect(resent).toBe(4);
+  });
+
+  it('waits out temporary nacks, and raises the attempt only after an unclear one', async () => {
+    const client = await connect();
+    const answers = ['limited', 'unclear'].map((id) => codeOf(client.send(message(id))));
+    await received(2);
+    gateway.nack('limited', 'rate_limited', 30);
+    gateway.nack('unclear', 'unavailable', 30);
+    await received(4);
+    expect(gateway.received.slice(2).map(({ id, attempt }) => [id, attempt])).toEqual([
+      ['limited', 1],
+      ['unclear', 2],
+    ]);
+    gateway.ack('limited', 'unclear');
+    expect(await Promise.all(answers)).toEqual(['acked', 'acked']);
+    expect(client.counters).toMatchObject({ postponed: 2, refused: 0, nacks: { rate_limited: 1, unavailable: 1 } });
+  });
+
+  it('holds back after goaway and goes on with the next gateway', async () => {
+    const client = await connect();
+    gateway.say({ type: 'goaway', reconnect_after_ms: 5 });
+    const listenersRan = client.send(message('first'));
+    gateway.onMessage = ({ id }) => gateway.ack(id);
+    gateway.last.close(1012, 'restart');
+    await listenersRan;
+    expect(gateway.sockets).toHaveLength(2);
+    expect(gateway.received.map(({ id, attempt }) => [id, attempt])).toEqual([['first', 1]]);
+    expect(client.counters.acked).toBe(1);
+  });
+
+  it('gives the same promise for the same message, and keeps two of one id apart by conversation', async () => {
+    const client = await connect();
+    const first = client.send(message('1', 'a'));
+    expect(client.send(message('1', 'a'))).toBe(first);
+    const other = codeOf(client.send(message('1', 'b')));
+    await received(1);
+    gateway.ack('1');
+    await first;
+    await received(2);
+    expect(client.pending).toBe(1);
+    gateway.nack('1', 'forbidden');
+    expect(await other).toBe('forbidden');
+  });
+
+  it('refuses what the gateway would answer with 1009, without sending it', async () => {
+    const client = await connect();
+    expect(await codeOf(client.send({ ...message('big'), text: '€'.repeat(700) }))).toBe('frame_too_large');
+    expect(await codeOf(Promise.race([client.send({ ...message('fits'), text: 'x'.repeat(700) }), received(1)]))).toBe(
+      'acked',
+    );
+    expect(gateway.received.map(({ id }) => id)).toEqual(['fits']);
+  });
+
+  it('closes gracefully: waits for acks, then says goodbye; rejects what is left after the bound', async () => {
+    const client = await connect();
+    const answer = codeOf(client.send(message('1')));
+    await received(1);
+    const closed = client.close();
+    expect(await codeOf(client.send(message('late')))).toBe('closed');
+    const goodbye = new Promise<number>((resolve) => gateway.last.on('close', resolve));
+    gateway.ack('1');
+    expect([await answer, await goodbye]).toEqual(['acked', 1000]);
+    await closed;
+    const hasty = await connect();
+    const lost = codeOf(hasty.send(message('2')));
+    await hasty.close({ timeoutMs: 1 });
+    expect(await lost).toBe('closed');
+  });
+
+  it('gives up where coming back changes nothing, and says why', async () => {
+    gateway.refusal = { status: 403, code: 'role_missing' };
+    await expect(connect()).rejects.toMatchObject({ code: 'handshake_refused', detail: 'role_missing' });
+    gateway.refusal = undefined;
+    const client = await connect();
+    const answer = codeOf(client.send(message('1')));
+    await received(1);
+    gateway.last.close(4008, 'too many malformed frames');
+    expect(await answer).toBe('connection_refused');
+    expect(await codeOf(client.send(message('2')))).toBe('connection_refused');
+    const expired = await connect();
+    gateway.last.close(4001);
+    await eventually(async () => expect(await codeOf(expired.send(message('3')))).toBe('token_expired'));
+  });
+
+  it('comes back after 503, and says after its bound why it had no session', async () => {
+    gateway.refusal = { status: 503, code: 'draining' };
+    await expect(connect({ connectTimeoutMs: 100 })).rejects.toMatchObject({
+      code: 'connect_timeout',
+      message: expect.stringContaining('503 draining') as unknown,
+    });
+    const connecting = connect();
+    await eventually(() => expect(gateway.tokens.length).toBeGreaterThan(3));
+    gateway.refusal = undefined;
+    expect((await connecting).limits.max_in_flight).toBe(4);
+  });
+
+  it('asks the provider for a token before each session, and outlives one', async () => {
+    let calls = 0;
+    const client = await connect({ tokenProvider: async () => `token-${++calls}` });
+    gateway.last.close(4001, 'token expired');
+    await eventually(() => expect(client.counters.reconnects).toBe(1));
+    expect(gateway.tokens).toEqual(['Bearer token-1', 'Bearer token-2']);
+  });
+
+  it('ends a half-open connection after two silent ping intervals', async () => {
+    gateway.limits = { ...gateway.limits, ping_interval_ms: 30 };
+    const client = await connect();
+    const answer = client.send(message('1'));
+    await received(1);
+    gateway.onMessage = ({ id }) => gateway.ack(id);
+    await answer;
+    expect(client.counters.reconnects).toBeGreaterThanOrEqual(1);
+    expect(gateway.received[1]).toMatchObject({ id: '1', attempt: 2 });
+  });
+
+  it('leaves a connection that answers nonsense, and ignores frames that it does not know', async () => {
+    const insights: string[] = [];
+    const client = await connect({ listeners: { onInsight: ({ id }) => insights.push(id) } });
+    gateway.say({ type: 'from-the-future' });
+    gateway.say({ type: 'insight', id: 'i1', conversation_id: 'c' });
+    gateway.say({ type: 'error', code: 'malformed', message: 'x' });
+    await eventually(() => expect(client.counters.errors).toBe(1));
+    expect(insights).toEqual(['i1']);
+    gateway.last.send('<html>');
+    await eventually(() => expect(client.counters.reconnects).toBe(1));
+  });
+
+  it('works with the global WebSocket, the token in the subprotocols', async () => {
+    gateway.onMessage = ({ id }) => gateway.ack(id);
+    const client = await connect({ transport: globalTransport });
+    await client.send(message('1'));
+    gateway.last.terminate();
+    await client.send(message('2'));
+    expect(gateway.tokens[0]).toBe('parley.v1, bearer.secret');
+    expect(client.counters).toMatchObject({ acked: 2, reconnects: 1 });
+  });
+});
+
+describe('Backoff', () => {
+  it('stays between nothing and a ceiling that doubles up to the maximum', () => {
+    const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+    fc.assert(
+      fc.property(fc.array(random, { minLength: 1, maxLength: 40 }), (draws) => {
+        let index = 0;
+        const backoff = new Backoff({ minMs: 500, maxMs: 20_000, random: () => draws[index] ?? 0 });
+        for (; index < draws.length; index++) {
+          const delay = backoff.next();
+          expect(delay).toBeGreaterThanOrEqual(0);
+          expect(delay).toBeLessThanOrEqual(Math.min(20_000, 500 * 2 ** index));
+        }
+        backoff.reset();
+        index = 0;
+        expect(backoff.next()).toBeLessThanOrEqual(500);
+      }),
+    );
+  });
+});
+
+describe('Outbox', () => {
+  it('settles every message exactly once, whatever happens in whatever order', async () => {
+    const step = fc.oneof(
+      fc.record({ do: fc.constant('add' as const), id: fc.nat(5), conversation: fc.nat(2) }),
+      fc.record({ do: fc.constantFrom('take' as const, 'lose' as const), id: fc.constant(0) }),
+      fc.record({ do: fc.constantFrom('ack' as const, 'refuse' as const, 'postpone' as const), id: fc.nat(5) }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        const outbox = new Outbox();
+        const promises = new Set<Promise<void>>();
+        let settled = 0;
+        for (const it of steps) {
+          if (it.do === 'add') {
+            const extra = { id: `${it.id}`, conversation_id: `${it.conversation}`, sent_at: 0 };
+            promises.add(outbox.add({ speaker: 'user', text: '', ...extra }));
+          } else if (it.do === 'take') {
+            outbox.take();
+          } else if (it.do === 'lose') {
+            outbox.connectionLost();
+            expect(outbox.sentCount).toBe(0);
+          } else if (it.do === 'ack') settled += outbox.acked(`${it.id}`) ? 1 : 0;
+          else if (it.do === 'postpone') outbox.postponed(`${it.id}`, true);
+          else settled += outbox.refused(`${it.id}`, new ParleyClientError('forbidden', '')) ? 1 : 0;
+          expect(outbox.size).toBe(promises.size - settled);
+        }
+        const drained: string[] = [];
+        outbox.connectionLost();
+        for (let entry = outbox.take(); entry; entry = outbox.take()) {
+          drained.push(entry.id);
+          outbox.acked(entry.id);
+        }
+        expect(drained).toHaveLength(promises.size - settled);
+        expect(outbox.size).toBe(0);
+        await Promise.allSettled(promises);
+      }),
+    );
+  });
+});
