@@ -176,10 +176,12 @@ describe('ParleyClient', () => {
   it('holds back after goaway and goes on with the next gateway', async () => {
     const client = await connect();
     gateway.say({ type: 'goaway', reconnect_after_ms: 5 });
-    const listenersRan = client.send(message('first'));
+    gateway.say({ type: 'insight', id: 'barrier', conversation_id: 'c' });
+    await eventually(() => expect(client.counters.insights).toBe(1));
+    const acked = client.send(message('first'));
     gateway.onMessage = ({ id }) => gateway.ack(id);
     gateway.last.close(1012, 'restart');
-    await listenersRan;
+    await acked;
     expect(gateway.sockets).toHaveLength(2);
     expect(gateway.received.map(({ id, attempt }) => [id, attempt])).toEqual([['first', 1]]);
     expect(client.counters.acked).toBe(1);
