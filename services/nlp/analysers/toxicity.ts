@@ -37,12 +37,15 @@ const PHRASES: readonly (readonly [number, RegExp])[] = [
 
 /** Letters that stand for others: "sh!t", "a$$", "b1tch". */
 const LEET: Readonly<Record<string, string>> = { '@': 'a', $: 's', '!': 'i', 0: 'o', 1: 'i', 3: 'e', 4: 'a', 5: 's' };
+/** No word of the lists is longer; bounds the time for what is no word at all. */
+const LONGEST_WORD = 24;
 const DISGUISED = /\p{L}.*[@$!\d]|[@$!\d].*\p{L}/u;
 const DRAWN_OUT = /(\p{L})\1{2,}/gu;
 
 function weightOf(words: ReadonlyMap<string, number>, word: string): number {
   const plain = words.get(word);
   if (plain !== undefined) return plain;
+  if (word.length > LONGEST_WORD) return 0;
   if (word.includes('*')) return maskedWeight(words, word);
   if (DISGUISED.test(word)) return words.get(word.replace(/[@$!\d]/g, (sign) => LEET[sign] ?? sign)) ?? 0;
   const undrawn = word.replace(DRAWN_OUT, '$1');
@@ -51,7 +54,7 @@ function weightOf(words: ReadonlyMap<string, number>, word: string): number {
 
 /** "f**k" counts as the worst word of that length with those letters. */
 function maskedWeight(words: ReadonlyMap<string, number>, masked: string): number {
-  if (masked.length < 3 || masked.length > 16) return 0;
+  if (masked.length < 3) return 0;
   const fits = (word: string) =>
     word.length === masked.length && [...masked].every((letter, at) => letter === '*' || letter === word[at]);
   let worst = 0;
@@ -67,7 +70,7 @@ export function scoreToxicity(tokens: Tokens, language: string): Toxicity {
   const lexicon = toxicWords(language);
   let worst = 0;
   let sum = 0;
-  for (const word of tokens.words) {
+  for (const word of new Set(tokens.words)) {
     const weight = weightOf(lexicon, word);
     worst = Math.max(worst, weight);
     sum += weight;

@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util';
 import { dataFolder } from './data-set.ts';
 import { jsonReport, textReport } from './report.ts';
-import { score } from './scoring.ts';
 
 const HELP = `Scores the reference NLP models on the labelled chat data.
 
@@ -51,6 +50,8 @@ if (folder === undefined) {
   say('The labelled data is not there; name its folder with --data or PARLEY_SHARED_DATA.');
   process.exit(1);
 }
+// Only now, so that --help and a wrong option need not load the models.
+const { score } = await import('./scoring.ts');
 const startedMs = performance.now();
 const scores = await score({
   folder,
