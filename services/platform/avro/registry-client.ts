@@ -51,20 +51,32 @@ export class RegistryClient {
       try {
         return await withTimeout(`registering ${subject}`, this.#register(subject, schema));
       } catch (error) {
-        const refused =
-          statusOf(error) === 409 || (error as Error).name === 'ConfluentSchemaRegistryCompatibilityError';
-        // Of services that start at once, one sets the compatibility rule and the others are told 409 for theirs.
-        if (statusOf(error) === 409 && attempt < REGISTER_ATTEMPTS) {
+        // The library sets the rule after it registered: of services that start at once some meet no rule yet and some
+        // are told 409 for theirs, and one that dies in between leaves the subject without.
+        const otherRule = (error as Error).name === 'ConfluentSchemaRegistryCompatibilityError';
+        const refused = statusOf(error) === 409;
+        if ((otherRule || refused) && attempt < REGISTER_ATTEMPTS) {
+          if (otherRule) await this.#setCompatibility(subject);
           await delay(Math.random() * REGISTER_RETRY_MS);
           continue;
         }
         throw new ParleyError(
-          refused ? 'SCHEMA_INCOMPATIBLE' : 'REGISTRY_UNREACHABLE',
+          otherRule || refused ? 'SCHEMA_INCOMPATIBLE' : 'REGISTRY_UNREACHABLE',
           `${subject} at ${this.#url}: ${messageOf(error)}`,
           { cause: error },
         );
       }
     }
+  }
+
+  async #setCompatibility(subject: string): Promise<void> {
+    const response = await fetch(`${this.#url}/config/${encodeURIComponent(subject)}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/vnd.schemaregistry.v1+json' },
+      body: JSON.stringify({ compatibility: COMPATIBILITY.FULL_TRANSITIVE }),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    await response.body?.cancel();
   }
 
   async #register(subject: string, schema: OwnSchema): Promise<number> {
