@@ -1,5 +1,5 @@
 import { type ConfigOf, hostPorts, int, number, optional, text, url } from '../core/config.ts';
-import { DEFAULT_CACHE_DIR, REPOSITORY } from './folders.ts';
+import { DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR } from './folders.ts';
 
 const port = (fallback: number, doc: string) => int({ default: fallback, min: 1, max: 65_535, doc });
 
@@ -21,7 +21,7 @@ export const SPEC = {
   NLP_LATENCY_P99_MS: number({ default: 350, min: 0, max: 600_000, doc: 'p99 of that latency' }),
   JWT_PUBLIC_KEY: optional(text({ doc: 'Public key in PEM of your own tokens; no key is made' })),
   JWKS_URL: optional(url({ doc: 'Key set of your own tokens; no key is made' })),
-  PARLEY_DATA_DIR: text({ default: `${REPOSITORY}/.parley`, doc: 'Data folder' }),
+  PARLEY_DATA_DIR: text({ default: DEFAULT_DATA_DIR, doc: 'Data folder' }),
   PARLEY_CACHE_DIR: text({ default: DEFAULT_CACHE_DIR, doc: 'Where downloaded jars are kept' }),
   MIN_FREE_DISK_MIB: int({ default: 1_024, min: 0, max: 1 << 30, doc: 'Free disk space to start with' }),
   EXTERNAL_TIMEOUT_MS: int({ default: 30_000, min: 100, max: 3_600_000, doc: 'How long to wait for a given address' }),

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 
-export const REPOSITORY = join(import.meta.dirname, '../..');
+const REPOSITORY = join(import.meta.dirname, '../..');
+
+export const DEFAULT_DATA_DIR = join(REPOSITORY, '.parley');
 
 /** Downloaded jars are kept here unless `PARLEY_CACHE_DIR` says otherwise; every data folder shares them. */
-export const DEFAULT_CACHE_DIR = join(REPOSITORY, '.parley/cache');
+export const DEFAULT_CACHE_DIR = join(DEFAULT_DATA_DIR, 'cache');
 
 /** What lies where in a data folder. */
 export const folders = (dataDir: string) => ({

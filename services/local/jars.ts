@@ -20,6 +20,15 @@ export interface Jars {
   readonly registry: string;
 }
 
+export interface JarsOptions {
+  readonly cacheDir: string;
+  /** The environment that Maven runs in. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly report: (line: string) => void;
+  /** Aborting ends a running download. */
+  readonly signal?: AbortSignal;
+}
+
 interface Bundle {
   readonly title: string;
   /** Folder inside the cache; its name changes with the content that is asked for. */
@@ -49,11 +58,12 @@ const registryBundle: Bundle = {
 function runMaven(
   args: readonly string[],
   cwd: string,
-  signal?: AbortSignal,
+  { env, signal }: JarsOptions,
 ): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn('mvn', ['--batch-mode', '--quiet', ...args], {
       cwd,
+      env,
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(signal && { signal }),
     });
@@ -74,13 +84,14 @@ const firstError = (output: string): string =>
     .find((line) => line.startsWith('[ERROR]'))
     ?.replace('[ERROR] ', '') ?? output.trim().slice(-300);
 
-async function download(bundle: Bundle, cacheDir: string, signal?: AbortSignal): Promise<void> {
+async function download(bundle: Bundle, options: JarsOptions): Promise<void> {
+  const { cacheDir } = options;
   const draft = join(cacheDir, `${bundle.folder}.${randomUUID()}`);
   const content = join(draft, 'content');
   await mkdir(draft);
   try {
     // Maven leaves marker files in the folder it runs in, and skips what they name: a fresh folder each time.
-    const { code, output } = await runMaven(bundle.maven(content), draft, signal).catch(
+    const { code, output } = await runMaven(bundle.maven(content), draft, options).catch(
       (error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw error;
         throw new ParleyError(
@@ -101,7 +112,7 @@ async function download(bundle: Bundle, cacheDir: string, signal?: AbortSignal):
   }
 }
 
-async function lockCache(cacheDir: string, report: (line: string) => void, signal?: AbortSignal): Promise<Lock> {
+async function lockCache({ cacheDir, report, signal }: JarsOptions): Promise<Lock> {
   let told = false;
   for (;;) {
     const result = await tryLock(join(cacheDir, 'download.lock'));
@@ -124,11 +135,8 @@ const exists = (path: string): Promise<boolean> =>
  *
  * @throws {ParleyError} PREREQUISITE_MISSING without Maven, DOWNLOAD_FAILED with Maven's first error.
  */
-export async function ensureJars(
-  cacheDir: string,
-  report: (line: string) => void,
-  signal?: AbortSignal,
-): Promise<Jars> {
+export async function ensureJars(options: JarsOptions): Promise<Jars> {
+  const { cacheDir, report } = options;
   const kafka = kafkaBundle(await readFile(POM, 'utf8'));
   const jars = {
     kafka: join(cacheDir, kafka.folder),
@@ -141,11 +149,11 @@ export async function ensureJars(
   if ((await missing()).length === 0) return jars;
 
   await mkdir(cacheDir, { recursive: true });
-  const lock = await lockCache(cacheDir, report, signal);
+  const lock = await lockCache(options);
   try {
     for (const bundle of await missing()) {
       report(`Downloading ${bundle.title} with Maven, once`);
-      await download(bundle, cacheDir, signal);
+      await download(bundle, options);
     }
   } finally {
     await lock.release();

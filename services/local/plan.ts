@@ -1,5 +1,6 @@
-import type { LocalConfig } from './config.ts';
-import type { folders } from './folders.ts';
+import { LOCAL_ISSUER } from '../platform/local-token.ts';
+import { type LocalConfig, SPEC } from './config.ts';
+import { DEFAULT_DATA_DIR, type folders } from './folders.ts';
 import type { Jars } from './jars.ts';
 import { kafkaPart } from './parts/kafka.ts';
 import { nodeServicePart } from './parts/node-service.ts';
@@ -28,6 +29,21 @@ const addressesOf = (config: LocalConfig) => ({
   CLICKHOUSE_URL: config.CLICKHOUSE_URL ?? `http://127.0.0.1:${config.CLICKHOUSE_HTTP_PORT}`,
   NLP_URL: config.NLP_URL ?? `http://127.0.0.1:${config.NLP_PORT}`,
 });
+
+/** What the `parley` command must be told, because an embedded part is not where it looks by default. */
+export function commandSettings(config: LocalConfig, dataDir: string): Record<string, string> {
+  const addresses = addressesOf(config);
+  const moved = (port: 'KAFKA_PORT' | 'SCHEMA_REGISTRY_PORT' | 'CLICKHOUSE_HTTP_PORT', given: unknown) =>
+    given === undefined && config[port] !== SPEC[port].default;
+  return {
+    ...(moved('KAFKA_PORT', config.KAFKA_BROKERS) && { KAFKA_BROKERS: addresses.KAFKA_BROKERS }),
+    ...(moved('SCHEMA_REGISTRY_PORT', config.SCHEMA_REGISTRY_URL) && {
+      SCHEMA_REGISTRY_URL: addresses.SCHEMA_REGISTRY_URL,
+    }),
+    ...(moved('CLICKHOUSE_HTTP_PORT', config.CLICKHOUSE_URL) && { CLICKHOUSE_URL: addresses.CLICKHOUSE_URL }),
+    ...(dataDir !== DEFAULT_DATA_DIR && { PARLEY_DATA_DIR: dataDir }),
+  };
+}
 
 function external(
   config: LocalConfig,
@@ -119,7 +135,7 @@ function serviceParts({ config, paths, publicKey }: PlanOptions): Part[] {
     env: {
       ...env,
       GATEWAY_PORT: String(config.GATEWAY_PORT),
-      ...(publicKey !== undefined && { JWT_PUBLIC_KEY: publicKey, JWT_ISSUER: 'parley-local' }),
+      ...(publicKey !== undefined && { JWT_PUBLIC_KEY: publicKey, JWT_ISSUER: LOCAL_ISSUER }),
     },
     ports: [{ port: config.GATEWAY_PORT, variable: 'GATEWAY_PORT' }],
     address: `ws://127.0.0.1:${config.GATEWAY_PORT}/v1/stream`,

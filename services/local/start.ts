@@ -5,8 +5,8 @@ import type { LocalConfig } from './config.ts';
 import { takeDataFolder } from './data-folder.ts';
 import { folders } from './folders.ts';
 import { ensureJars, type Jars } from './jars.ts';
-import type { PartEvent } from './part-runner.ts';
-import { PART_NAMES, type PartName, planParts } from './plan.ts';
+import { commandSettings, PART_NAMES, type PartName, planParts } from './plan.ts';
+import type { PartEvent } from './runners/runner.ts';
 import { onStopSignals } from './stop-signals.ts';
 import { Supervisor } from './supervisor.ts';
 import type { ReadyReport } from './terminal.ts';
@@ -104,30 +104,32 @@ async function prepare(options: StartOptions, dataDir: string, signal: AbortSign
   return { supervisor, parts, ownKey };
 }
 
-async function jarsFor({ config, only, report }: StartOptions, signal: AbortSignal): Promise<Jars | undefined> {
+async function jarsFor({ config, env, only, report }: StartOptions, signal: AbortSignal): Promise<Jars | undefined> {
   const needed =
     (only.includes('kafka') && !config.KAFKA_BROKERS) || (only.includes('registry') && !config.SCHEMA_REGISTRY_URL);
-  return needed ? await ensureJars(config.PARLEY_CACHE_DIR, report, signal) : undefined;
+  return needed ? await ensureJars({ cacheDir: config.PARLEY_CACHE_DIR, env, report, signal }) : undefined;
 }
 
 async function readyReport(
-  { only }: StartOptions,
+  { only, config }: StartOptions,
   { supervisor, parts, ownKey }: Planned,
   dataDir: string,
   elapsedMs: number,
 ): Promise<ReadyReport> {
   const withToken = ownKey && only.includes('gateway');
   return {
-    parts: parts.map(({ name, address, kind }) => ({
-      name,
-      address,
-      pid: supervisor.pidOf(name),
-      external: kind === 'external',
+    parts: parts.map((part) => ({
+      name: part.name,
+      address: part.address,
+      pid: supervisor.pidOf(part.name),
+      external: part.kind === 'external',
+      variable: part.kind === 'external' ? part.variable : undefined,
     })),
     elapsedMs,
     dataDir,
     token: withToken ? await signToken({ ...DEMO, keyPath: localKeyPath(dataDir) }) : undefined,
     tokenNote: `bot ${DEMO.bot} of tenant ${DEMO.tenant}, valid for 24 hours`,
+    settings: commandSettings(config, dataDir),
     complete: PART_NAMES.every((name) => only.includes(name)),
   };
 }

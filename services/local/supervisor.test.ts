@@ -3,10 +3,10 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../core/testing/eventually.ts';
-import type { PartEvent } from './part-runner.ts';
 import type { Part } from './parts/part.ts';
 import { httpProbe } from './parts/probes.ts';
 import { identify } from './process/identity.ts';
+import type { PartEvent } from './runners/runner.ts';
 import { Supervisor, type SupervisorOptions } from './supervisor.ts';
 import { type FixtureFolder, fixtureFolder, STAYS } from './testing/fixture-part.ts';
 

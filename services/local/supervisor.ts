@@ -1,7 +1,9 @@
 import { type Clock, systemClock } from '../core/clock.ts';
-import { ExternalRunner, type PartEvent, ProcessRunner, type RestartPolicy, type Runner } from './part-runner.ts';
 import type { Part } from './parts/part.ts';
 import { assertPortFree } from './ports.ts';
+import { ExternalRunner } from './runners/external-runner.ts';
+import { ProcessRunner } from './runners/process-runner.ts';
+import type { PartEvent, RestartPolicy, Runner } from './runners/runner.ts';
 
 export interface SupervisorOptions {
   readonly parts: readonly Part[];

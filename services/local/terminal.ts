@@ -1,5 +1,5 @@
-import type { PartEvent } from './part-runner.ts';
 import { describeExit } from './process/child.ts';
+import type { PartEvent } from './runners/runner.ts';
 
 const NAME_WIDTH = 12;
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1).padStart(5)} s`;
@@ -34,11 +34,13 @@ export function logPrefixer(write: (line: string) => void): (part: string, chunk
   };
 }
 
-export interface ReadyPart {
+interface ReadyPart {
   readonly name: string;
   readonly address: string | undefined;
   readonly pid: number | undefined;
   readonly external: boolean;
+  /** The variable that gave its address, when it is external. */
+  readonly variable: string | undefined;
 }
 
 export interface ReadyReport {
@@ -48,6 +50,8 @@ export interface ReadyReport {
   /** A bot's token of the embedded key; absent with a key of one's own, or without a gateway. */
   readonly token: string | undefined;
   readonly tokenNote: string;
+  /** Variables that the `parley` command needs in another terminal, where they differ from its defaults. */
+  readonly settings: Readonly<Record<string, string>>;
   /** False when only some parts were asked for: then the commands to try would fail. */
   readonly complete: boolean;
 }
@@ -57,23 +61,30 @@ const noteOf = ({ name, external }: ReadyPart): string => {
   return name === 'clickhouse' ? '  (for reading: user analyst, password analyst)' : '';
 };
 
+/** What to type in another terminal. A given address is not repeated: it may hold a password. */
+function nextSteps({ settings, parts }: ReadyReport): string[] {
+  const given = parts.flatMap(({ variable }) => (variable === undefined ? [] : [variable]));
+  const exports = Object.entries(settings).map(([name, value]) => `  export ${name}=${value}`);
+  return [
+    '',
+    `Try next, in another terminal${given.length > 0 ? ` (with the same ${given.join(', ')})` : ''}:`,
+    ...exports,
+    '  npx parley send --demo',
+    'and then check that nothing was lost:',
+    '  npx parley verify',
+  ];
+}
+
 /** The short table after a start: addresses, a token, what to try next. */
-export function readyText({ parts, elapsedMs, dataDir, token, tokenNote, complete }: ReadyReport): string {
+export function readyText(ready: ReadyReport): string {
+  const { parts, elapsedMs, dataDir, token, tokenNote, complete } = ready;
   const reachable = parts.filter(({ address }) => address !== undefined);
   return [
     `Ready in ${seconds(elapsedMs).trim()}. Data, logs and keys: ${dataDir}`,
     '',
     ...reachable.map((part) => row(part.name, `${part.address}${noteOf(part)}`)),
     ...(token === undefined ? [] : ['', `Token (${tokenNote}):`, `  ${token}`]),
-    ...(complete
-      ? [
-          '',
-          'Try next, in another terminal:',
-          '  npx parley send --demo',
-          'and then check that nothing was lost:',
-          '  npx parley verify',
-        ]
-      : []),
+    ...(complete ? nextSteps(ready) : []),
     '',
     'Ctrl-C stops everything.',
     '',

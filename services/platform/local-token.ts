@@ -5,7 +5,7 @@ import { SignJWT } from 'jose';
 import { ParleyError } from '../core/errors.ts';
 
 export const LOCAL_ISSUER = 'parley-local';
-export const LOCAL_AUDIENCE = 'parley';
+const LOCAL_AUDIENCE = 'parley';
 const ALGORITHM = 'EdDSA';
 
 /** Where a data folder keeps the embedded stack's private key. */

@@ -1,7 +1,7 @@
 import type { PortClaim } from '../ports.ts';
 
 /** What a readiness probe knows of the process it asks about. */
-export interface ProbeTarget {
+interface ProbeTarget {
   readonly pid: number | undefined;
   readonly signal: AbortSignal;
 }

@@ -9,6 +9,7 @@ import { serviceCommand } from '../parts/node-service.ts';
 import { Child, describeExit, type Exit } from '../process/child.ts';
 import type { StackAddresses } from './test-stack.ts';
 
+export { freePort } from '../ports.ts';
 export type { StackAddresses } from './test-stack.ts';
 
 /** The shared parts of this test run (jest's project `stack`). */
@@ -24,7 +25,7 @@ export function isolation(name: string): { TOPIC_PREFIX: string; CLICKHOUSE_DATA
   return { TOPIC_PREFIX: `${unique}.`, CLICKHOUSE_DATABASE: `test_${unique}` };
 }
 
-export type ServiceName = 'gateway' | 'enricher' | 'sink' | 'nlp' | 'console' | 'replay';
+export type ServiceName = 'gateway' | 'enricher' | 'sink' | 'nlp' | 'console' | 'clickhouse';
 
 /** A real service process under test. */
 export interface ServiceHandle {
@@ -52,7 +53,7 @@ export async function stopServices(): Promise<void> {
 }
 
 /** The environment that points a service at the shared parts, with free ports. */
-export function stackEnvironment(): Record<string, string> {
+function stackEnvironment(): Record<string, string> {
   const { kafkaBrokers, registryUrl, clickhouseUrl, nlpUrl } = stack();
   return {
     KAFKA_BROKERS: kafkaBrokers,
@@ -66,14 +67,15 @@ export function stackEnvironment(): Record<string, string> {
 }
 
 /**
- * Runs `services/<name>/main.ts` against the shared parts; `env` overrides. The process cannot outlive the test
+ * Runs `services/<name>/main.ts` (an endpoint of one's own for `clickhouse`: give it CLICKHOUSE_HTTP_PORT and
+ * CLICKHOUSE_DATA_DIR) against the shared parts; `env` overrides. The process cannot outlive the test
  * process.
  */
 export async function spawnService(name: ServiceName, env: Record<string, string> = {}): Promise<ServiceHandle> {
   const runDir = await mkdtemp(join(tmpdir(), `parley-${name}-`));
   const output: Buffer[] = [];
   const child = await Child.start({
-    ...serviceCommand(name),
+    ...serviceCommand(name === 'clickhouse' ? 'local/clickhouse' : name),
     env: { ...process.env, ...stackEnvironment(), PARLEY_RUN_DIR: runDir, ...env },
     onOutput: (chunk) => output.push(chunk),
   });

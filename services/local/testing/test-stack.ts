@@ -27,7 +27,11 @@ export interface TestStack {
 
 /** Kafka, registry, ClickHouse endpoint and NLP (without added latency) on free ports, in a temporary data folder. */
 export async function startTestStack(report: (line: string) => void): Promise<TestStack> {
-  const jars = await ensureJars(process.env['PARLEY_CACHE_DIR'] ?? DEFAULT_CACHE_DIR, report);
+  const jars = await ensureJars({
+    cacheDir: process.env['PARLEY_CACHE_DIR'] ?? DEFAULT_CACHE_DIR,
+    env: process.env,
+    report,
+  });
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-test-'));
   const { kafka, clickhouse, run, logs, pids } = folders(dataDir);
   const ports = await distinctPorts();

@@ -1,116 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Clock } from '../core/clock.ts';
-import { messageOf, ParleyError } from '../core/errors.ts';
-import type { ExternalPart, Part, ProcessPart } from './parts/part.ts';
-import { Child, describeExit, type Exit } from './process/child.ts';
-import { forgetProcess, recordProcess } from './process/leftovers.ts';
-import { LogFile } from './process/log-file.ts';
+import { ParleyError } from '../../core/errors.ts';
+import type { ProcessPart } from '../parts/part.ts';
+import { Child, describeExit, type Exit } from '../process/child.ts';
+import { forgetProcess, recordProcess } from '../process/leftovers.ts';
+import { LogFile } from '../process/log-file.ts';
+import { causeOf, type Runner, type RunnerDeps, seconds, untilReady } from './runner.ts';
 
-const PROBE_INTERVAL_MS = 100;
-const PROBE_TIMEOUT_MS = 3_000;
 /** A service's exit code for a wrong configuration, which no restart cures. */
 const EXIT_CONFIGURATION = 2;
 const TAIL_LINES = 12;
-
-export type PartEvent =
-  | { readonly type: 'starting'; readonly part: string }
-  | { readonly type: 'ready'; readonly part: string; readonly elapsedMs: number; readonly address: string | undefined }
-  | { readonly type: 'exited'; readonly part: string; readonly exit: Exit; readonly restartInMs: number }
-  | { readonly type: 'stopping'; readonly part: string }
-  | { readonly type: 'stopped'; readonly part: string; readonly elapsedMs: number }
-  | { readonly type: 'output'; readonly part: string; readonly chunk: Buffer };
-
-export interface RestartPolicy {
-  /** So many ends within `windowMs` are a crash loop. */
-  readonly limit: number;
-  readonly windowMs: number;
-  readonly baseDelayMs: number;
-  readonly maxDelayMs: number;
-}
-
-export interface RunnerDeps {
-  readonly logDir: string;
-  readonly pidDir: string;
-  readonly env: NodeJS.ProcessEnv;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly restart: RestartPolicy;
-  readonly emit: (event: PartEvent) => void;
-}
-
-/** Runs one part until it is stopped. */
-export interface Runner {
-  readonly part: Part;
-  readonly pid: number | undefined;
-  /** Resolves at the first readiness; rejects when that cannot be reached. */
-  readonly start: () => Promise<void>;
-  /** Rejects with the reason once the part cannot be kept up; never resolves before `stop`. */
-  readonly ended: Promise<void>;
-  readonly stop: () => Promise<void>;
-  readonly kill: () => void;
-}
-
-/** Asks until the answer is yes. @throws the last refusal once `signal` aborts. */
-async function untilReady(part: Part, pid: number | undefined, signal: AbortSignal): Promise<void> {
-  let refusal: unknown = new Error('it was not asked yet');
-  while (!signal.aborted) {
-    try {
-      await part.ready({ pid, signal: AbortSignal.any([signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]) });
-      return;
-    } catch (error) {
-      if (!signal.aborted) refusal = error;
-    }
-    await sleep(PROBE_INTERVAL_MS, undefined, { signal }).catch(() => {});
-  }
-  throw refusal;
-}
-
-const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
-
-/** A part that somebody else runs: waited for at start, then left alone. */
-export class ExternalRunner implements Runner {
-  readonly part: ExternalPart;
-  readonly pid = undefined;
-  readonly ended = new Promise<void>(() => {});
-  readonly #deps: RunnerDeps;
-  readonly #stop = new AbortController();
-
-  constructor(part: ExternalPart, deps: RunnerDeps) {
-    this.part = part;
-    this.#deps = deps;
-  }
-
-  async start(): Promise<void> {
-    const { name, address, variable, readyTimeoutMs } = this.part;
-    const started = this.#deps.clock.monotonicMs();
-    try {
-      await untilReady(this.part, undefined, AbortSignal.any([this.#stop.signal, AbortSignal.timeout(readyTimeoutMs)]));
-    } catch (error) {
-      const why = causeOf(error);
-      throw new ParleyError(
-        'NOT_READY',
-        `${name} at ${withoutCredentials(address)} (${variable}) did not answer within ${seconds(readyTimeoutMs)}: ${why}.`,
-      );
-    }
-    this.#deps.emit({ type: 'ready', part: name, elapsedMs: this.#deps.clock.monotonicMs() - started, address });
-  }
-
-  async stop(): Promise<void> {
-    this.#stop.abort();
-  }
-
-  kill(): void {
-    this.#stop.abort();
-  }
-}
-
-/** `fetch failed` says nothing; its cause does. */
-function causeOf(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  return messageOf(cause) || String((cause as NodeJS.ErrnoException).code);
-}
-
-const withoutCredentials = (address: string): string => address.replace(/\/\/[^/@]*@/, '//');
 
 /** A process that is started again, with backoff, whenever it ends by itself; too often in a window is the end. */
 export class ProcessRunner implements Runner {
@@ -206,12 +104,12 @@ export class ProcessRunner implements Runner {
 
   /** Only the first start is bounded: later the parts it needs may be away for longer, and it is not at fault. */
   async #awaitReady(child: Child, started: number, isFirst: boolean, gone: AbortSignal): Promise<void> {
-    const { name, address, readyTimeoutMs } = this.part;
+    const { name, readyTimeoutMs } = this.part;
     const ends = [gone, this.#stop.signal];
     const signal = AbortSignal.any(isFirst ? [...ends, AbortSignal.timeout(readyTimeoutMs)] : ends);
     try {
       await untilReady(this.part, child.pid, signal);
-      this.#deps.emit({ type: 'ready', part: name, elapsedMs: this.#deps.clock.monotonicMs() - started, address });
+      this.#deps.emit({ type: 'ready', part: name, elapsedMs: this.#deps.clock.monotonicMs() - started });
       this.#ready.resolve();
     } catch (error) {
       if (ends.some(({ aborted }) => aborted)) return;
