@@ -95,7 +95,8 @@ export class RegistryClient {
   async writerType(id: number): Promise<Type | undefined> {
     try {
       const schema = await withTimeout(`schema ${id}`, this.#registry.getSchema(id));
-      return avro.Type.forSchema(JSON.parse(String(schema)));
+      // A type of the library's own avsc; as JSON it is the schema again. (`String` of it would be the name alone.)
+      return avro.Type.forSchema(JSON.parse(JSON.stringify(schema)));
     } catch (error) {
       if (error instanceof RegistryUnavailableError) throw error;
       const status = statusOf(error);
