@@ -1,7 +1,7 @@
 import { PHRASES } from './phrases.ts';
 
 /** Dialogue acts that have phrases of their own. */
-export const PHRASE_ACTS = [
+const PHRASE_ACTS = [
   'greeting',
   'goodbye',
   'thanks',

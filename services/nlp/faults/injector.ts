@@ -3,7 +3,7 @@ import type { Random } from '../random.ts';
 import { type FaultSettings, NO_FAULTS } from './settings.ts';
 import { TokenBucket } from './token-bucket.ts';
 
-export const FAULT_KINDS = [
+const FAULT_KINDS = [
   'error',
   'hang',
   'drop',

@@ -78,7 +78,7 @@ export function judgeIntent({ dataset, labels }: LabelledMessage, { intent }: An
 }
 
 /** Toxicity scores from here on count as toxic. */
-export const TOXIC_FROM = 0.5;
+const TOXIC_FROM = 0.5;
 
 export function judgeToxicity({ dataset, labels }: LabelledMessage, { toxicity }: Analysis): Judgement | undefined {
   const label = labels?.toxicity;
