@@ -1,0 +1,253 @@
+import { describe, expect, it, jest } from '@jest/globals';
+import fc from 'fast-check';
+import type { Insight } from '../../core/records.ts';
+import { eventually } from '../../core/testing/eventually.ts';
+import { AimdLimit } from './aimd-limit.ts';
+import { Analyser, type Analysis } from './analyser.ts';
+import type { NlpClient } from './nlp-client.ts';
+import { errorOfStatus, NlpError } from './nlp-errors.ts';
+import { backoffMs, NlpPolicy, type NlpPolicyOptions } from './nlp-policy.ts';
+import { toInsight } from './nlp-response.ts';
+import { OutageGate } from './outage-gate.ts';
+
+const OPTIONS: NlpPolicyOptions = {
+  concurrency: 50,
+  initialConcurrency: 50,
+  timeoutMs: 200,
+  maxRetries: 3,
+  backoffBaseMs: 1,
+  backoffCapMs: 4,
+  breakerThreshold: 0.5,
+  breakerWindowMs: 400,
+  breakerMinimumRps: 5,
+  halfOpenAfterMs: 60,
+  random: () => 0.5,
+  onRetry: () => {},
+};
+const INSIGHT = { language: 'en', model: 'm' } as Insight;
+const failed = () => new NlpError('failed', 'http_500', 'the NLP API answered 500');
+const throttled = (retryAfterMs?: number) => new NlpError('throttled', 'http_429', 'too many', { retryAfterMs });
+const rejected = () => new NlpError('rejected', 'http_400', 'the NLP API answered 400');
+
+/** The analyser over a policy and a gate, with the API's answers given by the test. */
+function analyserOf(answer: (call: number) => Promise<Insight>, options: Partial<NlpPolicyOptions> = {}) {
+  const all = { ...OPTIONS, ...options };
+  const policy = new NlpPolicy(all);
+  const changes: boolean[] = [];
+  const gate = new OutageGate(policy, all.halfOpenAfterMs + 10, (open) => changes.push(open));
+  let calls = 0;
+  const analyze = jest.fn(() => answer(++calls));
+  const client = { analyze } as unknown as NlpClient;
+  const analyser = new Analyser({ client, policy, gate, roundDelayMs: () => 5, onCall: () => {} });
+  return { analyser, policy, gate, changes, analyze };
+}
+
+describe('the verdict on a response', () => {
+  it.each([
+    [400, undefined, 'rejected'],
+    [413, undefined, 'rejected'],
+    [422, undefined, 'rejected'],
+    [401, undefined, 'misconfigured'],
+    [403, undefined, 'misconfigured'],
+    [404, undefined, 'misconfigured'],
+    [418, undefined, 'misconfigured'],
+    [408, undefined, 'failed'],
+    [425, undefined, 'failed'],
+    [429, undefined, 'throttled'],
+    [429, '3', 'throttled'],
+    [503, '3', 'throttled'],
+    [503, undefined, 'failed'],
+    [500, undefined, 'failed'],
+    [599, undefined, 'failed'],
+  ] as const)('status %i with Retry-After %s is %s', (status, retryAfter, failure) => {
+    expect(errorOfStatus(status, retryAfter, 0).failure).toBe(failure);
+  });
+
+  it('understands Retry-After in seconds and as a date, and nothing else', () => {
+    const now = Date.parse('2026-01-01T00:00:00Z');
+    expect(errorOfStatus(429, '2', now).retryAfterMs).toBe(2_000);
+    expect(errorOfStatus(429, 'Thu, 01 Jan 2026 00:00:05 GMT', now).retryAfterMs).toBe(5_000);
+    expect(errorOfStatus(429, 'Wed, 31 Dec 2025 00:00:05 GMT', now).retryAfterMs).toBe(0);
+    expect(errorOfStatus(429, 'soon', now).retryAfterMs).toBeUndefined();
+  });
+});
+
+describe('toInsight', () => {
+  const good = {
+    id: 'm1',
+    language: { code: 'de', confidence: 0.9 },
+    sentiment: { label: 'negative', score: -0.4 },
+    intent: { name: 'complaint', confidence: 0.7 },
+    toxicity: { score: 0.1 },
+    topics: ['delivery', 7, 'refund'],
+    model: 'x/1',
+  };
+
+  it('reads an analysis', () => {
+    expect(toInsight(JSON.stringify(good), 'm1')).toEqual({
+      language: 'de',
+      language_confidence: 0.9,
+      sentiment_label: 'negative',
+      sentiment_score: -0.4,
+      intent: 'complaint',
+      intent_confidence: 0.7,
+      toxicity_score: 0.1,
+      topics: ['delivery', 'refund'],
+      model: 'x/1',
+    });
+  });
+
+  it.each([
+    ['another document’s', { ...good, id: 'm2' }],
+    ['a label of its own', { ...good, sentiment: { label: 'meh', score: 0 } }],
+    ['a score out of range', { ...good, sentiment: { label: 'neutral', score: 3 } }],
+    ['a score that is text', { ...good, toxicity: { score: '0.1' } }],
+    ['no intent', { ...good, intent: undefined }],
+    ['no model', { ...good, model: '' }],
+    ['a list', [good]],
+  ])('refuses %s', (_what, body) => {
+    expect(toInsight(JSON.stringify(body), 'm1')).toBeUndefined();
+  });
+
+  it('never throws, whatever the body', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json()), (body) => void expect(toInsight(body, 'm1')).toBeUndefined()),
+    );
+  });
+});
+
+describe('NlpPolicy', () => {
+  it('backs off with full jitter below the cap, on top of what the API asks for', () => {
+    const at = (attempt: number, random: number, retryAfter?: number) =>
+      backoffMs(attempt, retryAfter, { backoffBaseMs: 50, backoffCapMs: 2_000, random: () => random });
+    expect([at(1, 0), at(1, 1), at(3, 1), at(20, 1)]).toEqual([0, 50, 200, 2_000]);
+    expect([at(1, 0, 700), at(1, 0, 3_600_000)]).toEqual([700, 30_000]);
+  });
+
+  it('retries what may be retried, and gives up with the last cause', async () => {
+    const causes: string[] = [];
+    const { analyser, analyze } = analyserOf((n) => (n < 3 ? Promise.reject(failed()) : Promise.resolve(INSIGHT)), {
+      onRetry: (cause) => causes.push(cause),
+    });
+    expect(await analyser.analyse('m', 'text', () => true)).toMatchObject({ kind: 'analysed', attempts: 3 });
+    expect(causes).toEqual(['http_500', 'http_500']);
+    expect(analyze).toHaveBeenCalledTimes(3);
+
+    // Too few calls for the breaker to judge: the message itself is given up.
+    const lone = analyserOf(() => Promise.reject(failed()), { breakerMinimumRps: 1_000 });
+    expect(await lone.analyser.analyse('m', 'text', () => true)).toEqual({
+      kind: 'exhausted',
+      detail: 'the NLP API answered 500',
+      attempts: 4,
+    });
+  });
+
+  it('does not retry a rejection', async () => {
+    const { analyser, analyze } = analyserOf(() => Promise.reject(rejected()));
+    expect(await analyser.analyse('m', 'text', () => true)).toMatchObject({ kind: 'rejected', attempts: 1 });
+    expect(analyze).toHaveBeenCalledTimes(1);
+  });
+
+  it('turns silence into a time-out that may be retried, and aborts the call', async () => {
+    const aborted: boolean[] = [];
+    const policy = new NlpPolicy({ ...OPTIONS, timeoutMs: 20, maxRetries: 1 });
+    const hang = (signal: AbortSignal) =>
+      new Promise<never>(() => signal.addEventListener('abort', () => aborted.push(true)));
+    await expect(policy.execute(hang)).rejects.toMatchObject({ failure: 'failed', cause_code: 'timeout' });
+    expect(aborted).toHaveLength(2);
+  });
+
+  it('never gives a message up for a throttle', async () => {
+    const { analyser } = analyserOf((n) => (n < 12 ? Promise.reject(throttled(1)) : Promise.resolve(INSIGHT)));
+    expect(await analyser.analyse('m', 'text', () => true)).toMatchObject({ kind: 'analysed', attempts: 12 });
+  });
+
+  it('holds a permit for an attempt, never during a backoff', async () => {
+    const { analyser, policy } = analyserOf(
+      (n) => (n === 1 ? Promise.reject(throttled(50)) : Promise.resolve(INSIGHT)),
+      {
+        concurrency: 1,
+        initialConcurrency: 1,
+      },
+    );
+    const waiting = analyser.analyse('slow', 'text', () => true);
+    await eventually(() => expect(policy.inFlight).toBe(0));
+    expect(await analyser.analyse('quick', 'text', () => true)).toMatchObject({ kind: 'analysed' });
+    expect(await waiting).toMatchObject({ attempts: 2 });
+  });
+});
+
+describe('an outage', () => {
+  it('holds messages back, probes with one at a time, and lets all go when the API answers', async () => {
+    let down = true;
+    let probes = 0;
+    const { analyser, policy, gate, changes } = analyserOf(() => {
+      if (policy.state === 'half_open') probes++;
+      return down ? Promise.reject(failed()) : Promise.resolve(INSIGHT);
+    });
+    const all: Promise<Analysis>[] = [];
+    const give = (count: number) => {
+      for (let n = 0; n < count; n++) all.push(analyser.analyse(`m${all.length}`, 'text', () => true));
+    };
+    give(40);
+    await eventually(() => {
+      expect(policy.state).not.toBe('closed');
+      expect(gate.held).toBe(40);
+    });
+    give(60);
+    await eventually(() => expect(probes).toBeGreaterThanOrEqual(2));
+    const before = probes;
+    down = false;
+    const results = await Promise.all(all);
+    expect(results.every(({ kind }) => kind === 'analysed')).toBe(true);
+    expect(changes).toEqual([false, true]);
+    // Everything but the probes went through a closed breaker: nobody was parked and let go at once.
+    expect(probes - before).toBeLessThanOrEqual(2);
+    gate.close();
+  });
+
+  it('lets a message go whose partition was lost meanwhile, and the next one probes', async () => {
+    let down = true;
+    const { analyser, gate } = analyserOf(() => (down ? Promise.reject(failed()) : Promise.resolve(INSIGHT)));
+    let wanted = true;
+    const lost = Array.from({ length: 20 }, (_, n) => analyser.analyse(`lost${n}`, 'text', () => wanted));
+    await eventually(() => expect(gate.held).toBe(20));
+    wanted = false;
+    down = false;
+    const kept = analyser.analyse('kept', 'text', () => true);
+    expect(await kept).toMatchObject({ kind: 'analysed' });
+    expect((await Promise.all(lost)).map(({ kind }) => kind)).toEqual(Array(20).fill('abandoned'));
+    gate.close();
+  });
+});
+
+describe('AimdLimit', () => {
+  const overload = throttled();
+  const isOverload = (error: unknown) => error === overload;
+
+  it('grows by one a success while in use, up to the ceiling', async () => {
+    const limit = new AimdLimit({ floor: 2, ceiling: 6, initial: 4 });
+    for (let round = 0; round < 3; round++) {
+      await Promise.all(Array.from({ length: limit.concurrency }, () => limit.run(async () => {}, isOverload)));
+    }
+    expect(limit.concurrency).toBe(6);
+  });
+
+  it('does not grow while it is not used', async () => {
+    const limit = new AimdLimit({ floor: 2, ceiling: 100, initial: 40 });
+    for (let n = 0; n < 50; n++) await limit.run(async () => {}, isOverload);
+    expect(limit.concurrency).toBe(40);
+  });
+
+  it('shrinks once for a round of calls that all met the same overload, down to the floor', async () => {
+    const limit = new AimdLimit({ floor: 15, ceiling: 100, initial: 20 });
+    const fail = () => limit.run(() => Promise.reject(overload), isOverload).catch(() => {});
+    await Promise.all(Array.from({ length: 20 }, fail));
+    expect(limit.concurrency).toBe(18);
+    for (let round = 0; round < 10; round++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      await fail();
+    }
+    expect(limit.concurrency).toBe(15);
+  });
+});

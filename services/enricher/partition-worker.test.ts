@@ -1,0 +1,177 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import type { TopicId } from '../core/brands.ts';
+import { decodeLedger } from '../core/ledger-metadata.ts';
+import type { Claim, FetchedRecord, OffsetAndMetadata } from '../platform/kafka/claim.ts';
+import { sampleEvent } from '../platform/testing/sample-event.ts';
+import { faultOf, MAX_TEXT_CHARS } from './event-check.ts';
+import { deadLettered, gap } from './outcomes.ts';
+import { type Job, PartitionWorker } from './partition-worker.ts';
+
+const TOPIC_ID = 'dgoboNlSR7q7_iKvHit0vg' as TopicId;
+const record = (offset: number): FetchedRecord => ({
+  offset,
+  timestamp: 1,
+  key: null,
+  value: null,
+  headers: {},
+  size: 100,
+});
+
+/** A claim whose commits a test can read. */
+function claimOf(logStart = 0) {
+  const commits: OffsetAndMetadata[] = [];
+  const claim = {
+    topic: 'chat.events',
+    partition: 0,
+    topicId: TOPIC_ID,
+    logStart,
+    logEnd: 1_000,
+    highWatermark: 1_000,
+    seek: () => {},
+    committed: { offset: null, metadata: '' },
+    active: true,
+    pause: () => {},
+    resume: () => {},
+    commit: async (snapshot: () => OffsetAndMetadata) => void commits.push(snapshot()),
+  } satisfies Claim;
+  return { claim, commits };
+}
+
+function workerOf({ watermark = 0, completed = [] as number[], logStart = 0 } = {}) {
+  const { claim, commits } = claimOf(logStart);
+  let queued = 0;
+  const worker = new PartitionWorker(claim, watermark, completed, {
+    ready: () => {},
+    queued: (records) => {
+      queued += records;
+    },
+    released: () => {},
+  });
+  const startAll = (): Job[] => {
+    const jobs: Job[] = [];
+    for (let job = worker.start(0, () => {}); job; job = worker.start(0, () => {})) jobs.push(job);
+    return jobs;
+  };
+  return { worker, claim, commits, startAll, queued: () => queued };
+}
+
+describe('PartitionWorker', () => {
+  it('commits the watermark with the set above it, and nothing when nothing was completed', async () => {
+    const { worker, commits, startAll } = workerOf();
+    worker.take([0, 1, 2, 3].map(record));
+    startAll();
+    await worker.commit();
+    expect(commits).toEqual([]);
+    for (const offset of [0, 2, 3]) worker.complete(offset);
+    await worker.commit();
+    await worker.commit();
+    expect(commits).toHaveLength(1);
+    expect(commits[0]?.offset).toBe(1);
+    expect(decodeLedger(commits[0]?.metadata ?? '', TOPIC_ID, 1).completed).toEqual([2, 3]);
+  });
+
+  it('whatever was committed, a successor does exactly what was not complete', () => {
+    const scenario = fc.record({
+      count: fc.integer({ min: 1, max: 200 }),
+      done: fc.array(fc.nat(199), { maxLength: 200 }),
+    });
+    return fc.assert(
+      fc.asyncProperty(scenario, async ({ count, done }) => {
+        const first = workerOf();
+        first.worker.take(Array.from({ length: count }, (_, offset) => record(offset)));
+        first.startAll();
+        const completed = new Set(done.filter((offset) => offset < count));
+        for (const offset of completed) first.worker.complete(offset);
+        await first.worker.commit();
+        const { offset: watermark, metadata } = first.commits[0] ?? { offset: 0, metadata: '' };
+        const second = workerOf({ watermark, completed: [...decodeLedger(metadata, TOPIC_ID, watermark).completed] });
+        second.worker.take(Array.from({ length: count - watermark }, (_, n) => record(watermark + n)));
+        const again = second.startAll().map((job) => (job.kind === 'record' ? job.record.offset : -1));
+        expect(again).toEqual(Array.from({ length: count }, (_, n) => n).filter((offset) => !completed.has(offset)));
+      }),
+    );
+  });
+
+  it('makes a gap of what lies between its watermark and the log’s start, before any record comes', () => {
+    const { worker, startAll } = workerOf({ watermark: 10, logStart: 25 });
+    expect(worker.startAt).toBe(25);
+    expect(startAll()).toEqual([{ kind: 'gap', first: 10, last: 24 }]);
+    worker.take([record(25), record(30)]);
+    expect(startAll()).toMatchObject([{ kind: 'record' }, { kind: 'gap', first: 26, last: 29 }, { kind: 'record' }]);
+  });
+
+  it('completes nothing for a claim that was lost', async () => {
+    const { worker, claim, commits, startAll } = workerOf();
+    worker.take([record(0)]);
+    startAll();
+    Object.assign(claim, { active: false });
+    worker.complete(0);
+    await worker.commit();
+    expect(commits).toEqual([]);
+  });
+
+  it('gives back what it had queued when released', () => {
+    const { worker, startAll, queued } = workerOf();
+    worker.take([0, 1, 2].map(record));
+    expect(queued()).toBe(3);
+    worker.start(0, () => {});
+    expect(queued()).toBe(2);
+    worker.release();
+    expect(queued()).toBe(0);
+    expect(startAll()).toEqual([]);
+  });
+});
+
+describe('faultOf', () => {
+  const replayed = { origin: { topic_id: TOPIC_ID, topic: 't', partition: 0, offset: 0 }, supersedes: 0 };
+
+  it('finds nothing wrong with what the gateway or a replay produces', () => {
+    expect(faultOf(sampleEvent(), false)).toBeUndefined();
+    expect(faultOf(sampleEvent({ text: '' }), false)).toBeUndefined();
+    expect(faultOf(sampleEvent(replayed), true)).toBeUndefined();
+  });
+
+  it.each([
+    ['message_id', { message_id: '' }, false],
+    ['conversation_id', { conversation_id: 'x'.repeat(513) }, false],
+    ['text', { text: 'x'.repeat(MAX_TEXT_CHARS + 1) }, false],
+    ['speaker', { speaker: 'ghost' }, false],
+    ['sent_at', { sent_at: 1_790_000_000 }, false],
+    ['received_at', { received_at: Number.NaN }, false],
+    ['metadata', { metadata: new Map([['k', 'x'.repeat(70_000)]]) }, false],
+    ['supersedes', { supersedes: 1 }, false],
+    ['origin', {}, true],
+  ] as const)('names %s', (field, change, isReplay) => {
+    expect(faultOf(sampleEvent(change as object), isReplay)).toMatch(new RegExp(`\\b${field}\\b`));
+  });
+});
+
+describe('outcomes', () => {
+  const source = { topic_id: TOPIC_ID, topic: 'chat.events', partition: 3, offset: 9 };
+  const told = { attempts: 0, enrichedAt: 1_790_000_000_000 as never, reason: 'invalid' } as const;
+
+  it('a dead-lettered event is cut to what ClickHouse can take, whatever was in it', () => {
+    const wild = sampleEvent({
+      message_id: 'x'.repeat(9_000),
+      text: `${'y'.repeat(8_191)}\ud83d\ude00`,
+      sent_at: -5,
+      received_at: Number.MAX_SAFE_INTEGER,
+      metadata: new Map(Array.from({ length: 100 }, (_, n) => [`k${n}`, 'v'.repeat(9_000)])),
+      supersedes: 3,
+    });
+    const outcome = deadLettered(source, { ...record(9), timestamp: 1_780_000_000_000 }, wild, told);
+    expect(outcome.message_id).toHaveLength(512);
+    expect(outcome.text).toHaveLength(8_192);
+    expect(outcome.text.isWellFormed()).toBe(true);
+    expect([outcome.sent_at, outcome.received_at]).toEqual([1_780_000_000_000, 1_780_000_000_000]);
+    expect(outcome.metadata.size).toBe(64);
+    expect([outcome.revision, outcome.supersedes]).toEqual([0, null]);
+  });
+
+  it('an undecodable record gets an id of its own; a gap its range', () => {
+    const dead = deadLettered(source, { ...record(9), timestamp: -1 }, undefined, told);
+    expect(dead).toMatchObject({ message_id: `dead:${TOPIC_ID}:3:9`, tenant_id: '', sent_at: told.enrichedAt });
+    expect(gap(source, 20, told.enrichedAt)).toMatchObject({ outcome: 'gap', source, last_offset: 20 });
+  });
+});
