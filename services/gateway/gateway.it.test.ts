@@ -130,7 +130,9 @@ describe('a message', () => {
     for (const bot of [a, b]) bot.end();
     const mine = (await events()).filter(({ event }) => event.bot_id === 'repeater');
     expect(mine.map(({ event }) => event.conversation_id).sort()).toEqual(['one', 'two']);
-    expect(await metricsOf(gateway)).toMatch(/parley_gateway_messages_total\{result="duplicate",.*\} 1\n/);
+    const metrics = await metricsOf(gateway);
+    expect(metrics).toMatch(/parley_gateway_messages_total\{result="duplicate",.*\} 1\n/);
+    expect(metrics).toMatch(/parley_gateway_messages_total\{result="joined",.*\} [12]\n/);
   });
 
   it('of a bot that resends keeps its attempt', async () => {
@@ -352,5 +354,17 @@ describe('the service', () => {
     const service = await spawnService('gateway', { TOPIC_PREFIX, JWT_PUBLIC_KEY: maker.publicKeyPem, ...env });
     expect(await service.exited).toMatchObject({ code: 2 });
     expect(service.logs()).toContain(told);
+  });
+
+  it('says which variable moves it when its port is taken', async () => {
+    const { port } = new URL(gateway.url);
+    const service = await spawnService('gateway', {
+      TOPIC_PREFIX,
+      TOPIC_PARTITIONS: String(PARTITIONS),
+      JWT_PUBLIC_KEY: maker.publicKeyPem,
+      GATEWAY_PORT: port,
+    });
+    expect(await service.exited).toMatchObject({ code: 1 });
+    expect(service.logs()).toContain(`GATEWAY_PORT ${port} on 127.0.0.1 is taken by another process`);
   });
 });

@@ -161,16 +161,13 @@ export class Session {
     const startedMs = clock.monotonicMs();
     if (!this.#withinRates(id, startedMs)) return;
     const acceptance = intake.accept(this.grant, message, clock.now(), {
-      acked: () => this.#acked(id, startedMs),
+      acked: () => this.#acked(id, startedMs, acceptance === 'joined' ? 'joined' : 'acked'),
       unavailable: () => this.#unavailable(id),
     });
     switch (acceptance) {
       case 'waiting':
-        this.#inFlight += 1;
-        return;
       case 'joined':
         this.#inFlight += 1;
-        metrics.message('joined');
         return;
       case 'known':
         metrics.message('duplicate');
@@ -202,10 +199,10 @@ export class Session {
     return true;
   }
 
-  #acked(id: string, startedMs: number): void {
+  #acked(id: string, startedMs: number, result: 'acked' | 'joined'): void {
     const { metrics, clock } = this.#deps;
     this.#inFlight -= 1;
-    metrics.message('acked');
+    metrics.message(result);
     metrics.ackSeconds.observe((clock.monotonicMs() - startedMs) / 1_000);
     this.#queueAck(id);
   }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
 import { ParleyError } from '../../core/errors.ts';
 import type { Kafka } from './kafka.ts';
@@ -60,9 +61,30 @@ export async function ensureTopics(kafka: Kafka, options: EnsureTopicsOptions): 
     const existing = new Set(await admin.listTopics());
     const missing = Object.keys(settings).filter((topic) => !existing.has(topic));
     if (missing.length > 0) await createTopics(admin, missing, settings, options);
-    return { partitions: await checkPartitionCounts(admin, Object.keys(settings)) };
+    return { partitions: await whenKnown(() => checkPartitionCounts(admin, Object.keys(settings))) };
   } finally {
     await admin.disconnect();
+  }
+}
+
+const NOT_YET = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']);
+const KNOWN_POLL_MS = 100;
+const KNOWN_POLLS = 150;
+
+const typeOf = (error: unknown): string | undefined => {
+  const { type, cause } = error as { type?: string; cause?: unknown };
+  return type ?? (cause ? typeOf(cause) : undefined);
+};
+
+/** A broker under load has created a topic, and lists it, some time before it can describe it and has its leaders. */
+async function whenKnown<T>(describe: () => Promise<T>): Promise<T> {
+  for (let polls = 1; ; polls++) {
+    try {
+      return await describe();
+    } catch (error) {
+      if (polls >= KNOWN_POLLS || !NOT_YET.has(typeOf(error) ?? '')) throw error;
+      await delay(KNOWN_POLL_MS);
+    }
   }
 }
 
@@ -74,7 +96,8 @@ async function createTopics(
 ): Promise<void> {
   try {
     await admin.createTopics({
-      waitForLeaders: true,
+      // It would ask once and fail where the broker does not know the topic yet; whenKnown asks again.
+      waitForLeaders: false,
       topics: topics.map((topic) => ({
         topic,
         numPartitions: partitions,
