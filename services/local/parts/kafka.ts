@@ -90,7 +90,7 @@ export function kafkaPart(options: KafkaOptions): ProcessPart {
       await formatOnce(options, configFile);
     },
     ready: kafkaProbe([address]),
-    readyTimeoutMs: 60_000,
+    readyTimeoutMs: 120_000,
     stopGraceMs: 15_000,
     address,
   };

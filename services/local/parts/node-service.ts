@@ -34,7 +34,7 @@ export function nodeServicePart(options: NodeServiceOptions): ProcessPart {
     env: { PARLEY_RUN_DIR: options.runDir, ...options.env },
     ports: options.ports ?? [],
     ready: options.ready ?? serviceProbe(options.runDir),
-    readyTimeoutMs: 60_000,
+    readyTimeoutMs: 120_000,
     // Above the services' own drain bounds, so that a slow drain ends by itself.
     stopGraceMs: 35_000,
     ...(options.address !== undefined && { address: options.address }),

@@ -36,7 +36,7 @@ export function registryPart(options: RegistryOptions): ProcessPart {
     },
     ports: [{ port: options.port, variable: 'SCHEMA_REGISTRY_PORT' }],
     ready: httpProbe(`${address}/subjects`),
-    readyTimeoutMs: 90_000,
+    readyTimeoutMs: 120_000,
     stopGraceMs: 10_000,
     address,
   };

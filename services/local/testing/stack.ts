@@ -67,9 +67,8 @@ function stackEnvironment(): Record<string, string> {
 }
 
 /**
- * Runs `services/<name>/main.ts` (an endpoint of one's own for `clickhouse`: give it CLICKHOUSE_HTTP_PORT and
- * CLICKHOUSE_DATA_DIR) against the shared parts; `env` overrides. The process cannot outlive the test
- * process.
+ * Runs a service's `main.ts` against the shared parts; `env` overrides. The process cannot outlive the test process.
+ * `clickhouse` is a further endpoint of the test's own: give it CLICKHOUSE_HTTP_PORT and CLICKHOUSE_DATA_DIR.
  */
 export async function spawnService(name: ServiceName, env: Record<string, string> = {}): Promise<ServiceHandle> {
   const runDir = await mkdtemp(join(tmpdir(), `parley-${name}-`));
