@@ -14,6 +14,7 @@ const DECODERS: Readonly<Record<string, () => NodeJS.ReadWriteStream>> = {
   br: createBrotliDecompress,
   zstd: createZstdDecompress,
 };
+const encodingOf = ({ headers }: IncomingMessage) => (headers['content-encoding'] ?? 'identity').toLowerCase();
 const WRITE_SIZE = 1024 * 1024;
 
 /** A request's body, decompressed and bounded, read first in part (to find the statement) and then to the end. */
@@ -23,10 +24,12 @@ export class RequestBody {
   #bytes = 0;
   #ended = false;
 
-  /** @param maxBytes bound on the decompressed body. */
-  constructor(request: IncomingMessage, maxBytes: number) {
+  /**
+   * @param maxBytes bound on the decompressed body.
+   * @throws {ClickHouseException} UNKNOWN_COMPRESSION_METHOD.
+   */
+  constructor(request: IncomingMessage, maxBytes: number, encoding = encodingOf(request)) {
     this.#maxBytes = maxBytes;
-    const encoding = (request.headers['content-encoding'] ?? 'identity').toLowerCase();
     let source: Readable = request;
     if (encoding !== 'identity') {
       const create = DECODERS[encoding];
@@ -69,6 +72,12 @@ export class RequestBody {
       );
     }
     return next.value;
+  }
+
+  /** Reads on and keeps nothing, within the bound: a client sees a refusal only once it has sent what it wanted to. */
+  async discard(): Promise<void> {
+    this.#bytes = 0;
+    while (!this.#ended && (await this.#next().catch(() => undefined)));
   }
 
   /** At least `bytes` from the start, or all there is. */

@@ -20,6 +20,7 @@ export interface EndpointOptions {
   readonly analystPassword: string;
   readonly analystLimits: Limits;
   readonly maxExecutionTimeS: number;
+  readonly maxMemoryBytes: number;
   readonly maxReaders: number;
   readonly maxWriters: number;
   readonly maxWaiting: number;
@@ -29,6 +30,9 @@ export interface EndpointOptions {
   readonly sendTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
 }
+
+/** How long queries may go on after the endpoint was told to stop. */
+const GRACE_MS = 5_000;
 
 /** The running endpoint. */
 export interface Endpoint {
@@ -93,7 +97,11 @@ export async function startEndpoint(options: EndpointOptions, metrics: Metrics, 
     stop: async () => {
       const closed = new Promise((done) => server.close(done));
       server.closeIdleConnections();
+      // Past this, leaving clients stop what reads; what writes ends by itself.
+      const cut = setTimeout(() => server.closeAllConnections(), GRACE_MS);
       await closed;
+      clearTimeout(cut);
+      await runner.idle();
       sessions.close();
       engine.close();
       for (const dir of [spoolDir, pipeDir]) rmSync(dir, { recursive: true, force: true });

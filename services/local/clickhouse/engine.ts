@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import { type Limits, usersXml } from './access.ts';
@@ -56,11 +56,13 @@ export class Engine {
       const anchor = native.CreateConnection(path, [`--config-file=${config}`, ...CONNECTION_ARGS]);
       return new Engine(native, path, anchor, await readFacts(native, anchor));
     } catch (error) {
-      const text = messageOf(error);
-      if (/lock|another server instance/i.test(text)) {
-        throw new ParleyError('CLICKHOUSE_DATA_IN_USE', `${path} is in use by another process`, { cause: error });
+      const holder = holderOf(path);
+      if (holder !== undefined) {
+        const text = `${path} is in use by another process (pid ${holder})`;
+        throw new ParleyError('CLICKHOUSE_DATA_IN_USE', text, { cause: error });
       }
-      throw new ParleyError('CLICKHOUSE_ENGINE', `the engine did not open ${path}: ${text}`, { cause: error });
+      const text = `the engine did not open ${path}: ${messageOf(error)}`;
+      throw new ParleyError('CLICKHOUSE_ENGINE', text, { cause: error });
     }
   }
 
@@ -104,6 +106,19 @@ export class Engine {
 
   close(): void {
     this.#native.CloseConnection(this.#anchor);
+  }
+}
+
+/** The process that holds a data folder, as the engine's own lock file names it; chdb does not say why it failed. */
+function holderOf(path: string): number | undefined {
+  try {
+    const pid = Number(/^PID: (\d+)/m.exec(readFileSync(join(path, 'status'), 'utf8'))?.[1]);
+    if (!(pid > 0) || pid === process.pid) return undefined;
+    process.kill(pid, 0);
+    return pid;
+  } catch (error) {
+    // No such file, or no such process; EPERM is a process of somebody else.
+    return (error as NodeJS.ErrnoException).code === 'EPERM' ? 0 : undefined;
   }
 }
 

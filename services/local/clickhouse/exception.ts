@@ -23,6 +23,13 @@ export class ClickHouseException extends Error {
     this.type = typeof type === 'string' ? type : type.type;
     this.status = options.status;
   }
+
+  /** The engine knows one user only; its messages begin with that user's name. */
+  forUser(name: string): ClickHouseException {
+    if (!this.message.startsWith('default: ') || name === '' || name === 'default') return this;
+    const message = this.message.replace('default', name);
+    return new ClickHouseException(this, message, { cause: this, ...(this.status && { status: this.status }) });
+  }
 }
 
 const OWN_EXCEPTIONS = {
@@ -50,7 +57,7 @@ export type OwnExceptionType = keyof typeof OWN_EXCEPTIONS;
 const ENGINE_MESSAGE = /^(?:Code: (\d+)\. )?(?:DB::Exception: )?([\s\S]*?)(?:\s*\(([A-Z][A-Z0-9_]{2,})\))?\s*$/;
 /** The engine repeats the head where one layer wraps another, and adds its version in between. */
 const REPEATED_HEAD = /^Code: \d+\. DB::Exception: /;
-const REPEATED_TAIL = /\s*\([A-Z][A-Z0-9_]{2,}\)\s*\(version [^)]*\)\s*$/;
+const REPEATED_TAIL = /\s*\([A-Z][A-Z0-9_]{2,}\)\s*\(version [^)]*\)\.?\s*$/;
 
 /** Whatever the engine threw, as an exception with its number. */
 export function fromEngine(error: unknown): ClickHouseException {

@@ -25,6 +25,8 @@ export interface HttpServerOptions {
 
 /** A statement longer than this (an insert's data not counted) is refused; the engine's own bound is lower. */
 const MAX_STATEMENT_BYTES = 1024 * 1024;
+/** For the whole of a request's body: a streamed insert may take its time. */
+const REQUEST_TIMEOUT_MS = 3_600_000;
 const HOLD_BYTES = 256 * 1024;
 const WAIT_END_HOLD_BYTES = 32 * 1024 * 1024;
 const REFUSALS = {
@@ -38,7 +40,7 @@ const createTag = () => String.fromCharCode(...Array.from({ length: 16 }, () => 
 
 /** The part of the HTTP interface around the queries: routes, users, bodies, responses. */
 export function createHttpServer(options: HttpServerOptions): Server {
-  const server = createServer({ keepAlive: true, requestTimeout: 0 }, (request, response) => {
+  const server = createServer({ keepAlive: true, requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
     void handle(options, request, response);
   });
   server.keepAliveTimeout = options.keepAliveTimeoutMs;
@@ -103,7 +105,6 @@ async function answer(
   const open = (request?: QueryRequest) =>
     new QueryResponse(response, {
       encoding: request?.compress ? chooseEncoding(incoming.headers['accept-encoding']) : undefined,
-      holdBytes: request?.waitEndOfQuery ? WAIT_END_HOLD_BYTES : HOLD_BYTES,
       sendTimeoutMs: options.sendTimeoutMs,
       exceptionTag,
     });
@@ -126,8 +127,11 @@ async function answer(
     progress.summary = summary;
     result.end(summary);
   } catch (error) {
-    progress.exception = fromEngine(error);
-    if (!incoming.complete) discardRest(incoming, response, options.maxBodyBytes);
+    progress.exception = fromEngine(error).forUser(progress.request?.user ?? '');
+    if (!incoming.complete) {
+      await (progress.body ?? new RequestBody(incoming, options.maxBodyBytes, 'identity')).discard();
+      response.setHeader('Connection', 'close');
+    }
     if (!gone.signal.aborted) await result.fail(progress.exception, options.engine.version);
   } finally {
     progress.file?.remove();
@@ -144,18 +148,6 @@ async function answer(
   }
 }
 
-/** A client reads our refusal only if it can finish sending, or nearly: the rest of a refused body is thrown away. */
-function discardRest(incoming: IncomingMessage, response: ServerResponse, maxBytes: number): void {
-  let bytes = 0;
-  response.setHeader('Connection', 'close');
-  incoming.unpipe();
-  incoming.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > maxBytes) incoming.socket.destroy();
-  });
-  incoming.resume();
-}
-
 async function runRequest(
   options: HttpServerOptions,
   incoming: IncomingMessage,
@@ -166,9 +158,6 @@ async function runRequest(
   signal: AbortSignal,
 ): Promise<Summary> {
   const user = authenticate(options.users, request.user, request.password);
-  if (user.readonly && request.roles.some((role) => role !== user.name)) {
-    throw new ClickHouseException('SET_NON_GRANTED_ROLE', `Role ${request.roles[0]} is not granted to ${user.name}`);
-  }
   const body = new RequestBody(incoming, options.maxBodyBytes);
   progress.body = body;
   // Offsets into the statement are offsets into bytes: every byte is a character here.
@@ -191,12 +180,13 @@ async function runRequest(
     throw new ClickHouseException(type, text);
   }
   const text = 'text' in statement ? statement.text : `${statement.head} ${statement.tail}`;
-  assertAllowed(user, statement, text);
+  assertAllowed(user, request, statement, text);
   if (statement.kind === 'insert') {
     progress.file = await body.spool(options.spoolDir, createTag(), first);
   }
   const named = statement.kind === 'result' ? statement.format : undefined;
   const format = named ?? request.defaultFormat ?? 'TabSeparated';
+  result.hold(/WithProgress$/i.test(format) ? 0 : request.waitEndOfQuery ? WAIT_END_HOLD_BYTES : HOLD_BYTES);
   response.setHeader('X-ClickHouse-Format', format);
   response.setHeader('Content-Type', contentType(format));
   const readonly = incoming.method !== 'POST';

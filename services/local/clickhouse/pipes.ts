@@ -45,14 +45,22 @@ export class ResultPipe {
     this.reader.pause();
   }
 
-  /** To be called when the engine has succeeded: makes the reader see the end even if the engine never opened the pipe. */
+  /** When the engine has succeeded: makes the reader see the end even if the engine never opened the pipe. */
   finish(): void {
-    if (!this.reader.destroyed) closeSync(openSync(this.path, constants.O_WRONLY | constants.O_NONBLOCK));
+    try {
+      closeSync(openSync(this.path, constants.O_WRONLY | constants.O_NONBLOCK));
+    } catch (error) {
+      // ENXIO: nobody reads any more, the client has gone.
+      if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
+    }
   }
 
-  /** To be called when the engine is done with the pipe. What was not read is dropped. */
-  release(): void {
-    if (this.reader.destroyed) this.#giveBack();
-    else this.reader.once('close', this.#giveBack).destroy();
+  /**
+   * When the engine is done with the pipe. What was not read is dropped: it stays in the pipe as long as one end is
+   * open, so the next user must not get it before the reading end is closed.
+   */
+  async release(): Promise<void> {
+    if (!this.reader.closed) await new Promise<void>((resolve) => this.reader.once('close', resolve).destroy());
+    this.#giveBack();
   }
 }

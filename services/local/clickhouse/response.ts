@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import type { Writable } from 'node:stream';
+import type { Transform, Writable } from 'node:stream';
 import { constants, createBrotliCompress, createDeflate, createGzip, createZstdCompress } from 'node:zlib';
 import { type ClickHouseException, renderException, statusOf } from './exception.ts';
 
@@ -15,9 +15,8 @@ export interface Summary {
   readonly elapsed_ns: number;
 }
 
-type Compressor = Writable & NodeJS.ReadableStream;
 // Level 3 and brotli 3: the link is loopback, so a processor's time is worth more than bytes.
-const COMPRESSORS: Readonly<Record<string, () => Compressor>> = {
+const COMPRESSORS: Readonly<Record<string, () => Transform>> = {
   gzip: () => createGzip({ level: 3 }),
   zstd: () => createZstdCompress(),
   br: () => createBrotliCompress({ params: { [constants.BROTLI_PARAM_QUALITY]: 3 } }),
@@ -55,12 +54,12 @@ const stringify = (summary: Summary): string =>
 /**
  * One response. Bytes are held back up to a bound: while they are, an exception still gets its proper status and the
  * summary its final figures. After that the head is out, and an exception follows in the body in the way that clients
- * know (the tag of `X-ClickHouse-Exception-Tag`), with the connection cut before the end of the body.
+ * know (the tag of `X-ClickHouse-Exception-Tag`).
  */
 export class QueryResponse {
   readonly #response: ServerResponse;
   readonly #encoding: string | undefined;
-  readonly #holdBytes: number;
+  #holdBytes = 0;
   readonly #sendTimeoutMs: number;
   readonly #exceptionTag: string;
   #held: Buffer[] = [];
@@ -70,11 +69,10 @@ export class QueryResponse {
 
   constructor(
     response: ServerResponse,
-    options: { encoding: string | undefined; holdBytes: number; sendTimeoutMs: number; exceptionTag: string },
+    options: { encoding: string | undefined; sendTimeoutMs: number; exceptionTag: string },
   ) {
     this.#response = response;
     this.#encoding = options.encoding;
-    this.#holdBytes = options.holdBytes;
     this.#sendTimeoutMs = options.sendTimeoutMs;
     this.#exceptionTag = options.exceptionTag;
   }
@@ -82,6 +80,11 @@ export class QueryResponse {
   /** Where the body may still be held back, all of it: an end of JSON has the engine's statistics. */
   get heldTail(): string {
     return this.#out ? '' : Buffer.concat(this.#held).subarray(-512).toString();
+  }
+
+  /** Bytes to hold back before the head goes out. */
+  hold(bytes: number): void {
+    this.#holdBytes = bytes;
   }
 
   #begin(status: number): Writable {
@@ -117,7 +120,14 @@ export class QueryResponse {
 
   async #send(out: Writable, chunk: Buffer): Promise<void> {
     if (out.write(chunk)) return;
-    await once(out, 'drain', { signal: AbortSignal.timeout(this.#sendTimeoutMs) });
+    const gone = new AbortController();
+    const give = () => gone.abort();
+    this.#response.once('close', give);
+    try {
+      await once(out, 'drain', { signal: AbortSignal.any([gone.signal, AbortSignal.timeout(this.#sendTimeoutMs)]) });
+    } finally {
+      this.#response.off('close', give);
+    }
   }
 
   /** Ends a response that went well. */
@@ -145,16 +155,14 @@ export class QueryResponse {
     const length = Buffer.byteLength(text);
     const trailer = `\r\n__exception__\r\n${tag}\r\n${text}${length} ${tag}\r\n__exception__\r\n`;
     const out = this.#out;
-    if (out === this.#response) await new Promise<void>((resolve) => out.write(trailer, () => resolve()));
-    else {
-      // The compressor ends its own stream whole; what stays open is the body around it.
-      (out as Compressor).unpipe(this.#response);
-      const rest: Buffer[] = [];
-      (out as Compressor).on('data', (chunk: Buffer) => rest.push(chunk));
-      out.end(trailer);
-      await once(out, 'end');
-      await new Promise<void>((resolve) => this.#response.write(Buffer.concat(rest), () => resolve()));
+    if (out === this.#response) {
+      // The body lacks its end, so that clients which do not know the tag see that something went wrong.
+      await new Promise<void>((resolve) => out.write(trailer, () => resolve()));
+      this.#response.socket?.destroySoon();
+      return;
     }
-    this.#response.socket?.destroySoon();
+    // Cut in the middle, a compressed body makes clients drop what they have not decompressed yet, and the exception
+    // with it. So this body ends whole: the tag alone tells.
+    out.end(trailer);
   }
 }

@@ -86,15 +86,11 @@ const NOTHING: Summary = {
 /** Runs queries: waits for a place in a lane, prepares a connection, hands the result to the response. */
 export class Runner {
   readonly #options: RunnerOptions;
-  readonly #running = new Set<string>();
+  readonly #running = new Map<string, Promise<unknown>>();
+  readonly #kills = new Set<Promise<void>>();
 
   constructor(options: RunnerOptions) {
     this.#options = options;
-  }
-
-  /** Queries that hold a place or wait for one. */
-  get running(): number {
-    return this.#running.size;
   }
 
   /** @throws {ClickHouseException} with nothing sent, or part of the result sent. */
@@ -106,11 +102,19 @@ export class Runner {
         `Query with id = ${queryId} is already running`,
       );
     }
-    this.#running.add(queryId);
+    const work = this.#inLane(query, response);
+    this.#running.set(queryId, work);
     try {
-      return await this.#inLane(query, response);
+      return await work;
     } finally {
       this.#running.delete(queryId);
+    }
+  }
+
+  /** Resolves when nothing uses the engine any more; to be awaited before it is closed. */
+  async idle(): Promise<void> {
+    while (this.#running.size + this.#kills.size > 0) {
+      await Promise.allSettled([...this.#running.values(), ...this.#kills]);
     }
   }
 
@@ -189,17 +193,20 @@ export class Runner {
     const sql = `${bytesOf(statement.head)}${outfile}${bytesOf(statement.tail)}`;
     const ended = this.#options.engine.query(connection, sql, query.format);
     let settled = false;
-    ended
-      .then(
-        () => pipe.finish(),
-        (error: unknown) => pipe.reader.destroy(error as Error),
-      )
+    const closing = ended.then(
+      () => pipe.finish(),
+      (error: unknown) => void pipe.reader.destroy(error as Error),
+    );
+    closing
       .finally(() => {
         settled = true;
-      });
+      })
+      .catch((error: unknown) => pipe.reader.destroy(error as Error));
     const stop = () => {
       pipe.reader.destroy(new ClickHouseException('QUERY_WAS_CANCELLED', 'Query was cancelled: the client has gone'));
-      void this.#kill(tagOf(query.request), () => settled);
+      const kill = this.#kill(tagOf(query.request), () => settled);
+      this.#kills.add(kill);
+      void kill.finally(() => this.#kills.delete(kill));
     };
     query.signal.addEventListener('abort', stop, { once: true });
     if (query.signal.aborted) stop();
@@ -225,7 +232,7 @@ export class Runner {
       throw fromEngine(cause);
     } finally {
       query.signal.removeEventListener('abort', stop);
-      pipe.release();
+      await pipe.release();
     }
   }
 

@@ -12,7 +12,7 @@ export interface Token {
 }
 
 const SPACE = /\s*/y;
-const WORD = /[A-Za-z_$\u0080-\u{10ffff}][\w$\u0080-\u{10ffff}]*/uy;
+const WORD = /[A-Za-z_$][\w$]*/y;
 const NUMBER = /\d[\w.]*/y;
 const LINE_COMMENT = /(?:--|#!|# )[^\n]*/y;
 const BLOCK_COMMENT = /\/\*[\s\S]*?(?:\*\/|$)/y;

@@ -121,15 +121,36 @@ export function readStatement(sql: string, isFormat: (name: string) => boolean):
   return { kind: 'other', text: sql };
 }
 
-/** Names of settings that a text assigns, at any depth, with whether the value is `DEFAULT`. */
-export function assignments(sql: string): { readonly name: string; readonly isDefault: boolean }[] {
+export interface Assignment {
+  readonly name: string;
+  readonly isDefault: boolean;
+}
+
+/**
+ * Whether the engine may see other tokens than this lexer does: it knows typographic quotes and spaces, and unescapes
+ * quoted names. Up to the first such place the two agree.
+ */
+export const isAmbiguous = (sql: string): boolean =>
+  [...tokenize(sql)].some(({ kind, text, start, end }) =>
+    kind === 'quoted' ? sql.slice(start, end).includes('\\') : kind === 'symbol' && text > '\u007f',
+  );
+
+/**
+ * All identifiers of a text, in lower case, and what it assigns with `SET` or `SETTINGS`. Where neither word stands, an
+ * equals sign is a comparison.
+ */
+export function readNames(sql: string): { readonly names: string[]; readonly assignments: Assignment[] } {
   const tokens = [...tokenize(sql)];
-  return tokens.flatMap((token, index) => {
-    if (!isSymbol(tokens[index + 1], '=') || (token.kind !== 'word' && token.kind !== 'quoted')) return [];
-    const name = sql
-      .slice(token.start, token.end)
+  const nameOf = ({ start, end }: Token) =>
+    sql
+      .slice(start, end)
       .replace(/^[`"]|[`"]$/g, '')
       .toLowerCase();
-    return [{ name, isDefault: isWord(tokens[index + 2], 'DEFAULT') }];
+  const isName = ({ kind }: Token) => kind === 'word' || kind === 'quoted';
+  const assigns = tokens.some((token) => isWord(token, 'SET', 'SETTINGS'));
+  const assignments = tokens.flatMap((token, index) => {
+    if (!assigns || !isName(token) || !isSymbol(tokens[index + 1], '=')) return [];
+    return [{ name: nameOf(token), isDefault: isWord(tokens[index + 2], 'DEFAULT') }];
   });
+  return { names: tokens.filter(isName).map(nameOf), assignments };
 }

@@ -1,0 +1,451 @@
+import { spawnSync } from 'node:child_process';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from '../../core/testing/eventually.ts';
+import {
+  EndedAtStart,
+  type EndpointProcess,
+  removeFolder,
+  startEndpointProcess,
+  temporaryFolder,
+} from './testing/endpoint-process.ts';
+
+/** The HTTP interface as curl and Grafana use it, its users and bounds. */
+const dir = temporaryFolder();
+const MAX_BODY_BYTES = 2 * 1024 * 1024;
+let endpoint: EndpointProcess;
+
+beforeAll(async () => {
+  endpoint = await startEndpointProcess(dir, {
+    CLICKHOUSE_MAX_BODY_BYTES: String(MAX_BODY_BYTES),
+    CLICKHOUSE_MAX_READERS: '3',
+    CLICKHOUSE_MAX_WRITERS: '2',
+    CLICKHOUSE_MAX_WAITING: '2',
+    CLICKHOUSE_ANALYST_MAX_RESULT_ROWS: '1000',
+    CLICKHOUSE_ANALYST_PASSWORD: 'secret-of-analysts',
+    LOG_LEVEL: 'debug',
+  });
+});
+
+afterAll(async () => {
+  await endpoint.end('SIGTERM');
+  removeFolder(dir);
+});
+
+type Body = string | Uint8Array<ArrayBuffer>;
+interface Options {
+  readonly params?: Record<string, string>;
+  readonly headers?: Record<string, string>;
+  readonly signal?: AbortSignal;
+}
+
+const send = (body: Body | undefined, { params = {}, headers = {}, signal }: Options = {}): Promise<Response> =>
+  fetch(`${endpoint.url}/?${new URLSearchParams(params)}`, {
+    headers,
+    ...(body !== undefined && { method: 'POST', body }),
+    ...(signal && { signal }),
+  });
+
+async function run(sql: Body, options: Options = {}): Promise<string> {
+  const response = await send(sql, options);
+  const text = await response.text();
+  if (response.status !== 200) throw new Error(text);
+  return text;
+}
+
+async function refusal(sql: Body, options: Options = {}): Promise<[status: number, code: string | null]> {
+  const response = await send(sql, options);
+  await response.arrayBuffer();
+  return [response.status, response.headers.get('x-clickhouse-exception-code')];
+}
+
+const analyst = { user: 'analyst', password: 'secret-of-analysts' };
+const summaryOf = (response: Response) =>
+  JSON.parse(response.headers.get('x-clickhouse-summary') ?? '{}') as Record<string, string>;
+
+describe('requests', () => {
+  it('answers /ping and /, and names what there is elsewhere', async () => {
+    for (const path of ['/ping', '/', '/replicas_status']) {
+      expect(await (await fetch(endpoint.url + path)).text()).toBe('Ok.\n');
+    }
+    expect((await fetch(`${endpoint.url}/play`)).status).toBe(404);
+  });
+
+  it('joins URL and body, and takes database and format from header or URL', async () => {
+    expect(await run('+ 1', { params: { query: 'SELECT 1' } })).toBe('2\n');
+    expect(await (await send(undefined, { params: { query: 'SELECT 3' } })).text()).toBe('3\n');
+    const headers = { 'x-clickhouse-database': 'system', 'x-clickhouse-format': 'CSV' };
+    expect(await run("SELECT 'a', currentDatabase()", { headers })).toBe('"a","system"\n');
+    expect(await run("SELECT 'a' FORMAT JSONEachRow", { headers })).toBe(`{"'a'":"a"}\n`);
+    expect(await refusal('SELECT 1', { params: { database: 'nope' } })).toEqual([404, '81']);
+  });
+
+  it('sends the headers of the protocol, with the figures of the engine', async () => {
+    const response = await send('SELECT count() FROM numbers(1000) FORMAT JSON', { params: { query_id: 'figures' } });
+    await response.text();
+    expect(response.headers.get('x-clickhouse-query-id')).toBe('figures');
+    expect(response.headers.get('x-clickhouse-format')).toBe('JSON');
+    expect(response.headers.get('x-clickhouse-server-display-name')).toBeTruthy();
+    expect(response.headers.get('x-clickhouse-exception-tag')).toMatch(/^[a-z]{16}$/);
+    expect(summaryOf(response)).toMatchObject({ read_rows: '1000', result_rows: '1', written_rows: '0' });
+  });
+
+  it('inserts from the body, from the statement, and from both; an insert of nothing is one', async () => {
+    await run('CREATE TABLE parts (a Int32, s String) ENGINE = MergeTree ORDER BY a');
+    await run("INSERT INTO parts VALUES (1, 'x\n\ny; SELECT 1'), (2, 'b');");
+    await run('INSERT INTO parts FORMAT TSV\n3\tc\n');
+    await run('4,"d"\n', { params: { query: 'INSERT INTO parts (a, s) FORMAT CSV' } });
+    const response = await send('', { params: { query: 'INSERT INTO parts FORMAT JSONEachRow' } });
+    expect([response.status, summaryOf(response)['written_rows']]).toEqual([200, '0']);
+    expect(await run('SELECT a, s FROM parts ORDER BY a')).toBe('1\tx\\n\\ny; SELECT 1\n2\tb\n3\tc\n4\td\n');
+  });
+
+  it.each([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+    ['zstd', zstdCompressSync],
+  ] as const)('takes and gives %s', async (encoding, compress) => {
+    const sql = Buffer.from('SELECT sum(number) FROM numbers(100)');
+    const headers = { 'content-encoding': encoding, 'accept-encoding': encoding };
+    const response = await send(new Uint8Array(compress(sql)), { headers, params: { enable_http_compression: '1' } });
+    expect(response.headers.get('content-encoding')).toBe(encoding);
+    expect(await response.text()).toBe('4950\n');
+  });
+
+  it('refuses unknown encodings, broken bodies, and more than the bound', async () => {
+    expect(await refusal('x', { headers: { 'content-encoding': 'lz4' } })).toEqual([500, '89']);
+    expect(await refusal('not gzip', { headers: { 'content-encoding': 'gzip' } })).toEqual([400, '36']);
+    const large = new Uint8Array(MAX_BODY_BYTES + 1).fill(49);
+    const params = { query: 'INSERT INTO parts FORMAT TSV' };
+    const response = await send(large, { params });
+    expect(response.status).toBe(413);
+    expect(await response.text()).toContain(`more than ${MAX_BODY_BYTES} bytes`);
+    const bomb = new Uint8Array(gzipSync(Buffer.alloc(4 * MAX_BODY_BYTES)));
+    expect(await refusal(bomb, { params, headers: { 'content-encoding': 'gzip' } })).toEqual([413, '229']);
+  });
+
+  it('changes nothing on GET, and nothing for a page of another site', async () => {
+    const response = await send(undefined, { params: { query: "INSERT INTO parts VALUES (9, '')" } });
+    expect(response.headers.get('x-clickhouse-exception-code')).toBe('164');
+    expect((await send('SELECT 1', { headers: { origin: 'https://example.com' } })).status).toBe(403);
+    expect((await send('SELECT 1', { headers: { origin: 'http://localhost:3000' } })).status).toBe(200);
+  });
+
+  it('has the system tables that Grafana’s data source asks for', async () => {
+    expect(await run('SELECT version()')).toMatch(/^\d+\.\d+\.\d+/);
+    for (const table of ['databases', 'tables', 'columns', 'functions', 'settings', 'parts']) {
+      expect(Number(await run(`SELECT count() >= 0 FROM system.${table}`))).toBe(1);
+    }
+    await run('SELECT name, type, default_kind FROM system.columns WHERE table = {t:String} FORMAT Native', {
+      params: { param_t: 'parts' },
+    });
+  });
+});
+
+describe('settings', () => {
+  it('never outlast their request: a token must not swallow the next insert', async () => {
+    await run(`CREATE TABLE tokens (a Int32) ENGINE = MergeTree ORDER BY a
+      SETTINGS non_replicated_deduplication_window = 100`);
+    const insert = (rows: string, params: Record<string, string> = {}) =>
+      run(rows, { params: { query: 'INSERT INTO tokens FORMAT TSV', ...params } });
+    const token = { insert_deduplication_token: 'block-1', async_insert: '0' };
+    await insert('1\n2\n', token);
+    await insert('3\n');
+    await insert('3\n4\n');
+    expect(await run('SELECT count() FROM tokens')).toBe('5\n');
+    await insert('7\n8\n', token);
+    expect(await run('SELECT count() FROM tokens')).toBe('5\n');
+    await run(`INSERT INTO tokens SETTINGS insert_deduplication_token = 'block-2' FORMAT TSV\n10\n`);
+    await insert('11\n');
+    expect(await run('SELECT count() FROM tokens')).toBe('7\n');
+  });
+
+  it('of a select do not reach the next request', async () => {
+    const sql = "SELECT getSetting('max_block_size')";
+    const before = await run(sql);
+    expect(await run(sql, { params: { max_block_size: '123' } })).toBe('123\n');
+    expect(await run(`${sql} SETTINGS max_block_size = 124`)).toBe('124\n');
+    expect(await run(sql)).toBe(before);
+    expect(await run('SET max_block_size = 125')).toBe('');
+    expect(await run(sql)).toBe(before);
+    expect(await refusal('SELECT {p:String}')).toEqual([500, '456']);
+  });
+
+  it('of the sink make one block, and a retry completes dependent views', async () => {
+    const deduplicated = 'SETTINGS non_replicated_deduplication_window = 100';
+    await run('CREATE TABLE ingest (a UInt64) ENGINE = Null');
+    await run(`CREATE TABLE facts (a UInt64) ENGINE = MergeTree ORDER BY a ${deduplicated}`);
+    await run(`CREATE TABLE sums (k UInt64, n Int64) ENGINE = SummingMergeTree ORDER BY k ${deduplicated}`);
+    await run('CREATE MATERIALIZED VIEW to_facts TO facts AS SELECT a FROM ingest');
+    await run(
+      `CREATE MATERIALIZED VIEW to_sums TO sums AS SELECT a % 10 AS k, toInt64(count()) AS n FROM ingest GROUP BY k`,
+    );
+    const rows = Array.from({ length: 10_000 }, (_, index) => `[${index}]`).join('\n');
+    const params = {
+      query: 'INSERT INTO ingest FORMAT JSONCompactEachRow',
+      insert_deduplication_token: 'topic-0-0-10000',
+      deduplicate_blocks_in_dependent_materialized_views: '1',
+      async_insert: '0',
+      input_format_parallel_parsing: '0',
+      max_insert_block_size: '20000',
+      min_insert_block_size_rows: '20000',
+    };
+    for (let attempt = 0; attempt < 3; attempt += 1) await run(rows, { params });
+    expect(await run('SELECT count(), uniqExact(a) FROM facts')).toBe('10000\t10000\n');
+    expect(await run('SELECT sum(n) FROM sums')).toBe('10000\n');
+    const parts = await run("SELECT count() FROM system.parts WHERE table = 'facts' AND level = 0");
+    expect(parts).toBe('1\n');
+  });
+});
+
+describe('the analyst', () => {
+  it('reads, within its own settings', async () => {
+    expect(await run('SELECT count() FROM parts', { params: analyst })).toBe('4\n');
+    const settings = { ...analyst, max_execution_time: '5', max_memory_usage: '100000000', max_threads: '1' };
+    expect(await run("SELECT getSetting('max_execution_time')", { params: settings })).toBe('5\n');
+    const headers = { authorization: `Basic ${Buffer.from('analyst:secret-of-analysts').toString('base64')}` };
+    expect(await run('SELECT {p:String}', { headers, params: { param_p: 'parts' } })).toBe('parts\n');
+    expect(await run("SHOW TABLES LIKE 'parts'", { headers })).toBe('parts\n');
+  });
+
+  it.each([
+    [{ user: 'analyst', password: 'wrong' }],
+    [{ user: 'analyst' }],
+    [{ user: 'nobody' }],
+    [{ user: 'default', password: 'x' }],
+  ])('is nobody else: %j', async (params) => {
+    expect(await refusal('SELECT 1', { params })).toEqual([403, '516']);
+  });
+
+  it.each([
+    "INSERT INTO parts VALUES (1, '')",
+    'CREATE TABLE mine (a Int8) ENGINE = Memory',
+    'CREATE TEMPORARY TABLE mine (a Int8)',
+    'DROP TABLE parts',
+    'ALTER TABLE parts DELETE WHERE 1',
+    'TRUNCATE TABLE parts',
+    'OPTIMIZE TABLE parts',
+    'SYSTEM FLUSH LOGS',
+    'KILL QUERY WHERE 1',
+    'SET ROLE admin',
+    "SET profile = 'default'",
+    "SELECT 1 SETTINGS profile = 'default'",
+    "SELECT * FROM file('/etc/hostname', 'LineAsString')",
+    "SELECT file('/etc/hostname')",
+    "SELECT * APPLY(`file`) FROM (SELECT '/etc/hostname')",
+    "SELECT `fi\\x6ce`('/etc/hostname')",
+    "SELECT ‘'’, file('/etc/hostname'), ‘'’",
+    "SELECT * FROM url('http://127.0.0.1:9/', 'LineAsString')",
+    "SELECT * FROM s3('http://127.0.0.1:9/bucket/x.csv', 'CSV', 'a String')",
+    "SELECT * FROM remote('127.0.0.1:9', 'system.one')",
+    "SELECT * FROM executable('id', 'TSV', 'a String')",
+    "INSERT INTO FUNCTION file('/tmp/x.csv', 'CSV', 'a Int32') VALUES (1)",
+  ])('must not: %s', async (sql) => {
+    expect(await refusal(sql, { params: analyst })).toEqual([403, '497']);
+  });
+
+  it('must not write to a file', async () => {
+    expect(await refusal("SELECT 1 INTO OUTFILE '/tmp/x'", { params: analyst })).toEqual([404, '78']);
+    expect(await refusal("SELECT 1 INTO OUTFILE '/tmp/x'")).toEqual([404, '78']);
+  });
+
+  it.each([
+    [{ max_execution_time: '61' }, '452'],
+    [{ max_execution_time: '0' }, '452'],
+    [{ max_memory_usage: '0' }, '452'],
+    [{ max_result_rows: '1001' }, '452'],
+    [{ format_schema: '/etc/hostname' }, '452'],
+    [{ readonly: '0' }, '164'],
+    [{ profile: 'default' }, '497'],
+    [{ role: 'admin' }, '512'],
+  ])('cannot lift its limits with %j', async (params: Record<string, string>, code) => {
+    expect((await refusal('SELECT 1', { params: { ...analyst, ...params } }))[1]).toBe(code);
+    const settings = Object.entries(params).filter(([name]) => !['profile', 'role', 'readonly'].includes(name));
+    for (const [name, value] of settings) {
+      expect((await refusal(`SELECT 1 SETTINGS ${name} = '${value}'`, { params: analyst }))[1]).toBe(code);
+      const session = { ...analyst, session_id: 'lifting' };
+      expect((await refusal(`SET ${name} = '${value}'`, { params: session }))[1]).toBe(code);
+      if (name !== 'format_schema') {
+        expect((await refusal(`SELECT 1 SETTINGS ${name} = DEFAULT`, { params: analyst }))[1]).toBe('452');
+      }
+    }
+  });
+
+  it('is held to them by the engine', async () => {
+    const params = { ...analyst, wait_end_of_query: '1' };
+    expect((await refusal('SELECT number FROM numbers(100000)', { params }))[1]).toBe('396');
+    expect((await refusal('SELECT groupArray(number) FROM numbers(1000000000)', { params }))[1]).toBe('241');
+    const slow = { ...params, max_execution_time: '1' };
+    const sql = 'SELECT sum(cityHash64(number)) FROM numbers(1000000000000)';
+    expect(await refusal(sql, { params: slow })).toEqual([408, '159']);
+  });
+
+  it('does not see what others run', async () => {
+    expect(await run('SELECT count() FROM system.processes', { params: analyst })).toBe('0\n');
+    expect(await run('SELECT count() FROM system.processes')).toBe('1\n');
+  });
+});
+
+describe('under load', () => {
+  const HEAVY = 'SELECT sum(cityHash64(number)) FROM numbers(1000000000000)';
+
+  it('inserts go on beside heavy queries; what is too much is refused; all is stopped by leaving', async () => {
+    await run('CREATE TABLE busy (a Int32) ENGINE = MergeTree ORDER BY a');
+    const leave = new AbortController();
+    const heavy = Array.from({ length: 5 }, () => send(HEAVY, { signal: leave.signal }).catch(() => 'left'));
+    const gauge = async (name: string) => {
+      const metrics = await (await fetch(`${endpoint.adminUrl}/metrics`)).text();
+      return new RegExp(`^parley_clickhouse_${name}\\{.*lane="read".*\\} (\\d+)`, 'm').exec(metrics)?.[1];
+    };
+    await eventually(async () => {
+      expect([await gauge('running_queries'), await gauge('waiting_queries')]).toEqual(['3', '2']);
+    });
+    expect(await refusal('SELECT 1')).toEqual([503, '202']);
+    for (let index = 0; index < 10; index += 1) await run(`INSERT INTO busy VALUES (${index})`);
+    expect((await fetch(`${endpoint.url}/ping`)).status).toBe(200);
+    expect((await fetch(`${endpoint.adminUrl}/readyz`)).status).toBe(200);
+    leave.abort();
+    expect(await Promise.all(heavy)).toEqual(Array(5).fill('left'));
+    await eventually(async () => expect(await run('SELECT count() FROM busy')).toBe('10\n'));
+    await eventually(async () => expect(await gauge('running_queries')).toBe('0'));
+  });
+
+  it('a client that reads nothing costs no memory', async () => {
+    const { port } = new URL(endpoint.url);
+    const rss = () =>
+      Number(/VmRSS:\s+(\d+)/.exec(spawnSync('cat', [`/proc/${endpoint.pid}/status`]).stdout.toString())?.[1]);
+    const before = rss();
+    const socket = connect({ port: Number(port), host: '127.0.0.1' });
+    socket.pause();
+    const sql = encodeURIComponent('SELECT number, repeat(toString(number), 20) FROM system.numbers');
+    socket.write(`GET /?query=${sql}&query_id=unread HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    const rowsRead = async () =>
+      Number(await run("SELECT read_rows FROM system.processes WHERE Settings['log_comment'] = 'unread'"));
+    // Until the engine stands still, twice the same.
+    let last = -1;
+    await eventually(async () => {
+      const now = await rowsRead();
+      const still = now > 0 && now === last;
+      last = now;
+      expect(still).toBe(true);
+    });
+    expect(rss() - before).toBeLessThan(200 * 1024);
+    socket.destroy();
+    await eventually(async () => expect(await run('SELECT count() FROM system.processes')).toBe('1\n'));
+  });
+
+  it('an exception in the middle of a result ends in a cut connection, after its text', async () => {
+    const response = await send("SELECT throwIf(number = 2000000, 'boom') FROM numbers(3000000)");
+    expect(response.status).toBe(200);
+    await expect(response.text()).rejects.toThrow(/terminated/);
+  });
+});
+
+describe('the process', () => {
+  it('says what holds the data folder, and what holds the port', async () => {
+    const second = await startEndpointProcess(dir).catch((error: unknown) => error);
+    expect(second).toBeInstanceOf(EndedAtStart);
+    expect(second).toMatchObject({ code: 1 });
+    expect((second as EndedAtStart).log.at(-1)).toMatch(/CLICKHOUSE_DATA_IN_USE.*in use by another process/);
+
+    const holder = createServer().listen(0, '127.0.0.1');
+    await eventually(() => expect(holder.listening).toBe(true));
+    const port = String((holder.address() as AddressInfo).port);
+    const other = temporaryFolder();
+    const third = await startEndpointProcess(other, { CLICKHOUSE_HTTP_PORT: port }).catch((error: unknown) => error);
+    expect(third).toMatchObject({ code: 1 });
+    expect((third as EndedAtStart).log.at(-1)).toContain(`PORT_IN_USE`);
+    holder.close();
+    removeFolder(other);
+  });
+
+  it('logs and counts queries without their data', async () => {
+    const needle = 'nobody-may-log-this';
+    await run(`SELECT '${needle}'`);
+    await refusal(`SELECT '${needle}' FROM nope`);
+    await eventually(() => expect(endpoint.log.some((line) => line.includes('UNKNOWN_TABLE'))).toBe(true));
+    expect(endpoint.log.filter((line) => line.includes(needle))).toEqual([]);
+    const metrics = await (await fetch(`${endpoint.adminUrl}/metrics`)).text();
+    expect(metrics).toMatch(/parley_clickhouse_queries_total\{.*kind="result",outcome="ok".*\} \d+/);
+    expect(metrics).toMatch(/parley_clickhouse_written_rows_total\{.*\} \d{5}/);
+  });
+});
+
+describe('stopping', () => {
+  it('stops heavy queries after a grace, and ends well', async () => {
+    const folder = temporaryFolder();
+    const process = await startEndpointProcess(folder);
+    const sql = 'SELECT sum(cityHash64(number)) FROM numbers(1000000000000)';
+    const heavy = fetch(process.url, { method: 'POST', body: sql }).then(
+      () => 'answered',
+      () => 'cut',
+    );
+    await eventually(async () => {
+      const response = await fetch(process.url, { method: 'POST', body: 'SELECT count() FROM system.processes' });
+      expect(await response.text()).toBe('2\n');
+    });
+    expect(await process.end('SIGTERM')).toBe(0);
+    expect(await heavy).toBe('cut');
+    removeFolder(folder);
+  });
+});
+
+describe('durability', () => {
+  it('finds every acked row once after kill -9 in the middle of inserts', async () => {
+    const folder = temporaryFolder();
+    let process = await startEndpointProcess(folder);
+    const post = (url: string, sql: string, body: string, token?: string) => {
+      const params = new URLSearchParams({ query: sql, ...(token && { insert_deduplication_token: token }) });
+      return fetch(`${url}/?${params}`, { method: 'POST', body }).then(async (response) => {
+        const text = await response.text();
+        if (response.status !== 200) throw new Error(text);
+        return text;
+      });
+    };
+    await post(
+      process.url,
+      `CREATE TABLE log (block UInt32, row UInt32) ENGINE = MergeTree ORDER BY (block, row)
+        SETTINGS non_replicated_deduplication_window = 10000`,
+      '',
+    );
+    const acked = new Set<number>();
+    const tried = new Set<number>();
+    const insert = async (url: string, block: number) => {
+      tried.add(block);
+      const rows = Array.from({ length: 200 }, (_, row) => `${block}\t${row}`).join('\n');
+      await post(url, 'INSERT INTO log FORMAT TSV', rows, `block-${block}`);
+      acked.add(block);
+    };
+    let next = 0;
+    for (let round = 0; round < 3; round += 1) {
+      const goal = acked.size + 25;
+      const { url } = process;
+      let killed = false;
+      const writers = Array.from({ length: 3 }, async () => {
+        while (!killed) {
+          const block = next++;
+          await insert(url, block).catch(() => undefined);
+          if (acked.size >= goal) killed = true;
+        }
+      });
+      await eventually(() => expect(acked.size).toBeGreaterThanOrEqual(goal));
+      await process.end('SIGKILL');
+      await Promise.all(writers);
+      process = await startEndpointProcess(folder);
+      const query =
+        'SELECT groupArray(block) FROM (SELECT block FROM log GROUP BY block HAVING count() = 200) FORMAT JSONCompactEachRow';
+      const present = new Set((JSON.parse(await post(process.url, query, '')) as [number[]])[0]);
+      expect([...acked].filter((block) => !present.has(block))).toEqual([]);
+    }
+    // A retry of everything with its token changes nothing that was there and adds what was not.
+    for (const block of tried) await insert(process.url, block);
+    const [total, distinct] = (await post(process.url, 'SELECT count(), uniqExact(block, row) FROM log', ''))
+      .trim()
+      .split('\t');
+    expect([total, distinct]).toEqual([String(tried.size * 200), String(tried.size * 200)]);
+    expect(await process.end('SIGTERM')).toBe(0);
+    removeFolder(folder);
+  });
+});

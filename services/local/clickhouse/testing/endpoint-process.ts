@@ -1,0 +1,73 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const MAIN = new URL('../main.ts', import.meta.url).pathname;
+
+export interface EndpointProcess {
+  readonly url: string;
+  readonly adminUrl: string;
+  readonly pid: number;
+  readonly process: ChildProcess;
+  /** All it has logged, one JSON document a line. */
+  readonly log: string[];
+  /** Sends a signal and waits for the end; resolves with the exit code, or null after a kill. */
+  readonly end: (signal: NodeJS.Signals) => Promise<number | null>;
+}
+
+export const temporaryFolder = (): string => mkdtempSync(join(tmpdir(), 'parley-clickhouse-test-'));
+export const removeFolder = (dir: string): void => rmSync(dir, { recursive: true, force: true });
+
+/** Starts the real endpoint as a process of its own; rejects with its last line when it ends instead of coming up. */
+export async function startEndpointProcess(
+  dataDir: string,
+  env: Record<string, string> = {},
+): Promise<EndpointProcess> {
+  const child = spawn(process.execPath, [MAIN], {
+    env: {
+      PATH: process.env['PATH'],
+      CLICKHOUSE_DATA_DIR: dataDir,
+      CLICKHOUSE_HTTP_PORT: '0',
+      ADMIN_PORT: '0',
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const log: string[] = [];
+  const exited = once(child, 'exit').then(([code]) => code as number | null);
+  const up = new Promise<{ url: string; admin_url: string }>((resolve, reject) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      log.push(line);
+      const entry = JSON.parse(line) as { message: string; url: string; admin_url: string };
+      if (entry.message === 'clickhouse is up') resolve(entry);
+    });
+    exited.then((code) => reject(new EndedAtStart(code, log)), reject);
+  });
+  const { url, admin_url: adminUrl } = await up;
+  return {
+    url,
+    adminUrl,
+    pid: child.pid ?? 0,
+    process: child,
+    log,
+    end: async (signal) => {
+      child.kill(signal);
+      return exited;
+    },
+  };
+}
+
+/** The endpoint ended before it came up. */
+export class EndedAtStart extends Error {
+  readonly code: number | null;
+  readonly log: readonly string[];
+
+  constructor(code: number | null, log: readonly string[]) {
+    super(`the endpoint ended with ${code}: ${log.at(-1)}`);
+    this.code = code;
+    this.log = log;
+  }
+}
