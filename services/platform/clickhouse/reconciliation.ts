@@ -63,6 +63,19 @@ export function receiptsWithoutFacts(client: ClickHouse, database: string): Prom
   );
 }
 
+/** Facts whose record has no receipt, as far back as receipts are kept (14 days). */
+export function factsWithoutReceipts(client: ClickHouse, database: string): Promise<Violations> {
+  const db = quoteName(database);
+  return violations(
+    client,
+    `SELECT message_id, log_topic_id, log_partition, log_offset, enriched_at
+     FROM ${db}.messages FINAL
+     WHERE enriched_at > now64(3) - INTERVAL 13 DAY
+       AND (log_topic_id, log_partition, log_offset) NOT IN
+         (SELECT log_topic_id, log_partition, log_offset FROM ${db}.receipts)`,
+  );
+}
+
 const COUNTS = [
   'messages',
   'enriched',

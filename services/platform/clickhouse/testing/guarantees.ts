@@ -2,6 +2,7 @@ import type { ClickHouse } from '../clickhouse.ts';
 import {
   doubleFacts,
   doubleReceipts,
+  factsWithoutReceipts,
   receiptsWithoutFacts,
   rollupMismatches,
   type Violations,
@@ -31,6 +32,7 @@ export async function expectExactlyOnce(client: ClickHouse, expectedIds: Iterabl
     ['double facts', await doubleFacts(client, database)],
     ['double receipts', await doubleReceipts(client, database)],
     ['receipts without a fact', await receiptsWithoutFacts(client, database)],
+    ['facts without a receipt', await factsWithoutReceipts(client, database)],
     ['rollup mismatches', await rollupMismatches(client, database)],
   ];
   for (const [what, { count, examples }] of checks) {

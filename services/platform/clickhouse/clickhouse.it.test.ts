@@ -1,0 +1,137 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { isolation, stack } from '../../local/testing/stack.ts';
+import { createLogger } from '../logger.ts';
+import { type ClickHouse, createClickHouse } from './clickhouse.ts';
+import { assertDedupWindows } from './dedup-windows.ts';
+import { migrate } from './migrations.ts';
+import { doubleFacts, doubleReceipts, receiptsWithoutFacts, rollupMismatches } from './reconciliation.ts';
+
+const log = createLogger('test', 'silent');
+const FOLDER = fileURLToPath(new URL('../../../schemas/clickhouse/', import.meta.url));
+const MIGRATE_ONCE = fileURLToPath(new URL('./testing/migrate-once.ts', import.meta.url));
+const open: ClickHouse[] = [];
+
+function newDatabase(): ClickHouse {
+  const client = createClickHouse({
+    url: stack().clickhouseUrl,
+    database: isolation('clickhouse').CLICKHOUSE_DATABASE,
+    log,
+  });
+  open.push(client);
+  return client;
+}
+
+async function migrated(): Promise<ClickHouse> {
+  const client = newDatabase();
+  await migrate(client, { log });
+  return client;
+}
+
+afterAll(async () => {
+  for (const client of open) {
+    await client.command(`DROP DATABASE IF EXISTS ${client.database}`);
+    await client.close();
+  }
+});
+
+describe('migrations', () => {
+  it('come out the same from four processes at once, and again', async () => {
+    const client = newDatabase();
+    const run = promisify(execFile);
+    const once = () => run(process.execPath, [MIGRATE_ONCE, stack().clickhouseUrl, client.database]);
+    await Promise.all([once(), once(), once(), once()]);
+    await Promise.all([once(), once(), once(), once()]);
+    await assertDedupWindows(client);
+    const applied = await client.query('SELECT DISTINCT version FROM migrations ORDER BY version');
+    expect(applied).toEqual([{ version: 1 }, { version: 2 }]);
+    const views = await client.query(
+      "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'MaterializedView'",
+    );
+    expect(views).toHaveLength(6);
+  });
+
+  it('refuse a file that was changed after it was applied, and take a new one', async () => {
+    const client = newDatabase();
+    const folder = await mkdtemp(join(tmpdir(), 'parley-migrations-'));
+    try {
+      await cp(FOLDER, folder, { recursive: true });
+      await migrate(client, { log, folder });
+      await writeFile(
+        join(folder, '0003_more.sql'),
+        "CREATE TABLE IF NOT EXISTS more (a String DEFAULT ';--') ENGINE = Memory;",
+      );
+      await migrate(client, { log, folder });
+      await writeFile(join(folder, '0003_more.sql'), 'CREATE TABLE IF NOT EXISTS more (b String) ENGINE = Memory;');
+      await expect(migrate(client, { log, folder })).rejects.toMatchObject({
+        code: 'CLICKHOUSE_SCHEMA',
+        message: expect.stringContaining('0003_more.sql was changed'),
+      });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('name the statement that is wrong', async () => {
+    const client = newDatabase();
+    const folder = await mkdtemp(join(tmpdir(), 'parley-migrations-'));
+    try {
+      await writeFile(join(folder, '0001_bad.sql'), '-- a comment\nCREATE TABEL x (a String);');
+      await expect(migrate(client, { log, folder })).rejects.toThrow(/"CREATE TABEL x \(a String\)" failed/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
+describe('deduplication windows', () => {
+  it('are asserted: each target that lacks one is named', async () => {
+    const client = await migrated();
+    await assertDedupWindows(client);
+    await client.command('ALTER TABLE messages MODIFY SETTING non_replicated_deduplication_window = 10');
+    await client.command('DROP TABLE bot_hour_sums');
+    await expect(assertDedupWindows(client)).rejects.toMatchObject({
+      code: 'CLICKHOUSE_SCHEMA',
+      message: expect.stringMatching(/messages needs .* >= 100000; bot_hour_sums does not exist/),
+    });
+  });
+});
+
+describe('reconciliation', () => {
+  it('finds every kind of violation that is put there', async () => {
+    const client = await migrated();
+    const all = () =>
+      Promise.all(
+        [doubleReceipts, doubleFacts, receiptsWithoutFacts, rollupMismatches].map(
+          async (check) => (await check(client, client.database)).count,
+        ),
+      );
+    await client.command(`INSERT INTO ingest (to_receipts, to_messages, sign, topic_id, offset, last_offset,
+      message_id, tenant_id, bot_id, conversation_id, sent_at, enriched_at, outcome, receipt_outcome, latency_ms)
+      SELECT 1, 1, 1, 't', number, number, 'm' || toString(number), 'a', 'b', 'c', now64(3), now64(3), 'enriched',
+        'enriched', number FROM numbers(100)`);
+    expect(await all()).toEqual([0, 0, 0, 0]);
+    await client.command(
+      "INSERT INTO receipts (topic_id, offset, last_offset, outcome, enriched_at) VALUES ('t', 5, 5, 'duplicate', now64(3))",
+    );
+    await client.command(
+      "INSERT INTO receipts (topic_id, offset, last_offset, outcome, enriched_at) VALUES ('t', 98, 120, 'gap', now64(3))",
+    );
+    expect((await all())[0]).toBe(3);
+    await client.command(`INSERT INTO messages (message_id, tenant_id, bot_id, conversation_id, sent_at, outcome)
+      VALUES ('m7', 'a', 'b', 'c', now64(3) - INTERVAL 3 HOUR, 'enriched')`);
+    const [, facts, , rollups] = await all();
+    expect(facts).toBe(1);
+    // The fact is missing in the sums and the conversations, by minute and by hour.
+    expect(rollups).toBe(4);
+    await client.command(
+      "INSERT INTO receipts (topic_id, offset, last_offset, outcome, message_id, enriched_at) VALUES ('t', 500, 500, 'enriched', 'nobody', now64(3))",
+    );
+    expect((await all())[2]).toBe(1);
+  });
+});

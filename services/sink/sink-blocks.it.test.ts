@@ -1,0 +1,142 @@
+import { afterAll, describe, expect, it } from '@jest/globals';
+import type { TopicId } from '../core/brands.ts';
+import { systemClock } from '../core/clock.ts';
+import { isolation, stack } from '../local/testing/stack.ts';
+import { type ClickHouse, createClickHouse } from '../platform/clickhouse/clickhouse.ts';
+import { migrate } from '../platform/clickhouse/migrations.ts';
+import { expectExactlyOnce } from '../platform/clickhouse/testing/guarantees.ts';
+import { createLogger } from '../platform/logger.ts';
+import { decisionsOf, planBlock, rowsOf } from './block-plan.ts';
+import { FactStore } from './fact-store.ts';
+import type { BlockId } from './ingest-row.ts';
+import type { LogEntry } from './log-entry.ts';
+import { ReceiptBook } from './receipt-book.ts';
+import { hashOf, KEY_HASH_SQL, RecentKeys } from './recent-keys.ts';
+import { outcomeOf } from './testing/outcomes.ts';
+
+const log = createLogger('test', 'silent');
+const LOG_ID = 'testEnrichedTopicId001' as TopicId;
+let clickhouse: ClickHouse;
+let store: FactStore;
+
+async function freshDatabase(): Promise<void> {
+  await clickhouse?.close();
+  const { CLICKHOUSE_DATABASE: database } = isolation('sink_blocks');
+  clickhouse = createClickHouse({ url: stack().clickhouseUrl, database, log });
+  await migrate(clickhouse, { log });
+  store = new FactStore(clickhouse, systemClock);
+}
+
+afterAll(() => clickhouse.close());
+
+const blockOf = (from: number, to: number): BlockId => ({ topicId: LOG_ID, partition: 0, from, to });
+const entriesOf = (outcomes: readonly ReturnType<typeof outcomeOf>[], from = 0): LogEntry[] =>
+  outcomes.map((outcome, index) => ({ kind: 'outcome', offset: from + index, outcome }));
+const newPlanner = () => ({
+  store,
+  book: new ReceiptBook(store, 0),
+  recentKeys: new RecentKeys(systemClock, 60_000),
+});
+const messages = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, index) => outcomeOf({ partition: 0, offset: from + index }));
+const ids = (outcomes: readonly { message_id: string }[]) => outcomes.map(({ message_id }) => message_id);
+
+/** One try to insert a block, as a sink would after a crash. */
+async function insert(block: BlockId, entries: LogEntry[], begun: boolean): Promise<void> {
+  const plan = await planBlock(newPlanner(), block, entries, { begun, decisions: await store.decisions(block) });
+  const decisions = decisionsOf(plan);
+  if (decisions.length > 0) await store.decide(block, decisions);
+  await store.ingest(block, rowsOf(plan));
+}
+
+const VIEWS = [
+  'ingest_to_messages',
+  'ingest_to_receipts',
+  'ingest_to_bot_minute_sums',
+  'ingest_to_bot_minute_conversations',
+  'ingest_to_bot_hour_sums',
+  'ingest_to_bot_hour_conversations',
+];
+
+/**
+ * Inserts a block as a process that dies half-way leaves it: only some targets have it. Targets commit one after
+ * another at the end of an insert, and only a crash comes between them, so the others' views are taken away meanwhile.
+ */
+async function insertWithout(views: readonly string[], block: BlockId, entries: LogEntry[]): Promise<void> {
+  for (const view of views) await clickhouse.command(`DETACH TABLE ${view}`);
+  await insert(block, entries, false);
+  for (const view of views) await clickhouse.command(`ATTACH TABLE ${view}`);
+}
+
+describe('a block', () => {
+  it.each(VIEWS.flatMap((view) => [[[view]], [VIEWS.filter((other) => other !== view)]]))(
+    'that was cut off before %j is completed exactly by its replay',
+    async (views) => {
+      await freshDatabase();
+      const outcomes = messages(0, 500);
+      const [block, entries] = [blockOf(0, 500), entriesOf(outcomes)];
+      await insertWithout(views, block, entries);
+      await expect(expectExactlyOnce(clickhouse, ids(outcomes))).rejects.toThrow('not exactly once');
+      await insert(block, entries, true);
+      await insert(block, entries, true);
+      await expectExactlyOnce(clickhouse, ids(outcomes));
+    },
+  );
+
+  it('that is raced by a zombie under the same token goes in once', async () => {
+    await freshDatabase();
+    const outcomes = messages(0, 1_000);
+    for (let round = 0; round < 5; round++) {
+      const from = round * 200;
+      const [block, entries] = [blockOf(from, from + 200), entriesOf(outcomes.slice(from, from + 200), from)];
+      await Promise.all([insert(block, entries, true), insert(block, entries, true), insert(block, entries, true)]);
+    }
+    await expectExactlyOnce(clickhouse, ids(outcomes));
+  });
+
+  it('with a replacement comes out the same when replayed after the old row was merged away', async () => {
+    await freshDatabase();
+    const dead = outcomeOf({ partition: 0, offset: 0, outcome: 'dead_lettered', insight: null });
+    await insert(blockOf(0, 1), entriesOf([dead]), false);
+    const { tenant_id, bot_id, conversation_id, message_id } = dead;
+    const key = { tenant_id, bot_id, conversation_id, message_id };
+    const better = outcomeOf({ partition: 0, offset: 1, originOffset: 0, ...key, revision: 1, supersedes: 0 });
+    const resend = outcomeOf({ partition: 0, offset: 2, ...key, recheck: true });
+    const [block, entries] = [blockOf(1, 3), entriesOf([better, resend], 1)];
+    // The facts are in, an hour's sums are not, and the old row is gone.
+    await insertWithout(['ingest_to_bot_hour_sums'], block, entries);
+    await clickhouse.command('OPTIMIZE TABLE messages FINAL');
+    await insert(block, entries, true);
+    await expectExactlyOnce(clickhouse, [message_id]);
+    const hours = await clickhouse.query('SELECT messages, enriched, dead_lettered FROM bot_hour');
+    expect(hours).toEqual([{ messages: 1, enriched: 1, dead_lettered: 0 }]);
+  });
+
+  it('with the repair of an undecodable record hides the row that stood for it', async () => {
+    await freshDatabase();
+    const unread = outcomeOf({ partition: 0, offset: 0, outcome: 'dead_lettered', insight: null });
+    const dead = {
+      ...unread,
+      message_id: `dead:${unread.source.topic_id}:0:0`,
+      tenant_id: '',
+      bot_id: '',
+      conversation_id: '',
+    };
+    await insert(blockOf(0, 1), entriesOf([dead]), false);
+    const repaired = outcomeOf({ partition: 0, offset: 1, originOffset: 0, revision: 1, supersedes: 0 });
+    await insert(blockOf(1, 2), entriesOf([repaired], 1), false);
+    await clickhouse.command('OPTIMIZE TABLE messages FINAL');
+    await expectExactlyOnce(clickhouse, [repaired.message_id]);
+  });
+
+  it('asks for keys by the hash that ClickHouse computes too', async () => {
+    await freshDatabase();
+    const outcome = outcomeOf({ partition: 0, offset: 0, conversation_id: 'Grüße, 世界 😀', message_id: "it's" });
+    await insert(blockOf(0, 1), entriesOf([outcome]), false);
+    const rows = await clickhouse.query(`SELECT ${KEY_HASH_SQL} AS hash FROM messages`);
+    expect(rows).toEqual([{ hash: hashOf(outcome) }]);
+    expect(await store.recentKeyHashes(LOG_ID, 0, 60_000)).toEqual([hashOf(outcome)]);
+    const [row] = await store.rowsOf([outcome], blockOf(5, 6));
+    expect(row).toMatchObject({ message_id: "it's", sent_at: outcome.sent_at, revision: 0 });
+  });
+});
