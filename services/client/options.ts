@@ -1,7 +1,7 @@
 import type { InsightFrame, NackFrame, ServerFrame } from './frames.ts';
 import type { Transport } from './transport.ts';
 
-export interface ClientListeners {
+interface ClientListeners {
   onAck?(id: string): void;
   /** Final and temporary ones; temporary ones are sent again without any doing of the caller's. */
   onNack?(nack: NackFrame): void;

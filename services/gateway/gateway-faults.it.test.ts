@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ParleyClient } from '../client/parley-client.ts';
 import { eventually } from '../core/testing/eventually.ts';
-import { freePort } from '../local/ports.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
 import { KafkaProxy } from './testing/kafka-proxy.ts';
 import { RawBot, refusedHandshake } from './testing/raw-bot.ts';
@@ -67,9 +66,9 @@ afterAll(async () => {
 
 describe('a gateway that is killed', () => {
   it('has lost nothing that it acked, and its clients send the rest again', async () => {
-    const port = String(await freePort());
     const token = await maker.sign({ bot: 'survivor' });
-    let gateway = await spawnGateway({ GATEWAY_PORT: port });
+    let gateway = await spawnGateway();
+    const { port } = new URL(gateway.url);
     const acked: string[] = [];
     const clients = await Promise.all(
       Array.from({ length: 5 }, () =>
@@ -154,8 +153,8 @@ describe('a gateway that gets SIGTERM', () => {
   });
 
   it('hands its clients to the next one', async () => {
-    const port = String(await freePort());
-    const first = await spawnGateway({ GATEWAY_PORT: port });
+    const first = await spawnGateway();
+    const { port } = new URL(first.url);
     const client = await ParleyClient.connect({
       url: first.url,
       token: await maker.sign({ bot: 'mover' }),

@@ -4,7 +4,7 @@ import { HandshakeRefusal } from './handshake-refusal.ts';
 export const STREAM_PATH = '/v1/stream';
 export const SUBPROTOCOL = 'parley.v1';
 /** A browser can not set headers, so its token travels as a second subprotocol: never chosen, never echoed. */
-export const BEARER_SUBPROTOCOL_PREFIX = 'bearer.';
+const BEARER_SUBPROTOCOL_PREFIX = 'bearer.';
 
 export interface HandshakeRequest {
   readonly path: string;

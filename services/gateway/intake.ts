@@ -18,7 +18,7 @@ export interface Waiter {
 export type Acceptance = 'waiting' | 'joined' | 'known' | 'overloaded' | 'unavailable';
 
 /** The part of the producer that the intake needs. */
-export interface EventSink {
+interface EventSink {
   send(record: OutgoingRecord): Promise<void>;
   hasRoomFor(bytes: number): boolean;
 }
