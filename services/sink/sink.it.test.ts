@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { systemClock } from '../core/clock.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
 import { expectExactlyOnce } from '../platform/clickhouse/testing/guarantees.ts';
 import type { outcomeHeaders } from '../platform/record-headers.ts';
+import { FactStore } from './fact-store.ts';
+import { factRow } from './ingest-row.ts';
+import { encodeCommit } from './intent.ts';
 import { outcomeOf, REPLAY_ID } from './testing/outcomes.ts';
 import { SinkWorld } from './testing/world.ts';
 
@@ -124,6 +128,39 @@ describe('the sink', () => {
     expect(sink.logs()).toContain('a block is inserted again');
     await sink.kill();
   }, 120_000);
+
+  it.each([
+    ['begun', ['ingest_to_bot_minute_sums', 'ingest_to_receipts']],
+    ['begun', ['ingest_to_messages', 'ingest_to_bot_hour_conversations']],
+    ['not begun', []],
+  ] as const)(
+    'completes the block of an intent that a dead sink left: %s, without %j',
+    async (state, views) => {
+      const partition = 3;
+      const { topicId, ends } = await world.logEnds();
+      const [from, to] = [ends.get(partition) ?? 0, (ends.get(partition) ?? 0) + 150];
+      const outcomes = Array.from({ length: 400 }, () => outcomeOf({ partition, offset: takeOffset(partition) }));
+      for (const { message_id } of outcomes) expected.add(message_id);
+      await world.produce(outcomes);
+      const block = { topicId, partition, from, to };
+      const store = new FactStore(world.clickhouse, systemClock);
+      await world.commit(partition, from, encodeCommit(topicId, from, to));
+      if (state === 'begun') {
+        await store.begin(block, 1_000_000 + from, 150);
+        for (const view of views) await world.clickhouse.command(`DETACH TABLE ${view}`);
+        await store.ingest(
+          block,
+          outcomes.slice(0, 150).map((outcome, index) => factRow(outcome, { block, offset: from + index })),
+        );
+        for (const view of views) await world.clickhouse.command(`ATTACH TABLE ${view}`);
+      }
+      const sink = await startSink();
+      await world.caughtUp();
+      await expectExactlyOnce(world.clickhouse, expected);
+      await sink.kill();
+    },
+    120_000,
+  );
 
   it('takes one source once, and one message once from two sources', async () => {
     const sink = await startSink();

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { TopicId } from '../../core/brands.ts';
 import { conversationKey } from '../../core/partitioner.ts';
 import type { ChatOutcome } from '../../core/records.ts';
 import { ChatCodec } from '../../platform/avro/codec.ts';
@@ -6,6 +7,7 @@ import { type ClickHouse, createClickHouse } from '../../platform/clickhouse/cli
 import { BatchProducer } from '../../platform/kafka/batch-producer.ts';
 import { ClusterView } from '../../platform/kafka/cluster-view.ts';
 import { createKafka, type Kafka } from '../../platform/kafka/kafka.ts';
+import { OffsetCommitter } from '../../platform/kafka/offset-committer.ts';
 import { ensureTopics, groupNames, topicNames } from '../../platform/kafka/topics.ts';
 import { createLogger } from '../../platform/logger.ts';
 import { Metrics } from '../../platform/metrics.ts';
@@ -103,6 +105,28 @@ export class SinkWorld {
     const earliest = Array.from({ length: partitions }, (_, partition) => ({ partition, offset: '0' }));
     await admin.setOffsets({ groupId: this.group, topic: this.topics.enriched, partitions: earliest });
     await admin.disconnect();
+  }
+
+  /** The log's id and, by partition, the offset that the next record will get. */
+  async logEnds(): Promise<{ topicId: TopicId; ends: ReadonlyMap<number, number> }> {
+    const [{ topic_id: topicId } = { topic_id: null }] = await this.#view.describeTopics([this.topics.enriched]);
+    if (!topicId) throw new Error(`${this.topics.enriched} does not exist`);
+    const ranges = await this.#view.logRanges(this.topics.enriched);
+    return { topicId, ends: new Map(ranges.map(({ partition, end }) => [partition, end])) };
+  }
+
+  /** Commits as a sink does that ends right after. */
+  async commit(partition: number, offset: number, metadata: string): Promise<void> {
+    const committer = await OffsetCommitter.connect(this.kafka, this.group, createLogger('test', 'silent'));
+    // An empty group takes commits without a member.
+    const session = { memberId: '', generationId: -1, assigned: [] };
+    await committer.commit({
+      topic: this.topics.enriched,
+      partition,
+      session: () => session,
+      snapshot: () => ({ offset, metadata }),
+    });
+    await committer.close();
   }
 
   /** All that stands on chat.dlq. */
