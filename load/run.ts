@@ -7,7 +7,7 @@ import type { LatencySummary } from '../services/core/latency-histogram.ts';
 import type { ClickHouse } from '../services/platform/clickhouse/clickhouse.ts';
 import { withClickHouse } from '../services/platform/operator/clickhouse.ts';
 import { withCluster } from '../services/platform/operator/cluster.ts';
-import { fleetTokens, gatewayUrl } from '../services/platform/operator/gateway.ts';
+import { findGateway, fleetTokens } from '../services/platform/operator/gateway.ts';
 import { type OperatorSettings, readSettings, runDirOf } from '../services/platform/operator/settings.ts';
 import { verifySources } from '../services/replay/sources.ts';
 import { type VerifyReport, verify } from '../services/replay/verify.ts';
@@ -52,12 +52,12 @@ export interface LoadContext {
 
 const DRAIN_MS = 30_000;
 const SAMPLE_MS = 500;
-const POLL_MS = 100;
+const POLL_MS = 250;
 
 /** One run from connecting to verdict. Bounded: its length, then 30 s for acks, 30 s for markers, then `wait`. */
 export async function runLoad(options: LoadOptions, context: LoadContext): Promise<LoadReport> {
   const settings = readSettings(context.env);
-  const url = options.url ?? (await gatewayUrl(settings));
+  const url = await findGateway(settings, options.url);
   assertLoopback({
     'the gateway': url,
     CLICKHOUSE_URL: settings.CLICKHOUSE_URL,

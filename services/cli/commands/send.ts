@@ -6,7 +6,7 @@ import { type BadLine, type ChatLine, parseChatLine } from '../../core/chat-line
 import { systemClock } from '../../core/clock.ts';
 import { formatDuration } from '../../core/duration.ts';
 import { readLines } from '../../platform/json-lines.ts';
-import { fleetTokens, gatewayUrl } from '../../platform/operator/gateway.ts';
+import { findGateway, fleetTokens } from '../../platform/operator/gateway.ts';
 import { integerOption, numberOption } from '../../platform/operator/option-readers.ts';
 import { readSettings } from '../../platform/operator/settings.ts';
 import { type CliContext, type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
@@ -71,8 +71,8 @@ async function send(
   if ((file === undefined) === (options.demo !== true)) misuse('give either a FILE or --demo');
   const settings = readSettings(context.env);
   const runId = options.runId ?? `${Date.now().toString(36)}${randomBytes(3).toString('hex')}`;
-  const url = options.url ?? (await gatewayUrl(settings));
   const tokens = await fleetTokens(settings, options.bots, options.tenants, options.tokens);
+  const url = await findGateway(settings, options.url);
   const bots = await connectAll(url, tokens);
   const sender = new Sender({
     bots,

@@ -1,6 +1,6 @@
-import { connect as connectTcp } from 'node:net';
 import type { TopicId } from '../../core/brands.ts';
 import { messageOf, ParleyError } from '../../core/errors.ts';
+import { tcpProbe } from '../tcp-probe.ts';
 import type { Kafka } from './kafka.ts';
 import { fetchTopicIds } from './topic-ids.ts';
 
@@ -33,15 +33,9 @@ export interface GroupDescription {
 
 const DESCRIBE_TOPIC = 2;
 
-/** kafkajs would go on trying where every broker refuses at once: an operator wants to know now. */
-function tryConnect(broker: string, timeoutMs: number): Promise<void> {
+function probe(broker: string, timeoutMs: number): Promise<void> {
   const at = broker.lastIndexOf(':');
-  return new Promise((resolve, reject) => {
-    const socket = connectTcp({ host: broker.slice(0, at), port: Number(broker.slice(at + 1)), timeout: timeoutMs });
-    socket.once('connect', resolve).once('error', reject);
-    socket.once('timeout', () => reject(new Error(`${broker} does not answer`)));
-    void socket.once('connect', () => socket.destroy()).once('timeout', () => socket.destroy());
-  });
+  return tcpProbe(broker.slice(0, at), Number(broker.slice(at + 1)), timeoutMs);
 }
 
 /**
@@ -69,7 +63,7 @@ export class ClusterView {
     const admin = kafka.admin({ retry: { retries: 3, initialRetryTime: 100, maxRetryTime: 1_000 } });
     const view = new ClusterView(kafka, admin, brokers, timeoutMs);
     await view.#bounded('connect', async () => {
-      await Promise.any(brokers.map((broker) => tryConnect(broker, timeoutMs))).catch(({ errors }: AggregateError) => {
+      await Promise.any(brokers.map((broker) => probe(broker, timeoutMs))).catch(({ errors }: AggregateError) => {
         throw errors[0];
       });
       await admin.connect();

@@ -3,14 +3,36 @@ import { messageOf, ParleyError } from '../../core/errors.ts';
 import { fleet } from '../../core/fleet.ts';
 import { readInstanceFiles } from '../instance-file.ts';
 import { localKeyPath, tokenSigner } from '../local-token.ts';
+import { tcpProbe } from '../tcp-probe.ts';
 import { type OperatorSettings, runDirOf } from './settings.ts';
 
 const DAY_MS = 86_400_000;
+const PROBE_TIMEOUT_MS = 5_000;
 
-/** Where bots connect: as the running gateway wrote it down, else on `GATEWAY_PORT` of this machine. */
-export async function gatewayUrl(settings: OperatorSettings): Promise<string> {
-  const gateways = (await readInstanceFiles(runDirOf(settings))).filter(({ name }) => name === 'gateway');
-  return gateways.find(({ url }) => url)?.url ?? `ws://127.0.0.1:${settings.GATEWAY_PORT}/v1/stream`;
+/**
+ * Where bots connect: `given`, else as the running gateway wrote it down, else on `GATEWAY_PORT` of this machine.
+ *
+ * @throws {ParleyError} CONFIG_INVALID for something else than a ws:// or wss:// URL; GATEWAY_UNREACHABLE when nobody
+ * listens there.
+ */
+export async function findGateway(settings: OperatorSettings, given?: string): Promise<string> {
+  const url = given ?? (await runningGateway(settings)) ?? `ws://127.0.0.1:${settings.GATEWAY_PORT}/v1/stream`;
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (!parsed || !/^wss?:$/.test(parsed.protocol)) {
+    throw new ParleyError('CONFIG_INVALID', `--url is ${JSON.stringify(url)}; allowed is a ws:// or wss:// URL`);
+  }
+  const port = Number(parsed.port) || (parsed.protocol === 'wss:' ? 443 : 80);
+  try {
+    await tcpProbe(parsed.hostname.replace(/^\[(.*)\]$/, '$1'), port, PROBE_TIMEOUT_MS);
+  } catch (error) {
+    throw new ParleyError('GATEWAY_UNREACHABLE', `Nothing listens at ${url}: ${messageOf(error)}.`, { cause: error });
+  }
+  return url;
+}
+
+async function runningGateway(settings: OperatorSettings): Promise<string | undefined> {
+  const instances = await readInstanceFiles(runDirOf(settings));
+  return instances.find(({ name, url }) => name === 'gateway' && url !== null)?.url ?? undefined;
 }
 
 /**

@@ -1,0 +1,181 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from '../core/testing/eventually.ts';
+import {
+  isolation,
+  type ServiceHandle,
+  type ServiceName,
+  spawnService,
+  stack,
+  stopServices,
+} from '../local/testing/stack.ts';
+import { type ClickHouse, createClickHouse } from '../platform/clickhouse/clickhouse.ts';
+import { ensureLocalKey, localKeyPath } from '../platform/local-token.ts';
+import { createLogger } from '../platform/logger.ts';
+import type { VerifyReport } from '../replay/verify.ts';
+import { runCli } from './program.ts';
+import type { SendReport } from './send/report.ts';
+
+/** The commands as a newcomer uses them, on a gateway, an enricher and a sink of this file's own. */
+const names = isolation('pipeline');
+let dataDir: string;
+let clickhouse: ClickHouse;
+let serviceEnv: Record<string, string>;
+
+const environment = () => ({
+  ...names,
+  KAFKA_BROKERS: stack().kafkaBrokers,
+  CLICKHOUSE_URL: stack().clickhouseUrl,
+  PARLEY_DATA_DIR: dataDir,
+});
+
+async function parley<T>(...args: string[]): Promise<{ code: number; document: T; err: string }> {
+  let [out, err] = ['', ''];
+  const code = await runCli(
+    [...args, '--json'],
+    { env: environment(), signal: new AbortController().signal },
+    {
+      out: (text) => {
+        out += text;
+      },
+      err: (text) => {
+        err += text;
+      },
+    },
+  );
+  // Throws unless stdout holds exactly one JSON document.
+  return { code, document: JSON.parse(out) as T, err };
+}
+
+async function start(name: ServiceName): Promise<ServiceHandle> {
+  const service = await spawnService(name, serviceEnv);
+  await service.ready({ timeoutMs: 90_000 });
+  return service;
+}
+
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'parley-pipeline-'));
+  serviceEnv = {
+    ...names,
+    JWT_PUBLIC_KEY: await ensureLocalKey(localKeyPath(dataDir)),
+    PARLEY_RUN_DIR: join(dataDir, 'run'),
+    TOPIC_PARTITIONS: '4',
+    // How long the dead member of a group keeps its partitions.
+    SINK_SESSION_TIMEOUT_MS: '6000',
+  };
+  const log = createLogger('pipeline-test', 'silent');
+  clickhouse = createClickHouse({ url: stack().clickhouseUrl, database: names.CLICKHOUSE_DATABASE, log });
+});
+
+afterAll(async () => {
+  await stopServices();
+  await clickhouse.command(`DROP DATABASE IF EXISTS ${names.CLICKHOUSE_DATABASE}`);
+  await clickhouse.close();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+const count = async (sql: string): Promise<number> => {
+  const [row] = await clickhouse.query<{ n: number }>(`SELECT ${sql} AS n FROM messages FINAL`);
+  return Number(row?.n);
+};
+
+describe('the commands on a running pipeline', () => {
+  it('status says that nothing runs, then what is missing, then that all is ready', async () => {
+    expect(await parley('status')).toMatchObject({ code: 1, document: { ok: false, services: [] } });
+    await start('gateway');
+    expect(await parley('status')).toMatchObject({
+      code: 1,
+      document: { services: [{ name: 'gateway', ready: true }], not_running: ['enricher', 'sink'] },
+    });
+    await Promise.all([start('enricher'), start('sink')]);
+    const { code, document } = await parley<{ services: { name: string; ready: boolean; dependencies: object }[] }>(
+      'status',
+    );
+    expect(code).toBe(0);
+    expect(document.services.map(({ name, ready }) => [name, ready])).toEqual([
+      ['enricher', true],
+      ['gateway', true],
+      ['sink', true],
+    ]);
+    expect(Object.keys(document.services[2]?.dependencies ?? {})).toContain('clickhouse');
+  }, 120_000);
+
+  it('send streams conversations in, and a second run with the same id adds nothing', async () => {
+    const args = ['send', '--demo', '--bots', '20', '--tenants', '3', '--limit', '500', '--run-id', 'twice'];
+    const first = await parley<SendReport>(...args);
+    expect(first).toMatchObject({
+      code: 0,
+      document: { sent: 500, acked: 500, refused: {}, ack_latency_ms: { count: 500 } },
+    });
+    expect(await parley<SendReport>(...args)).toMatchObject({ code: 0, document: { sent: 500, acked: 500 } });
+    expect(await parley<VerifyReport>('verify', '--wait', '60s')).toMatchObject({ code: 0, document: { ok: true } });
+    expect(await count('uniqExact(message_id)')).toBe(500);
+    expect(await count('count()')).toBe(500);
+    expect(await count('uniqExact(tenant_id)')).toBe(3);
+  });
+
+  it('send names bad lines and refusals, sends the rest, and exits 1 unless they are allowed', async () => {
+    const file = join(dataDir, 'mixed.jsonl');
+    const line = (fields: object) =>
+      JSON.stringify({ conversation_id: 'c1', speaker: 'user', text: 'hello', ...fields });
+    await writeFile(
+      file,
+      [
+        line({}),
+        '{oops',
+        line({ speaker: 'cat' }),
+        line({ text: 'x'.repeat(9_000) }),
+        line({ text: 'bye \u2028' }),
+      ].join('\n'),
+    );
+    const found = await parley<SendReport>('send', file);
+    expect(found).toMatchObject({
+      code: 1,
+      document: {
+        sent: 4,
+        acked: 2,
+        refused: { invalid_field: 1, text_too_long: 1 },
+        bad_lines: 1,
+        bad_line_examples: [{ line: 2, problem: 'is not JSON' }],
+      },
+    });
+    expect((await parley('send', file, '--allow-refused')).code).toBe(0);
+    expect(await parley('verify', '--wait', '60s')).toMatchObject({ code: 0 });
+  });
+
+  it('token writes many for tools that are not ours; the gateway takes them, and no others', async () => {
+    const file = join(dataDir, 'tokens');
+    expect((await parley('token', '--bots', '40', '--tenants', '4', '--out', file)).code).toBe(0);
+    expect((await readFile(file, 'utf8')).trimEnd().split('\n')).toHaveLength(40);
+    const args = ['send', '--demo', '--limit', '50', '--bots', '5', '--tokens', file];
+    expect(await parley<SendReport>(...args)).toMatchObject({ code: 0, document: { acked: 50 } });
+    await writeFile(file, 'not.a.token\n'.repeat(5));
+    expect(await parley(...args)).toMatchObject({ code: 1, document: { error: { code: 'GATEWAY_UNREACHABLE' } } });
+  });
+
+  it('loses and repeats nothing when enricher and sink are killed half-way', async () => {
+    // What the tests before have sent has to be in, else it would be counted with this one's.
+    expect(await parley('verify', '--wait', '60s')).toMatchObject({ code: 0 });
+    const before = await count('count()');
+    // One at a time: whatever the order of the kills, each dies with work in its hands.
+    const services = { enricher: await start('enricher'), sink: await start('sink') };
+    const sending = parley<SendReport>('send', '--demo', '--bots', '50', '--limit', '4000', '--rate', '800');
+    for (const name of ['sink', 'enricher'] as const) {
+      const reached = await count('count()');
+      await eventually(async () => expect(await count('count()')).toBeGreaterThan(reached + 200), {
+        timeoutMs: 90_000,
+      });
+      await services[name].kill('SIGKILL');
+    }
+    expect(await sending).toMatchObject({ code: 0, document: { acked: 4_000 } });
+    const verdict = await parley<VerifyReport>('verify', '--wait', '120s');
+    expect(verdict).toMatchObject({
+      code: 0,
+      document: { ok: true, violations: { double_receipts: 0, double_facts: 0, rollup_mismatches: 0 } },
+    });
+    expect(await count('count()')).toBe(before + 4_000);
+    expect(await count('uniqExact(message_id, conversation_id)')).toBe(before + 4_000);
+  }, 240_000);
+});
