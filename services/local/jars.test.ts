@@ -32,7 +32,7 @@ describe('the cache of jars', () => {
     const lines: string[] = [];
     const report = (line: string) => lines.push(line);
     const [first, ...same] = await Promise.all([1, 2, 3].map(() => jars(report)));
-    expect(same).toEqual([first, first]);
+    expect(same.map(({ kafka }) => kafka)).toEqual([first?.kafka, first?.kafka]);
     expect(await calls()).toBe(2);
     expect(await readdir(first?.kafka ?? '')).toEqual(['a.jar']);
     expect(lines.filter((line) => line.startsWith('Downloading'))).toEqual([

@@ -4,6 +4,7 @@ import { access, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ParleyError } from '../core/errors.ts';
+import { type ClassArchive, classArchive } from './class-archive.ts';
 import { isLock, type Lock, tryLock } from './process/lock.ts';
 
 const POM = join(import.meta.dirname, 'kafka/pom.xml');
@@ -18,6 +19,7 @@ export interface Jars {
   readonly kafka: string;
   /** The registry's runnable jar. */
   readonly registry: string;
+  readonly archives: { readonly kafka: ClassArchive; readonly registry: ClassArchive };
 }
 
 export interface JarsOptions {
@@ -129,25 +131,8 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/**
- * Downloads what is not in the cache yet; a bundle appears there whole or not at all, and one process at a time
- * downloads (two Mavens on one local repository disturb each other).
- *
- * @throws {ParleyError} PREREQUISITE_MISSING without Maven, DOWNLOAD_FAILED with Maven's first error.
- */
-export async function ensureJars(options: JarsOptions): Promise<Jars> {
+async function fill(missing: () => Promise<Bundle[]>, options: JarsOptions): Promise<void> {
   const { cacheDir, report } = options;
-  const kafka = kafkaBundle(await readFile(POM, 'utf8'));
-  const jars = {
-    kafka: join(cacheDir, kafka.folder),
-    registry: join(cacheDir, registryBundle.folder, `apicurio-registry-app-${REGISTRY.version}-runner.jar`),
-  };
-  const missing = async () => {
-    const present = await Promise.all([kafka, registryBundle].map(({ folder }) => exists(join(cacheDir, folder))));
-    return [kafka, registryBundle].filter((_, index) => !present[index]);
-  };
-  if ((await missing()).length === 0) return jars;
-
   await mkdir(cacheDir, { recursive: true });
   const lock = await lockCache(options);
   try {
@@ -158,5 +143,28 @@ export async function ensureJars(options: JarsOptions): Promise<Jars> {
   } finally {
     await lock.release();
   }
-  return jars;
+}
+
+/**
+ * Downloads what is not in the cache yet; a bundle appears there whole or not at all, and one process at a time
+ * downloads (two Mavens on one local repository disturb each other).
+ *
+ * @throws {ParleyError} PREREQUISITE_MISSING without Maven, DOWNLOAD_FAILED with Maven's first error.
+ */
+export async function ensureJars(options: JarsOptions): Promise<Jars> {
+  const { cacheDir, env } = options;
+  const kafka = kafkaBundle(await readFile(POM, 'utf8'));
+  const missing = async () => {
+    const present = await Promise.all([kafka, registryBundle].map(({ folder }) => exists(join(cacheDir, folder))));
+    return [kafka, registryBundle].filter((_, index) => !present[index]);
+  };
+  if ((await missing()).length > 0) await fill(missing, options);
+  return {
+    kafka: join(cacheDir, kafka.folder),
+    registry: join(cacheDir, registryBundle.folder, `apicurio-registry-app-${REGISTRY.version}-runner.jar`),
+    archives: {
+      kafka: await classArchive(join(cacheDir, kafka.folder), env),
+      registry: await classArchive(join(cacheDir, registryBundle.folder), env),
+    },
+  };
 }

@@ -5,7 +5,12 @@ import { DEFAULT_DATA_DIR, folders } from './folders.ts';
 import { commandSettings, PART_NAMES, planParts } from './plan.ts';
 import { readyText } from './terminal.ts';
 
-const jars = { kafka: '/cache/kafka', registry: '/cache/registry.jar' };
+const archive = { args: [], keep: async () => {} };
+const jars = {
+  kafka: '/cache/kafka',
+  registry: '/cache/registry.jar',
+  archives: { kafka: archive, registry: archive },
+};
 
 function plan(env: Record<string, string>, only: readonly (typeof PART_NAMES)[number][] = PART_NAMES) {
   const config = readConfig(SPEC, env);

@@ -61,7 +61,7 @@ function javaParts({ config, paths, jars }: PlanOptions): Part[] {
     parts.push(external(config, 'KAFKA_BROKERS', { name: 'kafka', address: KAFKA_BROKERS, ready }));
   } else if (jars) {
     const { KAFKA_PORT: port, KAFKA_HEAP: heap } = config;
-    parts.push(kafkaPart({ jars: jars.kafka, dataDir: paths.kafka, port, heap }));
+    parts.push(kafkaPart({ jars: jars.kafka, archive: jars.archives.kafka, dataDir: paths.kafka, port, heap }));
   }
   if (config.SCHEMA_REGISTRY_URL) {
     const ready = httpProbe(`${SCHEMA_REGISTRY_URL}/subjects`);
@@ -70,6 +70,7 @@ function javaParts({ config, paths, jars }: PlanOptions): Part[] {
     parts.push(
       registryPart({
         jar: jars.registry,
+        archive: jars.archives.registry,
         port: config.SCHEMA_REGISTRY_PORT,
         kafkaBrokers: KAFKA_BROKERS,
         kafkaEmbedded: config.KAFKA_BROKERS === undefined,

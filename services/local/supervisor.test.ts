@@ -121,13 +121,14 @@ describe('keeping parts up', () => {
     const crashing = fixtures.part('crashing', {
       needs: ['log'],
       ready: () => Promise.reject(new Error('no')),
-      script: 'console.error("cannot open the store"); process.exit(7);',
+      script:
+        'console.log(JSON.stringify({ level: "fatal", message: "no start", err: { message: "no store" } })); process.exit(7);',
     });
     const { supervisor, told } = supervise([fixtures.part('log'), crashing]);
     await expect(supervisor.start()).rejects.toMatchObject({
       code: 'SERVICE_CRASH_LOOP',
       message: expect.stringMatching(
-        /^crashing ended 5 times within 60 s, last with exit code 7\. Log: \S+crashing\.log\. Its last lines:\n {2}cannot open the store/,
+        /^crashing ended 5 times within 60 s, last with exit code 7\. Log: \S+crashing\.log\. Its last lines:\n {2}fatal: no start: no store$/,
       ),
     });
     expect(told('exited')).toHaveLength(4);

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { access, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { ClassArchive } from '../class-archive.ts';
 import { freePort } from '../ports.ts';
 import type { ProcessPart } from './part.ts';
 import { kafkaProbe } from './probes.ts';
@@ -13,6 +14,7 @@ const LOG4J = join(import.meta.dirname, '../kafka/log4j2.properties');
 export interface KafkaOptions {
   /** Folder with the broker's jars. */
   readonly jars: string;
+  readonly archive: ClassArchive;
   readonly dataDir: string;
   readonly port: number;
   readonly heap: string;
@@ -72,6 +74,7 @@ export function kafkaPart(options: KafkaOptions): ProcessPart {
     needs: [],
     command: 'java',
     args: [
+      ...options.archive.args,
       `-Xms${options.heap}`,
       `-Xmx${options.heap}`,
       '-XX:+UseG1GC',
@@ -91,7 +94,9 @@ export function kafkaPart(options: KafkaOptions): ProcessPart {
     },
     ready: kafkaProbe([address]),
     readyTimeoutMs: 120_000,
-    stopGraceMs: 15_000,
+    afterStop: options.archive.keep,
+    // The first stop also writes the class archive.
+    stopGraceMs: 30_000,
     address,
   };
 }

@@ -30,6 +30,8 @@ export interface ProcessPart extends Common {
   readonly ports: readonly PortClaim[];
   /** Runs once, before the first start: formats storage, writes configuration. */
   readonly prepare?: () => Promise<void>;
+  /** Runs once the part has been stopped. */
+  readonly afterStop?: () => Promise<void>;
   /** From TERM to KILL, in milliseconds. */
   readonly stopGraceMs: number;
 }

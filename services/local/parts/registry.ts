@@ -1,3 +1,4 @@
+import type { ClassArchive } from '../class-archive.ts';
 import type { ProcessPart } from './part.ts';
 import { httpProbe } from './probes.ts';
 
@@ -6,6 +7,7 @@ const API_PATH = '/apis/ccompat/v7';
 
 export interface RegistryOptions {
   readonly jar: string;
+  readonly archive: ClassArchive;
   readonly port: number;
   readonly kafkaBrokers: string;
   /** True when the broker is started by us too: then both start side by side. */
@@ -25,7 +27,7 @@ export function registryPart(options: RegistryOptions): ProcessPart {
     ...(options.kafkaEmbedded && { beside: ['kafka'] }),
     command: 'java',
     // The quick compiler alone: the registry's start is what one waits for, and it is asked a few times a minute.
-    args: ['-Xmx256m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-jar', options.jar],
+    args: [...options.archive.args, '-Xmx256m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-jar', options.jar],
     env: {
       QUARKUS_HTTP_HOST: '127.0.0.1',
       QUARKUS_HTTP_PORT: String(options.port),
@@ -37,7 +39,9 @@ export function registryPart(options: RegistryOptions): ProcessPart {
     ports: [{ port: options.port, variable: 'SCHEMA_REGISTRY_PORT' }],
     ready: httpProbe(`${address}/subjects`),
     readyTimeoutMs: 120_000,
-    stopGraceMs: 10_000,
+    afterStop: options.archive.keep,
+    // The first stop also writes the class archive.
+    stopGraceMs: 30_000,
     address,
   };
 }

@@ -4,11 +4,11 @@ import type { ProcessPart } from '../parts/part.ts';
 import { Child, describeExit, type Exit } from '../process/child.ts';
 import { forgetProcess, recordProcess } from '../process/leftovers.ts';
 import { LogFile } from '../process/log-file.ts';
+import { lastWords, startLine } from './last-words.ts';
 import { causeOf, type Runner, type RunnerDeps, seconds, untilReady } from './runner.ts';
 
 /** A service's exit code for a wrong configuration, which no restart cures. */
 const EXIT_CONFIGURATION = 2;
-const TAIL_LINES = 12;
 
 /** A process that is started again, with backoff, whenever it ends by itself; too often in a window is the end. */
 export class ProcessRunner implements Runner {
@@ -52,6 +52,7 @@ export class ProcessRunner implements Runner {
     if (wasRunning) this.#deps.emit({ type: 'stopping', part: this.part.name });
     await this.#child?.stop(this.part.stopGraceMs);
     await this.#loop;
+    if (wasRunning) await this.part.afterStop?.();
     this.#ready.reject(new Error(`${this.part.name} was stopped`));
     this.#log.close();
     const elapsedMs = this.#deps.clock.monotonicMs() - started;
@@ -78,6 +79,7 @@ export class ProcessRunner implements Runner {
 
   async #runOnce(started: number, isFirst: boolean): Promise<Exit> {
     const { name, command, args, env } = this.part;
+    this.#log.write(Buffer.from(startLine()));
     const child = await Child.start({
       command,
       args,
@@ -116,7 +118,7 @@ export class ProcessRunner implements Runner {
       await child.stop(this.part.stopGraceMs);
       throw new ParleyError(
         'NOT_READY',
-        `${name} was not ready within ${seconds(readyTimeoutMs)}: ${causeOf(error)}. ${this.#lastWords()}`,
+        `${name} was not ready within ${seconds(readyTimeoutMs)}: ${causeOf(error)}. ${lastWords(this.#log)}`,
       );
     }
   }
@@ -126,24 +128,17 @@ export class ProcessRunner implements Runner {
     const { name } = this.part;
     const { limit, windowMs, baseDelayMs, maxDelayMs } = this.#deps.restart;
     if (exit.code === EXIT_CONFIGURATION) {
-      throw new ParleyError('CONFIG_INVALID', `${name} refuses its configuration. ${this.#lastWords()}`);
+      throw new ParleyError('CONFIG_INVALID', `${name} refuses its configuration. ${lastWords(this.#log)}`);
     }
     const now = this.#deps.clock.monotonicMs();
     this.#endings = [...this.#endings.filter((at) => at > now - windowMs), now];
     if (this.#endings.length >= limit) {
       throw new ParleyError(
         'SERVICE_CRASH_LOOP',
-        `${name} ended ${this.#endings.length} times within ${seconds(windowMs)}, last with ${describeExit(exit)}. ${this.#lastWords()}`,
+        `${name} ended ${this.#endings.length} times within ${seconds(windowMs)}, last with ${describeExit(exit)}. ${lastWords(this.#log)}`,
       );
     }
     // Full jitter: parts that fell over together do not come back together.
     return this.#deps.random() * Math.min(maxDelayMs, baseDelayMs * 2 ** (this.#endings.length - 1));
-  }
-
-  #lastWords(): string {
-    const tail = this.#log.tail(TAIL_LINES);
-    const words =
-      tail.length === 0 ? 'It wrote nothing.' : `Its last lines:\n${tail.map((line) => `  ${line}`).join('\n')}`;
-    return `Log: ${this.#log.path}. ${words}`;
   }
 }

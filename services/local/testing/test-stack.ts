@@ -48,9 +48,10 @@ export async function startTestStack(report: (line: string) => void): Promise<Te
     env: process.env,
     emit: () => {},
     parts: [
-      kafkaPart({ jars: jars.kafka, dataDir: kafka, port: ports.kafka, heap: '512m' }),
+      kafkaPart({ jars: jars.kafka, archive: jars.archives.kafka, dataDir: kafka, port: ports.kafka, heap: '512m' }),
       registryPart({
         jar: jars.registry,
+        archive: jars.archives.registry,
         port: ports.registry,
         kafkaBrokers: addresses.kafkaBrokers,
         kafkaEmbedded: true,
