@@ -29,9 +29,11 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
   else {
-    const remedy = isParleyError(error) ? `${error.code}: ${error.message} ${ERRORS[error.code].remedy}` : undefined;
-    progress(`load: ${remedy ?? messageOf(error)}`);
-    process.exitCode = 1;
+    const code = isParleyError(error) ? error.code : undefined;
+    const found = { code: code ?? 'UNEXPECTED', message: messageOf(error), remedy: code && ERRORS[code].remedy };
+    progress(`load: ${found.code}: ${found.message} ${found.remedy ?? ''}`);
+    if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify({ error: found })}\n`);
+    process.exitCode = code === 'CONFIG_INVALID' ? 2 : 1;
   }
 }
 // Not by an empty event loop: a client that is still trying to reach a cluster that is away would hold it open.

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import type { DurationMs } from '../services/core/brands.ts';
 import { durationMs } from '../services/core/brands.ts';
 import { durationOption, integerOption, numberOption } from '../services/platform/operator/option-readers.ts';
@@ -19,7 +19,7 @@ export interface LoadOptions {
 }
 
 const arrivalOption = (value: string): ArrivalProcess => {
-  if (value !== 'poisson' && value !== 'constant') throw new Error('Allowed are poisson and constant.');
+  if (value !== 'poisson' && value !== 'constant') throw new InvalidArgumentError('Allowed are poisson and constant.');
   return value;
 };
 

@@ -17,8 +17,8 @@ export interface CommandResult {
   readonly ok: boolean;
 }
 
-/** Set by {@link withAction} for the program to print. */
-export type Report = (result: CommandResult, json: boolean) => void;
+/** Called by {@link withAction} for the program to print. */
+type Report = (result: CommandResult, json: boolean) => void;
 
 /** Everything that a command's file needs to define it. */
 export interface CommandDeps {

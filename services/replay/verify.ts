@@ -13,7 +13,7 @@ interface LogRange {
 }
 
 /** What `verify` reads of Kafka; `ClusterView` offers it. */
-export interface KafkaReader {
+interface KafkaReader {
   describeTopics(topics: readonly string[]): Promise<readonly { topic: string; topic_id: TopicId | null }[]>;
   logRanges(topic: string): Promise<readonly LogRange[]>;
   committed(group: string, topic: string): Promise<ReadonlyMap<number, number>>;
@@ -29,9 +29,9 @@ export interface VerifySources {
 }
 
 /** The two topics that the conservation law holds for, by the names of design §2 whatever the prefix is. */
-export type SourceTopic = 'chat.events' | 'chat.replay';
+type SourceTopic = 'chat.events' | 'chat.replay';
 
-export interface PartitionVerdict extends Conservation {
+interface PartitionVerdict extends Conservation {
   readonly topic: SourceTopic;
   readonly topic_id: string;
   readonly partition: number;

@@ -25,7 +25,7 @@ interface TopicReport {
   readonly settings_differing: readonly SettingDifference[];
 }
 
-export function differences(wanted: TopicSettings, found: TopicSettings): SettingDifference[] {
+function differences(wanted: TopicSettings, found: TopicSettings): SettingDifference[] {
   return Object.entries(wanted)
     .filter(([name, value]) => found[name] !== value)
     .map(([name, value]) => ({ name, value: found[name] ?? null, wanted: value }));

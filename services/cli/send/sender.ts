@@ -18,7 +18,7 @@ export interface MessageToSend {
 }
 
 /** One bot's connection: resolves when the message is acked, rejects with an error that has a `code` when refused. */
-export interface BotConnection {
+interface BotConnection {
   send(message: MessageToSend): Promise<void>;
 }
 
