@@ -143,7 +143,8 @@ TTL toDateTime(enriched_at) + INTERVAL 14 DAY
 SETTINGS non_replicated_deduplication_window = 100000;
 
 -- Every block the sink began to insert, written before its first row: should the group's commit be wiped, the last block
--- of a partition (highest seq), which may be half done, is found here. A repeated row says nothing new.
+-- of a partition (highest seq), which may be half done, is found here. A repeated row says nothing new. Kept for longer than
+-- chat.enriched keeps the records of a block.
 CREATE TABLE IF NOT EXISTS blocks
 (
     log_topic_id LowCardinality(String),
@@ -155,7 +156,8 @@ CREATE TABLE IF NOT EXISTS blocks
     begun_at DateTime64(3, 'UTC')
 )
 ENGINE = MergeTree
-ORDER BY (log_topic_id, log_partition, seq);
+ORDER BY (log_topic_id, log_partition, seq)
+TTL toDateTime(begun_at) + INTERVAL 30 DAY;
 
 -- What the sink decided about records that met an earlier row of their message, or could not be decoded: written before
 -- the block and read back when the block is replayed, because by then the earlier row may have been merged away.

@@ -162,10 +162,17 @@ function judgeAll(fresh: readonly Standing[], present: Map<string, PresentRow>):
   });
 }
 
+/**
+ * @throws {Error} when a record was decoded then and cannot be now: a registry that lost a schema is an outage, not
+ *   poison, and the block waits for it.
+ */
 function withDecisions(fresh: readonly Standing[], decisions: readonly Decision[]): Judged[] {
   const byOffset = new Map(decisions.map((decision) => [decision.log_offset, decision]));
   return fresh.map((standing) => {
     const decision = byOffset.get(standing.offset);
+    if (standing.undecodable && !decision) {
+      throw new Error(`offset ${standing.offset} could be decoded when its block was begun: a schema is missing`);
+    }
     return { ...standing, verdict: decision ? verdictOf(decision) : { kind: 'first' } };
   });
 }

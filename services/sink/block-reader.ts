@@ -60,27 +60,13 @@ export class BlockReader {
     return entries;
   }
 
-  /**
-   * Reads a block that was begun before, as it was read then: what was undecodable stays so.
-   *
-   * @throws {Error} when a record could be decoded then and cannot now: a schema is missing, which is an outage.
-   */
-  async readAgain(
-    records: readonly FetchedRecord[],
-    undecodableBefore: ReadonlySet<number>,
-    isComplete: boolean,
-  ): Promise<LogEntry[]> {
+  /** Reads a block of before as it was read then: what was undecodable stays so. */
+  async readAgain(records: readonly FetchedRecord[], undecodableBefore: ReadonlySet<number>): Promise<LogEntry[]> {
     const entries: LogEntry[] = [];
     for (const record of records) {
       const decoded = undecodableBefore.has(record.offset)
         ? ({ ok: false, reason: 'undecodable', detail: 'as decided before' } as const)
         : await this.#decode(record.value);
-      if (isComplete && !decoded.ok && decoded.reason === 'schema_unknown') {
-        const entry = toLogEntry(record, decoded, this.#at.partition);
-        if (entry.kind === 'undecodable' && entry.standIn) {
-          throw new Error(`offset ${record.offset} was decoded when its block was begun: ${decoded.detail}`);
-        }
-      }
       entries.push(toLogEntry(record, decoded, this.#at.partition));
     }
     return entries;

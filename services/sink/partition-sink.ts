@@ -176,7 +176,7 @@ export class PartitionSink implements PartitionHandler {
     const block = this.#blockOf({ from: this.#next, to });
     this.#become({ kind: 'inserting', block });
     const plan = await this.#plan(block, entries, undefined);
-    await this.#sendDeadLetters(entries, new Set());
+    await this.#sendDeadLetters(plan, entries, new Set());
     await this.#carryOut(plan, undefined);
     this.#finish(plan, entries);
     this.#become({ kind: 'gathering' });
@@ -203,11 +203,9 @@ export class PartitionSink implements PartitionHandler {
       const decisions = await this.#persist('read', () => this.#deps.store.decisions(block));
       const undecodable = new Set(decisions.filter((each) => each.undecodable).map((each) => each.log_offset));
       const replayed = { begun: replay.begun, decisions };
-      const entries = await this.#persist('decode', () =>
-        this.#reader.readAgain(records, undecodable, replay.begun || decisions.length > 0),
-      );
+      const entries = await this.#persist('decode', () => this.#reader.readAgain(records, undecodable));
       const plan = await this.#plan(block, entries, replayed);
-      await this.#sendDeadLetters(entries, undecodable);
+      await this.#sendDeadLetters(plan, entries, undecodable);
       await this.#carryOut(plan, replayed);
       this.#finish(plan, entries);
     });
@@ -261,11 +259,17 @@ export class PartitionSink implements PartitionHandler {
     this.intake.free();
   }
 
-  /** Acked before the block is begun, so before its offset is ever committed. */
-  async #sendDeadLetters(entries: readonly LogEntry[], sentBefore: ReadonlySet<number>): Promise<void> {
+  /** Acked before the block is begun, so before the receipt and the commit: a record with a receipt is there already. */
+  async #sendDeadLetters(
+    { judged }: BlockPlan,
+    entries: readonly LogEntry[],
+    sentBefore: ReadonlySet<number>,
+  ): Promise<void> {
     const { dlqTopic, sendDeadLetter, metrics } = this.#deps;
+    const fresh = new Set(judged.map(({ offset }) => offset));
     for (const entry of entries) {
       if (entry.kind !== 'undecodable' || sentBefore.has(entry.offset)) continue;
+      if (entry.standIn && !fresh.has(entry.offset)) continue;
       const receipt = entry.standIn !== undefined;
       const fields = { code: 'outcome_undecodable', offset: entry.offset, detail: entry.detail, receipt };
       this.#log[receipt ? 'warn' : 'error'](fields, 'a record of the log is no outcome and is dead-lettered');

@@ -218,6 +218,14 @@ describe('the sink', () => {
     expect(letters.map(({ value }) => value)).toEqual([garbage, garbage]);
     expect(letters[0]?.headers['dlq-reason']).toBe('outcome_undecodable');
     await sink.kill();
+    // Read again, the one with a receipt is known; the one whose headers said nothing cannot be.
+    const isKnown = ({ headers }: { headers: Record<string, string> }) => headers['parley-source'] !== undefined;
+    await world.resetToEarliest(PARTITIONS);
+    const heir = await startSink();
+    await world.caughtUp();
+    await expectExactlyOnce(world.clickhouse, expected);
+    expect((await world.deadLetters()).filter(isKnown)).toHaveLength(1);
+    await heir.kill();
   }, 120_000);
 
   it('counts a gap once, also when it is told of again and has grown', async () => {

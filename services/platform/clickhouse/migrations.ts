@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import type { Logger } from '../logger.ts';
-import type { ClickHouse } from './clickhouse.ts';
+import { type ClickHouse, unreachable } from './clickhouse.ts';
 import { quoteName, splitStatements } from './sql-statements.ts';
 
 export interface MigrationOptions {
@@ -53,7 +53,8 @@ async function readMigrations(folder: string): Promise<Migration[]> {
  * to be left behind by a killed process: every statement may run twice, so several processes may migrate at once, and
  * one that failed half-way starts its file over.
  *
- * @throws {ParleyError} CLICKHOUSE_SCHEMA when a file differs from what was applied under its number.
+ * @throws {ParleyError} CLICKHOUSE_SCHEMA when a file differs from what was applied under its number, or is wrong;
+ *   CLICKHOUSE_UNREACHABLE.
  */
 export async function migrate(client: ClickHouse, { log, folder = FOLDER }: MigrationOptions): Promise<void> {
   const migrations = await readMigrations(folder);
@@ -99,6 +100,8 @@ async function run(client: ClickHouse, statement: string): Promise<void> {
       return;
     } catch (error) {
       if (attempt === STATEMENT_ATTEMPTS) {
+        const away = unreachable(error);
+        if (away) throw away;
         const head = statement.replace(/^(\s*--.*\n)*/, '').split('\n', 1)[0];
         throw new ParleyError('CLICKHOUSE_SCHEMA', `"${head}" failed: ${messageOf(error)}`, { cause: error });
       }
