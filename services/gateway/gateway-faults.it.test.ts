@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { ParleyClient } from '../client/parley-client.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
@@ -58,6 +58,8 @@ beforeAll(async () => {
   maker = await TokenMaker.create();
   proxy = await KafkaProxy.start(kafkaBrokers);
 });
+
+afterEach(() => proxy.resume());
 
 afterAll(async () => {
   await stopServices();

@@ -358,6 +358,12 @@ describe('the service', () => {
     expect(service.logs()).toContain(told);
   });
 
+  it('says so when Kafka is away', async () => {
+    const service = await spawnService('gateway', { JWT_PUBLIC_KEY: maker.publicKeyPem, KAFKA_BROKERS: '127.0.0.1:1' });
+    expect(await service.exited).toMatchObject({ code: 1 });
+    expect(service.logs()).toContain('"code":"KAFKA_UNREACHABLE"');
+  });
+
   it('says which variable moves it when its port is taken', async () => {
     const { port } = new URL(gateway.url);
     const service = await spawnService('gateway', {

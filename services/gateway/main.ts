@@ -16,7 +16,6 @@ import { KnownMessages } from './known-messages.ts';
 import { SocketServer } from './socket-server.ts';
 import { BucketTable } from './token-bucket.ts';
 
-const CHECK_TIMEOUT_MS = 1_500;
 const PRODUCER_CLOSE_MS = 2_000;
 
 async function start({ env, log, metrics: registry, instance }: ServiceContext): Promise<RunningService> {
@@ -31,6 +30,8 @@ async function start({ env, log, metrics: registry, instance }: ServiceContext):
   const metrics = new GatewayMetrics(registry);
   const names = topicNames(config.TOPIC_PREFIX);
   const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: instance, log });
+  // First, because it says plainly that Kafka is away, where the next steps would only fail.
+  const view = await ClusterView.connect(kafka, config.KAFKA_BROKERS);
   const { partitions } = await ensureTopics(kafka, {
     prefix: config.TOPIC_PREFIX,
     partitions: config.TOPIC_PARTITIONS,
@@ -45,7 +46,6 @@ async function start({ env, log, metrics: registry, instance }: ServiceContext):
     log,
     metrics: registry,
   });
-  const view = await ClusterView.connect(kafka, config.KAFKA_BROKERS, CHECK_TIMEOUT_MS);
   const intake = new Intake({
     topic: names.events,
     partitions,
