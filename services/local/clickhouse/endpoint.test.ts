@@ -4,6 +4,7 @@ import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'nod
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';
 import {
+  createHttpClient,
   EndedAtStart,
   type EndpointProcess,
   removeFolder,
@@ -11,7 +12,7 @@ import {
   temporaryFolder,
 } from './testing/endpoint-process.ts';
 
-/** The HTTP interface as curl and Grafana use it, its users and bounds. */
+/** The HTTP interface as curl and Grafana use it, its bounds and its life. */
 const dir = temporaryFolder();
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
 let endpoint: EndpointProcess;
@@ -22,8 +23,6 @@ beforeAll(async () => {
     CLICKHOUSE_MAX_READERS: '3',
     CLICKHOUSE_MAX_WRITERS: '2',
     CLICKHOUSE_MAX_WAITING: '2',
-    CLICKHOUSE_ANALYST_MAX_RESULT_ROWS: '1000',
-    CLICKHOUSE_ANALYST_PASSWORD: 'secret-of-analysts',
     LOG_LEVEL: 'debug',
   });
 });
@@ -33,34 +32,7 @@ afterAll(async () => {
   removeFolder(dir);
 });
 
-type Body = string | Uint8Array<ArrayBuffer>;
-interface Options {
-  readonly params?: Record<string, string>;
-  readonly headers?: Record<string, string>;
-  readonly signal?: AbortSignal;
-}
-
-const send = (body: Body | undefined, { params = {}, headers = {}, signal }: Options = {}): Promise<Response> =>
-  fetch(`${endpoint.url}/?${new URLSearchParams(params)}`, {
-    headers,
-    ...(body !== undefined && { method: 'POST', body }),
-    ...(signal && { signal }),
-  });
-
-async function run(sql: Body, options: Options = {}): Promise<string> {
-  const response = await send(sql, options);
-  const text = await response.text();
-  if (response.status !== 200) throw new Error(text);
-  return text;
-}
-
-async function refusal(sql: Body, options: Options = {}): Promise<[status: number, code: string | null]> {
-  const response = await send(sql, options);
-  await response.arrayBuffer();
-  return [response.status, response.headers.get('x-clickhouse-exception-code')];
-}
-
-const analyst = { user: 'analyst', password: 'secret-of-analysts' };
+const { send, run, refusal } = createHttpClient(() => endpoint.url);
 const summaryOf = (response: Response) =>
   JSON.parse(response.headers.get('x-clickhouse-summary') ?? '{}') as Record<string, string>;
 
@@ -117,6 +89,7 @@ describe('requests', () => {
   it('refuses unknown encodings, broken bodies, and more than the bound', async () => {
     expect(await refusal('x', { headers: { 'content-encoding': 'lz4' } })).toEqual([500, '89']);
     expect(await refusal('not gzip', { headers: { 'content-encoding': 'gzip' } })).toEqual([400, '36']);
+    expect(await refusal('x', { headers: { 'content-type': 'multipart/form-data; boundary=x' } })).toEqual([501, '48']);
     const large = new Uint8Array(MAX_BODY_BYTES + 1).fill(49);
     const params = { query: 'INSERT INTO parts FORMAT TSV' };
     const response = await send(large, { params });
@@ -200,94 +173,6 @@ describe('settings', () => {
   });
 });
 
-describe('the analyst', () => {
-  it('reads, within its own settings', async () => {
-    expect(await run('SELECT count() FROM parts', { params: analyst })).toBe('4\n');
-    const settings = { ...analyst, max_execution_time: '5', max_memory_usage: '100000000', max_threads: '1' };
-    expect(await run("SELECT getSetting('max_execution_time')", { params: settings })).toBe('5\n');
-    const headers = { authorization: `Basic ${Buffer.from('analyst:secret-of-analysts').toString('base64')}` };
-    expect(await run('SELECT {p:String}', { headers, params: { param_p: 'parts' } })).toBe('parts\n');
-    expect(await run("SHOW TABLES LIKE 'parts'", { headers })).toBe('parts\n');
-  });
-
-  it.each([
-    [{ user: 'analyst', password: 'wrong' }],
-    [{ user: 'analyst' }],
-    [{ user: 'nobody' }],
-    [{ user: 'default', password: 'x' }],
-  ])('is nobody else: %j', async (params) => {
-    expect(await refusal('SELECT 1', { params })).toEqual([403, '516']);
-  });
-
-  it.each([
-    "INSERT INTO parts VALUES (1, '')",
-    'CREATE TABLE mine (a Int8) ENGINE = Memory',
-    'CREATE TEMPORARY TABLE mine (a Int8)',
-    'DROP TABLE parts',
-    'ALTER TABLE parts DELETE WHERE 1',
-    'TRUNCATE TABLE parts',
-    'OPTIMIZE TABLE parts',
-    'SYSTEM FLUSH LOGS',
-    'KILL QUERY WHERE 1',
-    'SET ROLE admin',
-    "SET profile = 'default'",
-    "SELECT 1 SETTINGS profile = 'default'",
-    "SELECT * FROM file('/etc/hostname', 'LineAsString')",
-    "SELECT file('/etc/hostname')",
-    "SELECT * APPLY(`file`) FROM (SELECT '/etc/hostname')",
-    "SELECT `fi\\x6ce`('/etc/hostname')",
-    "SELECT ‘'’, file('/etc/hostname'), ‘'’",
-    "SELECT * FROM url('http://127.0.0.1:9/', 'LineAsString')",
-    "SELECT * FROM s3('http://127.0.0.1:9/bucket/x.csv', 'CSV', 'a String')",
-    "SELECT * FROM remote('127.0.0.1:9', 'system.one')",
-    "SELECT * FROM executable('id', 'TSV', 'a String')",
-    "INSERT INTO FUNCTION file('/tmp/x.csv', 'CSV', 'a Int32') VALUES (1)",
-  ])('must not: %s', async (sql) => {
-    expect(await refusal(sql, { params: analyst })).toEqual([403, '497']);
-  });
-
-  it('must not write to a file', async () => {
-    expect(await refusal("SELECT 1 INTO OUTFILE '/tmp/x'", { params: analyst })).toEqual([404, '78']);
-    expect(await refusal("SELECT 1 INTO OUTFILE '/tmp/x'")).toEqual([404, '78']);
-  });
-
-  it.each([
-    [{ max_execution_time: '61' }, '452'],
-    [{ max_execution_time: '0' }, '452'],
-    [{ max_memory_usage: '0' }, '452'],
-    [{ max_result_rows: '1001' }, '452'],
-    [{ format_schema: '/etc/hostname' }, '452'],
-    [{ readonly: '0' }, '164'],
-    [{ profile: 'default' }, '497'],
-    [{ role: 'admin' }, '512'],
-  ])('cannot lift its limits with %j', async (params: Record<string, string>, code) => {
-    expect((await refusal('SELECT 1', { params: { ...analyst, ...params } }))[1]).toBe(code);
-    const settings = Object.entries(params).filter(([name]) => !['profile', 'role', 'readonly'].includes(name));
-    for (const [name, value] of settings) {
-      expect((await refusal(`SELECT 1 SETTINGS ${name} = '${value}'`, { params: analyst }))[1]).toBe(code);
-      const session = { ...analyst, session_id: 'lifting' };
-      expect((await refusal(`SET ${name} = '${value}'`, { params: session }))[1]).toBe(code);
-      if (name !== 'format_schema') {
-        expect((await refusal(`SELECT 1 SETTINGS ${name} = DEFAULT`, { params: analyst }))[1]).toBe('452');
-      }
-    }
-  });
-
-  it('is held to them by the engine', async () => {
-    const params = { ...analyst, wait_end_of_query: '1' };
-    expect((await refusal('SELECT number FROM numbers(100000)', { params }))[1]).toBe('396');
-    expect((await refusal('SELECT groupArray(number) FROM numbers(1000000000)', { params }))[1]).toBe('241');
-    const slow = { ...params, max_execution_time: '1' };
-    const sql = 'SELECT sum(cityHash64(number)) FROM numbers(1000000000000)';
-    expect(await refusal(sql, { params: slow })).toEqual([408, '159']);
-  });
-
-  it('does not see what others run', async () => {
-    expect(await run('SELECT count() FROM system.processes', { params: analyst })).toBe('0\n');
-    expect(await run('SELECT count() FROM system.processes')).toBe('1\n');
-  });
-});
-
 describe('under load', () => {
   const HEAVY = 'SELECT sum(cityHash64(number)) FROM numbers(1000000000000)';
 
@@ -333,6 +218,19 @@ describe('under load', () => {
     });
     expect(rss() - before).toBeLessThan(200 * 1024);
     socket.destroy();
+    await eventually(async () => expect(await run('SELECT count() FROM system.processes')).toBe('1\n'));
+  });
+
+  it('clients that leave at any moment leave nothing behind', async () => {
+    for (let round = 0; round < 60; round += 1) {
+      const leave = new AbortController();
+      const sql = round % 2 === 0 ? HEAVY : 'SELECT number FROM system.numbers';
+      const left = send(sql, { signal: leave.signal, params: { query_id: `leaving-${round}` } }).catch(() => 'left');
+      // From before the engine has the query to the middle of its result.
+      for (let turn = 0; turn < round; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      leave.abort();
+      await left;
+    }
     await eventually(async () => expect(await run('SELECT count() FROM system.processes')).toBe('1\n'));
   });
 

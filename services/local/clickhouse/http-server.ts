@@ -132,7 +132,8 @@ async function answer(
       await (progress.body ?? new RequestBody(incoming, options.maxBodyBytes, 'identity')).discard();
       response.setHeader('Connection', 'close');
     }
-    if (!gone.signal.aborted) await result.fail(progress.exception, options.engine.version);
+    if (!gone.signal.aborted)
+      await result.fail(progress.exception, options.engine.version).catch(() => response.destroy());
   } finally {
     progress.file?.remove();
     options.observe({
@@ -158,6 +159,12 @@ async function runRequest(
   signal: AbortSignal,
 ): Promise<Summary> {
   const user = authenticate(options.users, request.user, request.password);
+  if (incoming.headers['content-type']?.startsWith('multipart/')) {
+    throw new ClickHouseException(
+      'NOT_IMPLEMENTED',
+      'Multipart bodies are not supported here; put parameters in the URL',
+    );
+  }
   const body = new RequestBody(incoming, options.maxBodyBytes);
   progress.body = body;
   // Offsets into the statement are offsets into bytes: every byte is a character here.
@@ -181,6 +188,12 @@ async function runRequest(
   }
   const text = 'text' in statement ? statement.text : `${statement.head} ${statement.tail}`;
   assertAllowed(user, request, statement, text);
+  if (incoming.method !== 'POST' && statement.kind !== 'result') {
+    throw new ClickHouseException(
+      'READONLY',
+      'Cannot execute query in readonly mode: the method GET implies it; use POST',
+    );
+  }
   if (statement.kind === 'insert') {
     progress.file = await body.spool(options.spoolDir, createTag(), first);
   }
@@ -189,11 +202,7 @@ async function runRequest(
   result.hold(/WithProgress$/i.test(format) ? 0 : request.waitEndOfQuery ? WAIT_END_HOLD_BYTES : HOLD_BYTES);
   response.setHeader('X-ClickHouse-Format', format);
   response.setHeader('Content-Type', contentType(format));
-  const readonly = incoming.method !== 'POST';
-  return options.runner.run(
-    { request, user, statement, format, dataFile: progress.file?.path, readonly, signal },
-    result,
-  );
+  return options.runner.run({ request, user, statement, format, dataFile: progress.file?.path, signal }, result);
 }
 
 /** The rows that follow the statement itself, after the spaces and the one line break that belong to it. */

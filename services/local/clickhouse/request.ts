@@ -73,6 +73,8 @@ function session(url: URLSearchParams): SessionRequest | undefined {
       `Invalid session timeout: '${url.get('session_timeout')}'; allowed are 0 to ${MAX_SESSION_TIMEOUT_S} seconds`,
     );
   }
+  // In a session it could never be taken back.
+  if (url.has('readonly')) throw new ClickHouseException('BAD_ARGUMENTS', 'readonly cannot be set for a session here');
   return { id, timeoutS, check: isOn(url.get('session_check')) };
 }
 

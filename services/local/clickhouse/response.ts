@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Transform, Writable } from 'node:stream';
-import { constants, createBrotliCompress, createDeflate, createGzip, createZstdCompress } from 'node:zlib';
-import { type ClickHouseException, renderException, statusOf } from './exception.ts';
+import { constants, createBrotliCompress, createDeflate, createGzip, createZstdCompress, type Zlib } from 'node:zlib';
+import { ClickHouseException, renderException, statusOf } from './exception.ts';
 
 /** Figures of `X-ClickHouse-Summary`. */
 export interface Summary {
@@ -120,13 +120,27 @@ export class QueryResponse {
 
   async #send(out: Writable, chunk: Buffer): Promise<void> {
     if (out.write(chunk)) return;
-    const gone = new AbortController();
-    const give = () => gone.abort();
+    await this.#whileOpen(
+      once(out, 'drain', { signal: AbortSignal.timeout(this.#sendTimeoutMs) }).catch((error: unknown) => {
+        const text = `The client has taken nothing of its result for ${this.#sendTimeoutMs} ms`;
+        throw new ClickHouseException('SOCKET_TIMEOUT', text, { cause: error });
+      }),
+    );
+  }
+
+  /** What waits for the client ends with the connection. */
+  async #whileOpen(work: Promise<unknown>): Promise<void> {
+    if (this.#response.closed) throw new Error('the client has gone');
+    let give: () => void = () => undefined;
+    const gone = new Promise<never>((_, reject) => {
+      give = () => reject(new Error('the client has gone'));
+    });
     this.#response.once('close', give);
     try {
-      await once(out, 'drain', { signal: AbortSignal.any([gone.signal, AbortSignal.timeout(this.#sendTimeoutMs)]) });
+      await Promise.race([work, gone]);
     } finally {
       this.#response.off('close', give);
+      work.catch(() => undefined);
     }
   }
 
@@ -155,14 +169,22 @@ export class QueryResponse {
     const length = Buffer.byteLength(text);
     const trailer = `\r\n__exception__\r\n${tag}\r\n${text}${length} ${tag}\r\n__exception__\r\n`;
     const out = this.#out;
+    if (exception.type === 'SOCKET_TIMEOUT') {
+      // It would not take this either.
+      this.#response.destroy();
+      return;
+    }
     if (out === this.#response) {
       // The body lacks its end, so that clients which do not know the tag see that something went wrong.
-      await new Promise<void>((resolve) => out.write(trailer, () => resolve()));
+      await this.#whileOpen(new Promise((resolve) => out.write(trailer, resolve)));
       this.#response.socket?.destroySoon();
       return;
     }
     // Cut in the middle, a compressed body makes clients drop what they have not decompressed yet, and the exception
-    // with it. So this body ends whole: the tag alone tells.
-    out.end(trailer);
+    // with it. So this body ends whole: the tag alone tells. Flushed before, so that the trailer most likely comes out
+    // of a decompressor in one piece: clients look for it in one.
+    const compressor = out as Transform & Pick<Zlib, 'flush'>;
+    await this.#whileOpen(new Promise<void>((resolve) => compressor.flush(() => resolve())));
+    compressor.end(trailer);
   }
 }

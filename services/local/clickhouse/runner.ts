@@ -17,8 +17,6 @@ export interface Query {
   readonly format: string;
   /** The file that holds an insert's rows. */
   readonly dataFile: string | undefined;
-  /** `GET` must not change anything. */
-  readonly readonly: boolean;
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
 }
@@ -49,7 +47,7 @@ const tagOf = ({ queryId, settings }: QueryRequest): string => {
 };
 
 /** The statements that put a connection into the state that one request asks for. */
-function preparation({ request, user, readonly }: Query): string {
+function preparation({ request, user }: Query): string {
   const limits = Object.entries(user.limits);
   const own = request.settings.filter(([name]) => name !== 'log_comment' && name !== 'readonly');
   const asked = request.settings.filter(([name]) => name === 'readonly');
@@ -58,7 +56,6 @@ function preparation({ request, user, readonly }: Query): string {
   // user readonly comes last, since it would refuse the rest.
   const first = [...limits, ...mode].map(assign);
   const then = own.map(assign);
-  const last = [...asked, ...(readonly && !user.readonly && asked.length === 0 ? [['readonly', '2'] as const] : [])];
   const params = request.params.map(([name, value]) => assign([`param_${name}`, value]));
   return [
     ...(request.roles.length > 0 ? [`SET ROLE ${request.roles.map(quoteIdentifier).join(', ')}`] : []),
@@ -67,7 +64,7 @@ function preparation({ request, user, readonly }: Query): string {
     ...(then.length > 0 ? [`SET ${then.join(', ')}`] : []),
     ...(params.length > 0 ? [`SET ${params.join(', ')}`] : []),
     ...(request.database ? [`USE ${quoteIdentifier(request.database)}`] : []),
-    ...(last.length > 0 ? [`SET ${last.map(assign).join(', ')}`] : []),
+    ...(asked.length > 0 ? [`SET ${asked.map(assign).join(', ')}`] : []),
   ].join('; ');
 }
 
@@ -128,8 +125,8 @@ export class Runner {
       try {
         const names = query.request.settings.map(([name]) => name);
         const undo = lease.inSession ? await restorePoint(engine, lease.connection, names) : '';
-        await engine.query(lease.connection, preparation(query));
         try {
+          await engine.query(lease.connection, preparation(query));
           return await this.#execute(lease.connection, query, response);
         } finally {
           if (undo && query.statement.kind !== 'use') await engine.query(lease.connection, undo).catch(() => undefined);
@@ -202,17 +199,26 @@ export class Runner {
         settled = true;
       })
       .catch((error: unknown) => pipe.reader.destroy(error as Error));
-    const stop = () => {
-      pipe.reader.destroy(new ClickHouseException('QUERY_WAS_CANCELLED', 'Query was cancelled: the client has gone'));
+    // The reading end stays open and read until the engine is done, whatever happens: without a reader it would wait
+    // for one in open(2), and with a full pipe in write(2), where no kill reaches it.
+    let failure: unknown;
+    const stop = (reason: unknown) => {
+      if (failure !== undefined) return;
+      failure = reason;
       const kill = this.#kill(tagOf(query.request), () => settled);
       this.#kills.add(kill);
       void kill.finally(() => this.#kills.delete(kill));
     };
-    query.signal.addEventListener('abort', stop, { once: true });
-    if (query.signal.aborted) stop();
+    const leave = () =>
+      stop(new ClickHouseException('QUERY_WAS_CANCELLED', 'Query was cancelled: the client has gone'));
+    query.signal.addEventListener('abort', leave, { once: true });
+    if (query.signal.aborted) leave();
     try {
-      for await (const chunk of pipe.reader) await response.write(chunk as Buffer);
+      for await (const chunk of pipe.reader) {
+        if (failure === undefined) await response.write(chunk as Buffer).catch(stop);
+      }
       const { elapsed, rowsRead, bytesRead } = await ended;
+      if (failure !== undefined) throw failure;
       const statistics = STATISTICS.exec(response.heldTail);
       return {
         ...NOTHING,
@@ -223,15 +229,10 @@ export class Runner {
         elapsed_ns: elapsed * 1e9,
       };
     } catch (error) {
-      if (!settled) stop();
-      // The engine must be done with connection and pipe before anybody else gets them.
-      const cause = await ended.then(
-        () => error,
-        (thrown: unknown) => (error instanceof ClickHouseException ? error : thrown),
-      );
-      throw fromEngine(cause);
+      throw fromEngine(failure ?? error);
     } finally {
-      query.signal.removeEventListener('abort', stop);
+      query.signal.removeEventListener('abort', leave);
+      await ended.catch(() => undefined);
       await pipe.release();
     }
   }

@@ -71,3 +71,35 @@ export class EndedAtStart extends Error {
     this.log = log;
   }
 }
+
+type Body = string | Uint8Array<ArrayBuffer>;
+interface Options {
+  readonly params?: Record<string, string>;
+  readonly headers?: Record<string, string>;
+  readonly signal?: AbortSignal;
+}
+
+/** Plain HTTP calls: `run` gives the body or throws it, `refusal` the status and the exception's code. */
+export function createHttpClient(url: () => string) {
+  const send = (body: Body | undefined, { params = {}, headers = {}, signal }: Options = {}): Promise<Response> =>
+    fetch(`${url()}/?${new URLSearchParams(params)}`, {
+      headers,
+      ...(body !== undefined && { method: 'POST', body }),
+      ...(signal && { signal }),
+    });
+
+  const run = async (sql: Body, options: Options = {}): Promise<string> => {
+    const response = await send(sql, options);
+    const text = await response.text();
+    if (response.status !== 200) throw new Error(text);
+    return text;
+  };
+
+  const refusal = async (sql: Body, options: Options = {}): Promise<[status: number, code: string | null]> => {
+    const response = await send(sql, options);
+    await response.arrayBuffer();
+    return [response.status, response.headers.get('x-clickhouse-exception-code')];
+  };
+
+  return { send, run, refusal };
+}
