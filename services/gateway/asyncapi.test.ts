@@ -28,9 +28,9 @@ const document: Document = parse(readFileSync(new URL('parley.asyncapi.yaml', sc
 const protocolPage = readFileSync(new URL('../../docs/protocol.md', import.meta.url), 'utf8');
 const limits = limitsOf(readConfig(LIMITS_SPEC, {}));
 
-const frames = new Ajv({ strict: false, allowUnionTypes: true });
-frames.addSchema({ $id: 'parley', components: document.components });
-const schemaOf = (name: string) => frames.compile({ $ref: `parley#/components/schemas/${name}` });
+const schemas = new Ajv({ strict: false, allowUnionTypes: true });
+schemas.addSchema({ $id: 'parley', components: document.components });
+const schemaOf = (name: string) => schemas.compile({ $ref: `parley#/components/schemas/${name}` });
 
 function references(node: unknown): string[] {
   if (typeof node !== 'object' || node === null) return [];
@@ -222,17 +222,14 @@ describe('docs/protocol.md', () => {
       error: 'Error',
       goaway: 'Goaway',
     };
-    const shown = [...protocolPage.matchAll(/^```json\n(.*?)^```/gms)].flatMap(([, body = '']) =>
-      body.trim().split('\n'),
-    );
-    expect(new Set(shown.map((line) => (JSON.parse(line) as { type: string }).type))).toEqual(
-      new Set(Object.keys(validators)),
-    );
-    for (const line of shown) {
-      const frame = JSON.parse(line) as { type: string };
+    const blocks = [...protocolPage.matchAll(/^```(jsonl?)\n(.*?)^```/gms)];
+    const shown = blocks.flatMap(([, kind, body = '']) => (kind === 'jsonl' ? body.trim().split('\n') : [body]));
+    const frames = shown.map((text) => JSON.parse(text) as { type: string });
+    expect(new Set(frames.map(({ type }) => type))).toEqual(new Set(Object.keys(validators)));
+    for (const frame of frames) {
       const validate = schemaOf(validators[frame.type] ?? '');
       validate(frame);
-      expect([line, validate.errors ?? []]).toEqual([line, []]);
+      expect([frame, validate.errors ?? []]).toEqual([frame, []]);
     }
   });
 });

@@ -120,7 +120,7 @@ describe('validateFrame', () => {
     ['metadata', { metadata: { [long(65)]: 'v' } }],
     ['metadata', { metadata: { k: long(1_025) } }],
     ['metadata', { metadata: Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`k${i}`, 'v'])) }],
-  ])('names %s, what was wrong and what is allowed: %j', (field, change) => {
+  ])('names %s, what was wrong and what is allowed (case %#)', (field, change) => {
     const { id, code, message } = refusal({ ...good, ...change });
     expect(code).toBe('invalid_field');
     expect(message).toMatch(new RegExp(`^${field} .*; allowed (is|are) .+`));
