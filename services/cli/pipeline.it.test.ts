@@ -2,7 +2,6 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually } from '../core/testing/eventually.ts';
 import {
   isolation,
   type ServiceHandle,
@@ -62,8 +61,6 @@ beforeAll(async () => {
     JWT_PUBLIC_KEY: await ensureLocalKey(localKeyPath(dataDir)),
     PARLEY_RUN_DIR: join(dataDir, 'run'),
     TOPIC_PARTITIONS: '4',
-    // How long the dead member of a group keeps its partitions.
-    SINK_SESSION_TIMEOUT_MS: '6000',
   };
   const log = createLogger('pipeline-test', 'silent');
   clickhouse = createClickHouse({ url: stack().clickhouseUrl, database: names.CLICKHOUSE_DATABASE, log });
@@ -154,28 +151,4 @@ describe('the commands on a running pipeline', () => {
     await writeFile(file, 'not.a.token\n'.repeat(5));
     expect(await parley(...args)).toMatchObject({ code: 1, document: { error: { code: 'GATEWAY_UNREACHABLE' } } });
   });
-
-  it('loses and repeats nothing when enricher and sink are killed half-way', async () => {
-    // What the tests before have sent has to be in, else it would be counted with this one's.
-    expect(await parley('verify', '--wait', '60s')).toMatchObject({ code: 0 });
-    const before = await count('count()');
-    // One at a time: whatever the order of the kills, each dies with work in its hands.
-    const services = { enricher: await start('enricher'), sink: await start('sink') };
-    const sending = parley<SendReport>('send', '--demo', '--bots', '50', '--limit', '4000', '--rate', '800');
-    for (const name of ['sink', 'enricher'] as const) {
-      const reached = await count('count()');
-      await eventually(async () => expect(await count('count()')).toBeGreaterThan(reached + 200), {
-        timeoutMs: 90_000,
-      });
-      await services[name].kill('SIGKILL');
-    }
-    expect(await sending).toMatchObject({ code: 0, document: { acked: 4_000 } });
-    const verdict = await parley<VerifyReport>('verify', '--wait', '120s');
-    expect(verdict).toMatchObject({
-      code: 0,
-      document: { ok: true, violations: { double_receipts: 0, double_facts: 0, rollup_mismatches: 0 } },
-    });
-    expect(await count('count()')).toBe(before + 4_000);
-    expect(await count('uniqExact(message_id, conversation_id)')).toBe(before + 4_000);
-  }, 240_000);
 });

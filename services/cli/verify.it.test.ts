@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { TopicId } from '../core/brands.ts';
 import { isolation, stack } from '../local/testing/stack.ts';
 import { type ClickHouse, createClickHouse } from '../platform/clickhouse/clickhouse.ts';
 import { migrate } from '../platform/clickhouse/migrations.ts';
@@ -7,6 +8,7 @@ import { openCluster } from '../platform/kafka/kafkajs-internals.ts';
 import { fetchTopicIds } from '../platform/kafka/topic-ids.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { createLogger } from '../platform/logger.ts';
+import { countReceipts, listUnreceipted, type RunQuery } from '../replay/receipt-reader.ts';
 import type { VerifyReport } from '../replay/verify.ts';
 import { runCli } from './program.ts';
 
@@ -33,12 +35,14 @@ const environment = () => ({
   CLICKHOUSE_DATABASE,
 });
 
-async function parley(...args: string[]) {
+const parley = (...args: string[]) => parleyWith({}, ...args);
+
+async function parleyWith(env: Record<string, string>, ...args: string[]) {
   let out = '';
   let err = '';
   const code = await runCli(
     args,
-    { env: environment(), signal: new AbortController().signal },
+    { env: { ...environment(), ...env }, signal: new AbortController().signal },
     {
       out: (text) => {
         out += text;
@@ -100,6 +104,7 @@ beforeAll(async () => {
   await ensureTopics(kafka, { prefix: TOPIC_PREFIX, partitions: 2, replicationFactor: 1 });
   topicId = (await fetchTopicIds(kafka, [names.events])).get(names.events) ?? '';
   clickhouse = createClickHouse({ url: stack().clickhouseUrl, database: CLICKHOUSE_DATABASE, log });
+  await migrate(clickhouse, { log });
 });
 
 afterAll(async () => {
@@ -109,10 +114,12 @@ afterAll(async () => {
 
 describe('parley verify', () => {
   it('says which part has nothing to read yet', async () => {
-    const { code, out } = await parley('verify', '--json');
-    expect(code).toBe(1);
-    expect(JSON.parse(out)).toMatchObject({ error: { code: 'CLICKHOUSE_SCHEMA' } });
-    await migrate(clickhouse, { log });
+    const noTables = await parleyWith({ CLICKHOUSE_DATABASE: 'nowhere' }, 'verify', '--json');
+    expect(noTables.code).toBe(1);
+    expect(JSON.parse(noTables.out)).toMatchObject({ error: { code: 'CLICKHOUSE_SCHEMA' } });
+    const noTopics = await parleyWith({ TOPIC_PREFIX: 'nowhere.' }, 'verify', '--json');
+    expect(noTopics.code).toBe(1);
+    expect(JSON.parse(noTopics.out)).toMatchObject({ error: { code: 'TOPIC_MISSING' } });
   });
 
   it('takes an empty system for whole', async () => {
@@ -254,6 +261,39 @@ describe('parley verify on a damaged system', () => {
   });
 });
 
+describe('receipts of a long log', () => {
+  it('are counted once each, and their holes found across the chunks that are looked into', async () => {
+    const long = 'long-log' as TopicId;
+    const all = { topicId: long, partition: 3, from: 1_000, to: 300_000 };
+    // Holes: one offset, one across the border of two chunks of 65,536, one at each end; 100..200 thousand twice.
+    const holes = '(offset BETWEEN 131000 AND 131100) OR offset IN (1000, 70000, 299999)';
+    const insert = (from: number, to: number) =>
+      clickhouse.command(`
+        INSERT INTO receipts (topic_id, topic, partition, offset, last_offset, outcome, enriched_at)
+        SELECT '${long}', 'long', 3, ${from} + number AS offset, offset, if(offset % 2 = 0, 'enriched', 'degraded'), '${HOUR}'
+        FROM numbers(${to - from}) WHERE NOT (${holes})`);
+    await insert(500, 300_000);
+    await insert(100_000, 200_000);
+    const query: RunQuery = (sql, params) => clickhouse.query(sql, { params });
+    const gaps = [{ first: 131_050, last: 131_099 }];
+    const { receipts, belowWatermark } = await countReceipts(query, all, 131_000, gaps);
+    expect(receipts.enriched + receipts.degraded).toBe(299_000 - 101 - 3);
+    expect(belowWatermark).toBe(130_000 - 2);
+    expect(await listUnreceipted(query, all, gaps, 20)).toEqual([
+      { first: 1_000, last: 1_000 },
+      { first: 70_000, last: 70_000 },
+      { first: 131_000, last: 131_049 },
+      { first: 131_100, last: 131_100 },
+      { first: 299_999, last: 299_999 },
+    ]);
+    expect(await listUnreceipted(query, all, [], 3)).toEqual([
+      { first: 1_000, last: 1_000 },
+      { first: 70_000, last: 70_000 },
+      { first: 131_000, last: 131_100 },
+    ]);
+  });
+});
+
 describe('parley topics', () => {
   it('shows ids, sizes, lag and settings as they are', async () => {
     const admin = kafka.admin();
@@ -284,17 +324,7 @@ describe('parley topics', () => {
   });
 
   it('is no success where topics are missing', async () => {
-    let out = '';
-    const code = await runCli(
-      ['topics', '--json'],
-      { env: { ...environment(), TOPIC_PREFIX: 'nowhere.' }, signal: new AbortController().signal },
-      {
-        out: (text) => {
-          out += text;
-        },
-        err: () => {},
-      },
-    );
+    const { code, out } = await parleyWith({ TOPIC_PREFIX: 'nowhere.' }, 'topics', '--json');
     expect(code).toBe(1);
     expect(JSON.parse(out)).toMatchObject({ topics: [{ topic: 'nowhere.chat.events', topic_id: null }, {}, {}, {}] });
   });

@@ -60,7 +60,8 @@ export class ClusterView {
    * @throws {ParleyError} KAFKA_UNREACHABLE, as do all methods.
    */
   static async connect(kafka: Kafka, brokers: readonly string[], timeoutMs = 10_000): Promise<ClusterView> {
-    const admin = kafka.admin({ retry: { retries: 3, initialRetryTime: 100, maxRetryTime: 1_000 } });
+    // A topic that was made just now may have no leader for a second or two on a busy broker; the bound ends it all.
+    const admin = kafka.admin({ retry: { retries: 20, initialRetryTime: 100, maxRetryTime: 1_000 } });
     const view = new ClusterView(kafka, admin, brokers, timeoutMs);
     await view.#bounded('connect', async () => {
       await Promise.any(brokers.map((broker) => probe(broker, timeoutMs))).catch(({ errors }: AggregateError) => {
