@@ -23,6 +23,7 @@ beforeAll(async () => {
     CLICKHOUSE_MAX_READERS: '3',
     CLICKHOUSE_MAX_WRITERS: '2',
     CLICKHOUSE_MAX_WAITING: '2',
+    CLICKHOUSE_SEND_TIMEOUT_MS: '4000',
     LOG_LEVEL: 'debug',
   });
 });
@@ -197,7 +198,7 @@ describe('under load', () => {
     await eventually(async () => expect(await gauge('running_queries')).toBe('0'));
   });
 
-  it('a client that reads nothing costs no memory', async () => {
+  it('a client that reads nothing costs no memory, and its place only for a while', async () => {
     const { port } = new URL(endpoint.url);
     const rss = () =>
       Number(/VmRSS:\s+(\d+)/.exec(spawnSync('cat', [`/proc/${endpoint.pid}/status`]).stdout.toString())?.[1]);
@@ -217,8 +218,9 @@ describe('under load', () => {
       expect(still).toBe(true);
     });
     expect(rss() - before).toBeLessThan(200 * 1024);
-    socket.destroy();
     await eventually(async () => expect(await run('SELECT count() FROM system.processes')).toBe('1\n'));
+    await eventually(() => expect(endpoint.log.some((line) => line.includes('SOCKET_TIMEOUT'))).toBe(true));
+    socket.destroy();
   });
 
   it('clients that leave at any moment leave nothing behind', async () => {
