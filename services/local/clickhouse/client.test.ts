@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream';
 import {
   type ClickHouseClient,
+  type ClickHouseClientConfigOptions,
   type ClickHouseError,
   ClickHouseLogLevel,
   createClient as createLoggingClient,
   type DataFormat,
-  type NodeClickHouseClientConfigOptions,
 } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';
@@ -22,7 +22,7 @@ let endpoint: EndpointProcess;
 let client: ClickHouseClient;
 
 /** Errors are expected here, so the client's own log of them is off. */
-const createClient = (options: NodeClickHouseClientConfigOptions): ClickHouseClient =>
+const createClient = (options: ClickHouseClientConfigOptions): ClickHouseClient =>
   createLoggingClient({ ...options, log: { level: ClickHouseLogLevel.OFF } });
 
 beforeAll(async () => {
