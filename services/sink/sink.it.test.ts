@@ -170,7 +170,11 @@ describe('the sink', () => {
     const resend = (): ReturnType<typeof outcomeOf> =>
       outcomeOf({ partition, offset: takeOffset(partition), message_id, tenant_id, bot_id, conversation_id });
     const duplicates = () => world.count('receipts', "outcome = 'duplicate'");
-    await world.produce([first, second, third]);
+    const hourAgo = Date.now() - 3_600_000;
+    const times = { sent_at: hourAgo, received_at: hourAgo, enriched_at: hourAgo };
+    const old = outcomeOf({ partition, offset: takeOffset(partition), ...times });
+    expected.add(old.message_id);
+    await world.produce([first, second, third, old]);
     await world.produce([first, third, resend()]);
     await world.caughtUp();
     await world.produce([resend(), first]);
@@ -184,7 +188,8 @@ describe('the sink', () => {
     await heir.kill();
     expect(await duplicates()).toBe(3);
     const late = await startSink({ SINK_DUPLICATE_WINDOW_MS: '1000' });
-    await world.produce([{ ...resend(), recheck: true }]);
+    const oldKey = { ...old, source: resend().source };
+    await world.produce([{ ...oldKey, recheck: true }]);
     await world.caughtUp();
     await late.kill();
     expect(await duplicates()).toBe(4);

@@ -102,9 +102,13 @@ export class SinkWorld {
   async resetToEarliest(partitions: number): Promise<void> {
     const admin = this.kafka.admin();
     await admin.connect();
-    const earliest = Array.from({ length: partitions }, (_, partition) => ({ partition, offset: '0' }));
-    await admin.setOffsets({ groupId: this.group, topic: this.topics.enriched, partitions: earliest });
-    await admin.disconnect();
+    try {
+      const earliest = Array.from({ length: partitions }, (_, partition) => ({ partition, offset: '0' }));
+      await admin.setOffsets({ groupId: this.group, topic: this.topics.enriched, partitions: earliest });
+    } finally {
+      // Refused while the group still counts a killed member: the caller tries again.
+      await admin.disconnect();
+    }
   }
 
   /** The log's id and, by partition, the offset that the next record will get. */
