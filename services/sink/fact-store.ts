@@ -49,7 +49,7 @@ function* lists(literals: readonly string[]): Generator<string> {
   if (list.length > 0) yield list.join(',');
 }
 
-export const tokenOf = ({ topicId, partition, from, to }: BlockId): string => `${topicId}-${partition}-${from}-${to}`;
+const tokenOf = ({ topicId, partition, from, to }: BlockId): string => `${topicId}-${partition}-${from}-${to}`;
 
 /** Everything that the sink reads from and writes to ClickHouse. */
 export class FactStore {

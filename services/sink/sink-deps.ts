@@ -8,7 +8,7 @@ import type { FactStore } from './fact-store.ts';
 import type { IntakeLimits, MemoryBudget } from './intake.ts';
 import type { SinkMetrics } from './sink-metrics.ts';
 
-export interface SinkLimits {
+interface SinkLimits {
   readonly blockRows: number;
   readonly blockBytes: number;
   readonly buffer: IntakeLimits;

@@ -1,7 +1,7 @@
 import type { TopicId } from '../../core/brands.ts';
 import type { ChatOutcome } from '../../core/records.ts';
 
-export const EVENTS_ID = 'testEventsTopicId00001' as TopicId;
+const EVENTS_ID = 'testEventsTopicId00001' as TopicId;
 export const REPLAY_ID = 'testReplayTopicId00001' as TopicId;
 
 export interface OutcomeOf extends Partial<Omit<ChatOutcome, 'source' | 'origin'>> {
