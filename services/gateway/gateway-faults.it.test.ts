@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { ParleyClient } from '../client/parley-client.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
-import { KafkaProxy } from './testing/kafka-proxy.ts';
+import { KafkaProxy } from '../platform/testing/kafka-proxy.ts';
 import { RawBot, refusedHandshake } from './testing/raw-bot.ts';
 import { TokenMaker } from './testing/tokens.ts';
 import { type ReadEvent, readEvents } from './testing/topic-reader.ts';

@@ -1,4 +1,5 @@
 import { mkdir, rm, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { ParleyError } from '../core/errors.ts';
 import { folders } from './folders.ts';
 import { endLeftovers } from './process/leftovers.ts';
@@ -23,6 +24,20 @@ async function assertSpace(dataDir: string, minFreeMib: number): Promise<void> {
   );
 }
 
+/** `mkdir -p`, one level at a time: Node's own recursion never ends below a pseudo file system such as /proc. */
+async function makeFolder(path: string): Promise<void> {
+  const ignoreExisting = (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  };
+  try {
+    await mkdir(path).catch(ignoreExisting);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await mkdir(path).catch(ignoreExisting);
+  }
+}
+
 /**
  * Takes the data folder for this process: makes it, checks the space, locks it, and ends what a killed supervisor
  * left running in it.
@@ -32,7 +47,7 @@ async function assertSpace(dataDir: string, minFreeMib: number): Promise<void> {
 export async function takeDataFolder({ dataDir, minFreeMib, report }: DataFolderOptions): Promise<Lock> {
   const paths = folders(dataDir);
   try {
-    await mkdir(dataDir, { recursive: true });
+    await makeFolder(dataDir);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new ParleyError(

@@ -46,6 +46,11 @@ describe('npm start', () => {
     const run = await local.launch([...NLP, '--data-dir', '/dev/null/parley']);
     expect((await run.exited).code).toBe(2);
     expect(run.output()).toContain('The data folder /dev/null/parley cannot be made (ENOTDIR)');
+    if (process.platform !== 'linux') return;
+    // Node's own recursive mkdir never returns here.
+    const pseudo = await local.launch([...NLP, '--data-dir', '/proc/parley']);
+    expect((await pseudo.exited).code).toBe(2);
+    expect(pseudo.output()).toContain('The data folder /proc/parley cannot be made (ENOENT)');
   });
 
   it('leaves a first one undisturbed when started a second time, and names its pid', async () => {

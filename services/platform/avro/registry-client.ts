@@ -12,6 +12,8 @@ export class RegistryUnavailableError extends Error {
 /** The library has no time-out of its own: a silent registry held every decode of an id for good. */
 const TIMEOUT_MS = 3_000;
 const REGISTER_ATTEMPTS = 4;
+/** A cold registry on a busy machine takes its time. */
+const START_BOUND_MS = 20_000;
 const REGISTER_RETRY_MS = 500;
 
 async function withTimeout<T>(what: string, work: Promise<T>): Promise<T> {
@@ -47,6 +49,7 @@ export class RegistryClient {
    * @throws {ParleyError} SCHEMA_INCOMPATIBLE, or REGISTRY_UNREACHABLE.
    */
   async register(subject: string, schema: OwnSchema): Promise<number> {
+    const deadline = performance.now() + START_BOUND_MS;
     for (let attempt = 1; ; attempt++) {
       try {
         return await withTimeout(`registering ${subject}`, this.#register(subject, schema));
@@ -54,17 +57,14 @@ export class RegistryClient {
         // The library sets the rule after it registered: of services that start at once some meet no rule yet and some
         // are told 409 for theirs, and one that dies in between leaves the subject without.
         const otherRule = (error as Error).name === 'ConfluentSchemaRegistryCompatibilityError';
-        const refused = statusOf(error) === 409;
-        if ((otherRule || refused) && attempt < REGISTER_ATTEMPTS) {
-          if (otherRule) await this.#setCompatibility(subject);
-          await delay(Math.random() * REGISTER_RETRY_MS);
-          continue;
+        const refused = otherRule || statusOf(error) === 409;
+        const mayTryAgain = refused ? attempt < REGISTER_ATTEMPTS : performance.now() < deadline;
+        if (!mayTryAgain) {
+          const code = refused ? 'SCHEMA_INCOMPATIBLE' : 'REGISTRY_UNREACHABLE';
+          throw new ParleyError(code, `${subject} at ${this.#url}: ${messageOf(error)}`, { cause: error });
         }
-        throw new ParleyError(
-          otherRule || refused ? 'SCHEMA_INCOMPATIBLE' : 'REGISTRY_UNREACHABLE',
-          `${subject} at ${this.#url}: ${messageOf(error)}`,
-          { cause: error },
-        );
+        if (otherRule) await this.#setCompatibility(subject);
+        await delay(Math.random() * REGISTER_RETRY_MS);
       }
     }
   }

@@ -15,6 +15,8 @@ export interface BatchProducerOptions {
   readonly maxPendingBytes?: number;
   /** A record that is not acked after this long is rejected with {@link ProduceTimeoutError}; by default it waits on. */
   readonly ttlMs?: number;
+  /** Tries of one send before its producer is replaced; the default is about 20 s. */
+  readonly retries?: number;
   /** Producers side by side, by partition: one sends at a time in each. */
   readonly lanes?: number;
   readonly log: Logger;
@@ -56,7 +58,7 @@ export class BatchProducer {
 
   static async connect(kafka: Kafka, options: BatchProducerOptions): Promise<BatchProducer> {
     const { lingerMs = 4, maxBatchRecords = 500, maxBatchBytes = 900_000, maxPendingBytes = 64 << 20 } = options;
-    const { lanes: laneCount = 1, log, metrics, ttlMs } = options;
+    const { lanes: laneCount = 1, retries = 24, log, metrics, ttlMs } = options;
     const sizes = metrics.histogram(
       'parley_produce_batch_records',
       'Records in one send',
@@ -71,6 +73,7 @@ export class BatchProducer {
           lingerMs,
           maxBatchRecords,
           maxBatchBytes,
+          retries,
           log,
           onBatch: (count, took) => {
             sizes.observe(count);
@@ -148,9 +151,11 @@ export class BatchProducer {
   /** Insertion order is age order, so the sweep stops at the first young record. */
   #expire(ttlMs: number): void {
     const oldest = performance.now() - ttlMs;
+    const before = this.#waiting.size;
     for (const pending of this.#waiting) {
-      if (pending.enqueuedAtMs > oldest) return;
+      if (pending.enqueuedAtMs > oldest) break;
       pending.reject(new ProduceTimeoutError(`Kafka did not ack within ${ttlMs} ms`));
     }
+    if (this.#waiting.size < before) for (const lane of this.#lanes) lane.dropSettled();
   }
 }

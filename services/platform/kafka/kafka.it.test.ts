@@ -21,13 +21,7 @@ let kafka: Kafka;
 let proxy: KafkaProxy;
 const closing: (() => Promise<void>)[] = [];
 
-const brokerAddress = () => {
-  const [host = '', port = ''] = stack().kafkaBrokers.split(':');
-  return { host, port: Number(port) };
-};
-
-const proxied = () =>
-  createKafka({ brokers: [stack().kafkaBrokers], clientId: 'proxied', log: testLog(), dial: proxy.dial });
+const proxied = () => createKafka({ brokers: [proxy.address], clientId: 'proxied', log: testLog() });
 
 async function freshTopic(): Promise<string> {
   const { TOPIC_PREFIX } = isolation('kafka');
@@ -103,13 +97,13 @@ const groupName = () => `test-${randomBytes(6).toString('hex')}`;
 
 beforeAll(async () => {
   kafka = createKafka({ brokers: [stack().kafkaBrokers], clientId: 'kafka-test', log: testLog() });
-  proxy = await KafkaProxy.start(brokerAddress());
+  proxy = await KafkaProxy.start(stack().kafkaBrokers);
 });
 
 afterAll(async () => {
   proxy.rule = () => 'pass';
   await Promise.all(closing.reverse().map((close) => close()));
-  await proxy.close();
+  await proxy.stop();
 });
 
 describe('producing', () => {
@@ -129,7 +123,7 @@ describe('producing', () => {
   it('a producer that finally failed is replaced, and what it had is sent again, marked as resent', async () => {
     const topic = await freshTopic();
     const metrics = new Metrics('test');
-    const producer = await BatchProducer.connect(proxied(), { log: testLog(), metrics });
+    const producer = await BatchProducer.connect(proxied(), { log: testLog(), metrics, retries: 3 });
     closing.push(() => producer.close(1_000));
     await producer.send(record(topic, 1, 'first'));
     // An error that kafkajs does not retry: the broker forgets the partition while the topic is away.

@@ -9,8 +9,6 @@ export interface KafkaOptions {
   readonly brokers: readonly string[];
   readonly clientId: string;
   readonly log: Logger;
-  /** Where to connect instead of a broker's advertised address: a test puts a proxy in between. */
-  readonly dial?: (address: { host: string; port: number }) => { host: string; port: number };
 }
 
 const LEVELS: Record<number, 'error' | 'warn' | 'info' | 'debug'> = { 1: 'error', 2: 'warn', 4: 'info', 5: 'debug' };
@@ -26,7 +24,7 @@ const isRoutine = (message: string, error: unknown) =>
  * kafkajs with our patches. A half-open connection is given up after 5 s (the default, 30 s with five tries, was an
  * outage of 224 s); retries are endless with at most 2 s between them, since every caller has its own bound.
  */
-export function createKafka({ brokers, clientId, log, dial = (address) => address }: KafkaOptions): Kafka {
+export function createKafka({ brokers, clientId, log }: KafkaOptions): Kafka {
   applyKafkajsPatches();
   const kafkaLog = log.child({ library: 'kafkajs' });
   const config: KafkaConfig = {
@@ -37,7 +35,7 @@ export function createKafka({ brokers, clientId, log, dial = (address) => addres
     retry: { initialRetryTime: 50, maxRetryTime: 2_000, retries: 12, multiplier: 2, factor: 0.3 },
     logLevel: kafkajs.logLevel.WARN,
     socketFactory: ({ host, port, onConnect }) =>
-      connectTcp({ ...dial({ host, port }), noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 }, onConnect),
+      connectTcp({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 }, onConnect),
     logCreator:
       () =>
       ({ namespace, level, log: { message, timestamp: _time, logger: _logger, stack: _stack, ...fields } }) => {

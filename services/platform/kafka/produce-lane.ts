@@ -29,6 +29,8 @@ export interface LaneOptions {
   readonly lingerMs: number;
   readonly maxBatchRecords: number;
   readonly maxBatchBytes: number;
+  /** Of one send within one producer, where a repeated send stays exactly once, before the producer is replaced. */
+  readonly retries: number;
   readonly log: Logger;
   readonly onBatch: (records: number, seconds: number) => void;
   readonly onReplaced: () => void;
@@ -68,8 +70,7 @@ export class ProduceLane {
       // Partitions are given explicitly; named, so that kafkajs does not warn of its default at every start.
       createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
       allowAutoTopicCreation: false,
-      // About 20 s within one producer, where a repeated send stays exactly once, before it is replaced.
-      retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: 24, multiplier: 2, factor: 0.3 },
+      retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: this.#options.retries, multiplier: 2, factor: 0.3 },
     });
     await this.#producer.connect();
   }
@@ -88,6 +89,11 @@ export class ProduceLane {
     this.#wake?.();
     while (this.#running) await this.#running;
     await this.#producer?.disconnect();
+  }
+
+  /** Forgets queued records that were given up: while a send hangs, nobody else would. */
+  dropSettled(): void {
+    this.#queue = this.#queue.filter(({ settled }) => !settled);
   }
 
   /** Gives up what is still queued. */

@@ -1,75 +1,95 @@
-import type { AddressInfo } from 'node:net';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
 export const PRODUCE_API_KEY = 0;
 
 /** Called for each response; `drop` loses it, `cut` loses it and closes the connection. */
-export type ResponseRule = (response: { readonly apiKey: number; readonly number: number }) => 'pass' | 'drop' | 'cut';
+export type ResponseRule = (response: { readonly apiKey: number }) => 'pass' | 'drop' | 'cut';
 
 /**
- * A TCP proxy in front of one broker that understands Kafka's framing, so that a test can lose single responses: the
- * broker has done the work, and the client cannot know.
+ * A TCP proxy in front of a one-broker Kafka that understands its framing, so that a test can lose single responses (the
+ * broker has done the work, and the client cannot know), stall it, or cut it off. Clients learn a broker's address from
+ * its metadata and would go round the proxy, so the broker's port is replaced in what it answers: the host as text and
+ * the port in four bytes stand side by side in every version of these responses.
  */
 export class KafkaProxy {
+  /** `host:port`, to be used as the bootstrap broker. */
+  readonly address: string;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #counts = new Map<number, number>();
+  #stalled = false;
   rule: ResponseRule = () => 'pass';
   /** While false, new connections are closed at once. */
   accepting = true;
 
   private constructor(server: Server) {
     this.#server = server;
+    this.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
-  static async start(broker: { host: string; port: number }): Promise<KafkaProxy> {
-    const server = createServer((client) => proxy.#forward(client, broker));
+  static async start(broker: string): Promise<KafkaProxy> {
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
     const proxy = new KafkaProxy(server);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    server.on('connection', (client) => proxy.#join(client, broker));
     return proxy;
   }
 
-  readonly dial = () => ({ host: '127.0.0.1', port: (this.#server.address() as AddressInfo).port });
+  /** Nothing passes any more, in either direction; connections stay open. */
+  stall(): void {
+    this.#stalled = true;
+    for (const socket of this.#sockets) socket.pause();
+  }
+
+  resume(): void {
+    this.#stalled = false;
+    for (const socket of this.#sockets) socket.resume();
+  }
 
   /** Closes every connection that is open now. */
   cutAll(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  async close(): Promise<void> {
+  async stop(): Promise<void> {
     this.cutAll();
-    await new Promise((resolve) => this.#server.close(resolve));
+    this.#server.close();
+    await once(this.#server, 'close');
   }
 
-  #forward(client: Socket, broker: { host: string; port: number }): void {
+  #join(client: Socket, broker: string): void {
     if (!this.accepting) {
       client.destroy();
       return;
     }
-    const upstream = connect({ ...broker, noDelay: true });
+    const [host, port] = broker.split(':') as [string, string];
+    const upstream = connect({ host, port: Number(port), noDelay: true });
+    const theirs = addressBytes(broker);
+    const ours = addressBytes(this.address);
     const apiKeys = new Map<number, number>();
-    for (const [socket, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      this.#sockets.add(socket);
-      socket.on('error', () => other.destroy());
-      socket.on('close', () => {
-        this.#sockets.delete(socket);
-        other.destroy();
-      });
-    }
-    client.on('data', (chunk) => upstream.write(chunk));
-    onFrame(client, (frame) => apiKeys.set(frame.readInt32BE(8), frame.readInt16BE(4)));
+    this.#tie(client, upstream);
+    this.#tie(upstream, client);
+    onFrame(client, (frame) => {
+      apiKeys.set(frame.readInt32BE(8), frame.readInt16BE(4));
+      upstream.write(frame);
+    });
     onFrame(upstream, (frame) => {
       const correlationId = frame.readInt32BE(4);
-      const apiKey = apiKeys.get(correlationId) ?? -1;
+      const verdict = this.rule({ apiKey: apiKeys.get(correlationId) ?? -1 });
       apiKeys.delete(correlationId);
-      const number = (this.#counts.get(apiKey) ?? 0) + 1;
-      this.#counts.set(apiKey, number);
-      const verdict = this.rule({ apiKey, number });
-      if (verdict === 'pass') client.write(frame);
+      if (verdict === 'pass') client.write(replaceAll(frame, theirs, ours));
       if (verdict === 'cut') client.destroy();
+    });
+  }
+
+  #tie(socket: Socket, other: Socket): void {
+    this.#sockets.add(socket);
+    if (this.#stalled) socket.pause();
+    socket.on('error', () => other.destroy());
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      other.destroy();
     });
   }
 }
@@ -85,4 +105,17 @@ function onFrame(socket: Socket, take: (frame: Buffer) => void): void {
       rest = rest.subarray(end);
     }
   });
+}
+
+function addressBytes(address: string): Buffer {
+  const [host, port] = address.split(':') as [string, string];
+  const bytes = Buffer.alloc(host.length + 4);
+  bytes.write(host);
+  bytes.writeInt32BE(Number(port), host.length);
+  return bytes;
+}
+
+function replaceAll(frame: Buffer, what: Buffer, by: Buffer): Buffer {
+  for (let at = frame.indexOf(what); at >= 0; at = frame.indexOf(what, at + 1)) by.copy(frame, at);
+  return frame;
 }
