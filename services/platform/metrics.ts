@@ -16,12 +16,12 @@ export class Metrics {
     return new Counter({ name, help, labelNames: [...labelNames], registers: [this.registry] });
   }
 
-  /** A gauge; with `collect` its value is read at each scrape. */
+  /** A gauge; with `collect` its value is read at each scrape, which waits for it. */
   gauge<L extends string = never>(
     name: string,
     help: string,
     labelNames: readonly L[] = [],
-    collect?: (gauge: Gauge<L>) => void,
+    collect?: (gauge: Gauge<L>) => void | Promise<void>,
   ): Gauge<L> {
     return new Gauge({
       name,
@@ -30,7 +30,7 @@ export class Metrics {
       registers: [this.registry],
       ...(collect && {
         collect() {
-          collect(this);
+          return collect(this);
         },
       }),
     });

@@ -5,6 +5,7 @@ import type { Check } from '../admin-server.ts';
 import type { Logger } from '../logger.ts';
 import type { Counter, Metrics } from '../metrics.ts';
 import type { Claim, FetchedRecord, PartitionHandler } from './claim.ts';
+import { exportLag } from './group-lag.ts';
 import { type GroupSession, runMember } from './group-membership.ts';
 import type { Kafka } from './kafka.ts';
 import { OffsetCommitter } from './offset-committer.ts';
@@ -56,6 +57,11 @@ export class GroupConsumer implements ClaimOwner {
     metrics.gauge('parley_partitions_claimed', 'Partitions that this instance holds', [], (gauge) =>
       gauge.set(this.#claims.size),
     );
+    exportLag(metrics, {
+      groupId: options.groupId,
+      claims: () => [...this.#claims.values()],
+      logEnds: (topic) => opener.logEnds(topic),
+    });
   }
 
   static async start(given: GroupConsumerOptions): Promise<GroupConsumer> {

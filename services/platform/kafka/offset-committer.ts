@@ -69,9 +69,7 @@ export class OffsetCommitter {
   commit(entry: CommitEntry): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...entry, fencedSinceMs: undefined, resolve, reject });
-      this.#running ??= this.#run().finally(() => {
-        this.#running = undefined;
-      });
+      this.#running ??= this.#run();
     });
   }
 
@@ -102,9 +100,14 @@ export class OffsetCommitter {
   async #run(): Promise<void> {
     // A turn of the event loop gathers the commits of all partitions that became due together.
     await delay(0);
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0);
-      for (const group of bySession(batch)) await this.#commitGroup(group.session, group.entries);
+    try {
+      while (this.#waiting.length > 0) {
+        const batch = this.#waiting.splice(0);
+        for (const group of bySession(batch)) await this.#commitGroup(group.session, group.entries);
+      }
+    } finally {
+      // In the same turn as the last look: whoever commits right after a commit would else wait for somebody else's.
+      this.#running = undefined;
     }
   }
 

@@ -36,6 +36,7 @@ export class PartitionClaim implements Claim {
   #facts: PartitionFacts | undefined;
   #pausedByHandler = false;
   #seenEnd = 0;
+  #committedOffset: number | undefined;
   handler: PartitionHandler | undefined;
   /** The offset expected next. */
   position = 0;
@@ -71,6 +72,11 @@ export class PartitionClaim implements Claim {
 
   get highWatermark(): number {
     return Math.max(this.#seenEnd, this.#known().logEnd);
+  }
+
+  /** Where the group stands on the broker, as far as this claim knows; undefined until the partition is open. */
+  get committedOffset(): number | undefined {
+    return this.#committedOffset ?? this.#facts?.committed.offset ?? this.#facts?.logStart;
   }
 
   sawEnd(end: number): void {
@@ -112,8 +118,15 @@ export class PartitionClaim implements Claim {
 
   async commit(snapshot: () => OffsetAndMetadata): Promise<void> {
     const { topic, partition } = this;
+    let offset: number | undefined;
+    const remembered = () => {
+      const taken = snapshot();
+      offset = taken.offset;
+      return taken;
+    };
     try {
-      await this.#owner.committer.commit({ topic, partition, session: () => this.#session, snapshot });
+      await this.#owner.committer.commit({ topic, partition, session: () => this.#session, snapshot: remembered });
+      this.#committedOffset = offset;
     } catch (error) {
       if (error instanceof ClaimLostError && this.active) this.#owner.fenced(this);
       throw error;

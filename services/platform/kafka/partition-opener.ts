@@ -67,6 +67,12 @@ export class PartitionOpener {
     return undefined;
   }
 
+  /** The next offset of each partition, as the broker has it now. */
+  async logEnds(topic: string): Promise<ReadonlyMap<number, number>> {
+    const offsets = await this.#admin.fetchTopicOffsets(topic);
+    return new Map(offsets.map(({ partition, high }) => [partition, Number(high)]));
+  }
+
   async logRange(topic: string, partition: number): Promise<{ logStart: number; logEnd: number }> {
     const found = (await this.#admin.fetchTopicOffsets(topic)).find((each) => each.partition === partition);
     if (!found) throw new Error(`${topic} has no partition ${partition}`);
