@@ -1,9 +1,10 @@
 import { systemClock } from '../core/clock.ts';
-import { int, number, optional, readConfig, text } from '../core/config.ts';
+import { readConfig } from '../core/config.ts';
 import { ParleyError } from '../core/errors.ts';
 import { runService, type ServiceContext } from '../platform/lifecycle.ts';
 import { apiRoutes } from './api/api-routes.ts';
 import { NlpServer } from './api/server.ts';
+import { NLP_SERVICE_SPEC } from './config.ts';
 import { FaultInjector } from './faults/injector.ts';
 import { faultRoutes } from './faults/routes.ts';
 import { faultsFromEnvironment } from './faults/settings.ts';
@@ -11,18 +12,8 @@ import { latencySource } from './latency.ts';
 import { createNlpMetrics } from './nlp-metrics.ts';
 import { seededRandom } from './random.ts';
 
-const SPEC = {
-  NLP_HOST: text({ default: '127.0.0.1', doc: 'Address to listen on' }),
-  NLP_PORT: int({ default: 8091, min: 0, max: 65_535, doc: 'Port to listen on; 0 takes any free one' }),
-  NLP_LATENCY_MEAN_MS: number({ default: 0, min: 0, max: 60_000, doc: 'Mean latency that is added; 0 for none' }),
-  NLP_LATENCY_P99_MS: number({ default: 0, min: 0, max: 600_000, doc: 'p99 of it; 0 for a constant latency' }),
-  NLP_SEED: int({ default: 1, min: 0, max: 2_147_483_647, doc: 'Seed of latencies and faults' }),
-  NLP_FAULTS: optional(text({ doc: 'Faults to start with, JSON as for PUT /faults' })),
-  NLP_MAX_IN_FLIGHT: int({ default: 10_000, min: 1, max: 1_000_000, doc: 'More requests than this get 503' }),
-};
-
 async function start({ env, metrics: registry }: ServiceContext) {
-  const config = readConfig(SPEC, env);
+  const config = readConfig(NLP_SERVICE_SPEC, env);
   const metrics = createNlpMetrics(registry, () => server.inFlight);
   // Two sequences of random numbers: switching a fault on does not change the latencies that follow.
   const latency = latencySource(config.NLP_LATENCY_MEAN_MS, config.NLP_LATENCY_P99_MS, seededRandom(config.NLP_SEED));

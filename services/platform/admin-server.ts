@@ -58,6 +58,37 @@ export async function runChecks(checks: Checks): Promise<Record<string, CheckRes
   return Object.fromEntries(entries);
 }
 
+interface Readiness {
+  readonly ready: boolean;
+  readonly dependencies: Readonly<Record<string, CheckResult>>;
+}
+
+async function readiness({ checks, accepting }: Pick<AdminServerOptions, 'checks' | 'accepting'>): Promise<Readiness> {
+  const dependencies = await runChecks(checks);
+  return { ready: accepting() && Object.values(dependencies).every(({ state }) => state === 'up'), dependencies };
+}
+
+/** What `/readyz` says, for those who read only metrics; checked at each scrape, in at most 2 s. */
+function exportReadiness(options: AdminServerOptions): void {
+  const { metrics } = options;
+  let underWay: Promise<Readiness> | undefined;
+  // Both gauges are collected in the same turn: they share one round of checks.
+  const found = () => {
+    underWay ??= readiness(options).finally(() => {
+      underWay = undefined;
+    });
+    return underWay;
+  };
+  metrics.gauge('parley_ready', '1 while /readyz says ready', [], async (gauge) => {
+    gauge.set((await found()).ready ? 1 : 0);
+  });
+  metrics.gauge('parley_dependency_up', '1 while a dependency is usable', ['dependency'], async (gauge) => {
+    for (const [dependency, { state }] of Object.entries((await found()).dependencies)) {
+      gauge.set({ dependency }, state === 'up' ? 1 : 0);
+    }
+  });
+}
+
 const json = (response: ServerResponse, status: number, body: unknown) =>
   response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`);
 
@@ -71,7 +102,10 @@ function listen(server: Server, port: number, host: string): Promise<void> {
   });
 }
 
-/** `/healthz` (alive), `/readyz` (dependencies, each with state, latency and version) and `/metrics`, on loopback. */
+/**
+ * `/healthz` (alive), `/readyz` (dependencies, each with state, latency and version) and `/metrics`; on loopback unless
+ * another host is given.
+ */
 export class AdminServer {
   readonly #server: Server;
   readonly port: number;
@@ -90,6 +124,7 @@ export class AdminServer {
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || !options.fallbackToFreePort) throw error;
       await listen(server, 0, host);
     }
+    exportReadiness(options);
     return new AdminServer(server);
   }
 
@@ -107,9 +142,8 @@ async function answer(options: AdminServerOptions, request: IncomingMessage, res
         json(response, 200, { alive: true });
         return;
       case '/readyz': {
-        const dependencies = await runChecks(options.checks);
-        const ready = options.accepting() && Object.values(dependencies).every(({ state }) => state === 'up');
-        json(response, ready ? 200 : 503, { ready, dependencies });
+        const found = await readiness(options);
+        json(response, found.ready ? 200 : 503, found);
         return;
       }
       case '/metrics':

@@ -1,4 +1,4 @@
-import { int, optional, readConfig, text } from '../core/config.ts';
+import { type ConfigOf, int, optional, readConfig, text } from '../core/config.ts';
 import { isParleyError, messageOf } from '../core/errors.ts';
 import { type AdminRoutes, AdminServer, type Checks } from './admin-server.ts';
 import { removeInstanceFile, writeInstanceFile } from './instance-file.ts';
@@ -32,7 +32,9 @@ export interface ServiceDefinition {
   readonly start: (context: ServiceContext) => Promise<RunningService>;
 }
 
-const SPEC = {
+/** What every service reads besides its own variables. */
+export const LIFECYCLE_SPEC = {
+  ADMIN_HOST: text({ default: '127.0.0.1', doc: 'Address that /healthz, /readyz, /metrics listen on' }),
   ADMIN_PORT: optional(int({ min: 0, max: 65_535, doc: 'The port of /healthz, /readyz, /metrics' })),
   PARLEY_RUN_DIR: optional(text({ doc: 'Folder in which a running service writes down its addresses' })),
   LOG_LEVEL: text({ default: 'info', doc: 'pino log level' }),
@@ -47,7 +49,7 @@ export async function runService(definition: ServiceDefinition): Promise<void> {
   const { name } = definition;
   let log = createLogger(name);
   try {
-    const config = readConfig(SPEC, process.env);
+    const config = readConfig(LIFECYCLE_SPEC, process.env);
     log = createLogger(name, config.LOG_LEVEL);
     await serve(definition, config, log);
   } catch (error) {
@@ -56,7 +58,9 @@ export async function runService(definition: ServiceDefinition): Promise<void> {
   }
 }
 
-type LifecycleConfig = { ADMIN_PORT: number | undefined; PARLEY_RUN_DIR: string | undefined };
+type LifecycleConfig = ConfigOf<typeof LIFECYCLE_SPEC>;
+
+const ANY_ADDRESS = new Set(['0.0.0.0', '::']);
 
 async function serve(definition: ServiceDefinition, config: LifecycleConfig, log: Logger): Promise<void> {
   const { name } = definition;
@@ -79,6 +83,7 @@ async function serve(definition: ServiceDefinition, config: LifecycleConfig, log
 
   const service = await definition.start({ env: process.env, log, metrics, instance, fail });
   const admin = await AdminServer.start({
+    host: config.ADMIN_HOST,
     port: config.ADMIN_PORT ?? definition.adminPort,
     fallbackToFreePort: config.ADMIN_PORT === undefined,
     metrics,
@@ -86,7 +91,8 @@ async function serve(definition: ServiceDefinition, config: LifecycleConfig, log
     accepting: () => accepting,
     ...(service.routes && { routes: service.routes }),
   });
-  const adminUrl = `http://127.0.0.1:${admin.port}`;
+  const adminHost = ANY_ADDRESS.has(config.ADMIN_HOST) ? '127.0.0.1' : config.ADMIN_HOST;
+  const adminUrl = `http://${adminHost}:${admin.port}`;
   const record = { name, instance, pid: process.pid, admin_url: adminUrl, url: service.url ?? null };
   if (config.PARLEY_RUN_DIR) await writeInstanceFile(config.PARLEY_RUN_DIR, record);
   log.info({ admin_url: adminUrl, url: service.url }, `${name} is up`);
