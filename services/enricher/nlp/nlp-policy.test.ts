@@ -2,8 +2,8 @@ import { describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import type { Insight } from '../../core/records.ts';
 import { eventually } from '../../core/testing/eventually.ts';
-import { AimdLimit } from './aimd-limit.ts';
 import { Analyser, type Analysis } from './analyser.ts';
+import { GradientLimit } from './gradient-limit.ts';
 import type { NlpClient } from './nlp-client.ts';
 import { errorOfStatus, NlpError } from './nlp-errors.ts';
 import { backoffMs, NlpPolicy, type NlpPolicyOptions } from './nlp-policy.ts';
@@ -221,33 +221,71 @@ describe('an outage', () => {
   });
 });
 
-describe('AimdLimit', () => {
+describe('GradientLimit', () => {
   const overload = throttled();
   const isOverload = (error: unknown) => error === overload;
 
-  it('grows by one a success while in use, up to the ceiling', async () => {
-    const limit = new AimdLimit({ floor: 2, ceiling: 6, initial: 4 });
-    for (let round = 0; round < 3; round++) {
-      await Promise.all(Array.from({ length: limit.concurrency }, () => limit.run(async () => {}, isOverload)));
+  /** A limit over an API whose latency a test sets, on a clock of its own. */
+  function limited(options: { floor: number; ceiling: number; initial: number }) {
+    let now = 0;
+    const limit = new GradientLimit({ ...options, now: () => now });
+    /** One full round of calls that all take `latencyMs`. */
+    const round = async (latencyMs: number, { count = limit.concurrency, fail = false } = {}) => {
+      const release: (() => void)[] = [];
+      const calls = Array.from({ length: count }, () =>
+        limit.run(async () => {
+          await new Promise<void>((resolve) => release.push(resolve));
+          if (fail) throw overload;
+        }, isOverload),
+      );
+      const settled = Promise.allSettled(calls);
+      await new Promise(setImmediate);
+      now += latencyMs;
+      for (const go of release) go();
+      await settled;
+    };
+    return { limit, round };
+  }
+
+  it('grows to the ceiling while answers are as quick as ever', async () => {
+    const { limit, round } = limited({ floor: 10, ceiling: 500, initial: 100 });
+    const seen = [limit.concurrency];
+    for (let n = 0; n < 40; n++) {
+      await round(200);
+      seen.push(limit.concurrency);
     }
-    expect(limit.concurrency).toBe(6);
+    expect(seen.at(-1)).toBe(500);
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+  });
+
+  it('shrinks while calls queue, and settles where they no longer do', async () => {
+    const { limit, round } = limited({ floor: 10, ceiling: 2_000, initial: 100 });
+    // An API that serves 300 at a time at 200 ms: what is above waits in its queue.
+    for (let n = 0; n < 300; n++) await round(200 * Math.max(1, limit.concurrency / 300));
+    expect(limit.concurrency).toBeGreaterThan(250);
+    expect(limit.concurrency).toBeLessThan(900);
   });
 
   it('does not grow while it is not used', async () => {
-    const limit = new AimdLimit({ floor: 2, ceiling: 100, initial: 40 });
-    for (let n = 0; n < 50; n++) await limit.run(async () => {}, isOverload);
-    expect(limit.concurrency).toBe(40);
+    const { limit, round } = limited({ floor: 10, ceiling: 500, initial: 100 });
+    for (let n = 0; n < 50; n++) await round(200, { count: 20 });
+    expect(limit.concurrency).toBe(100);
   });
 
-  it('shrinks once for a round of calls that all met the same overload, down to the floor', async () => {
-    const limit = new AimdLimit({ floor: 15, ceiling: 100, initial: 20 });
-    const fail = () => limit.run(() => Promise.reject(overload), isOverload).catch(() => {});
-    await Promise.all(Array.from({ length: 20 }, fail));
-    expect(limit.concurrency).toBe(18);
-    for (let round = 0; round < 10; round++) {
-      await new Promise((resolve) => setImmediate(resolve));
-      await fail();
-    }
-    expect(limit.concurrency).toBe(15);
+  it('shrinks by a tenth for each round of overloads, down to the floor', async () => {
+    const { limit, round } = limited({ floor: 70, ceiling: 500, initial: 100 });
+    await round(200, { fail: true });
+    expect(limit.concurrency).toBe(90);
+    for (let n = 0; n < 10; n++) await round(200, { fail: true });
+    expect(limit.concurrency).toBe(70);
+  });
+
+  it('accepts an API that became slower for good, after a minute', async () => {
+    const { limit, round } = limited({ floor: 10, ceiling: 300, initial: 300 });
+    await round(100);
+    for (let n = 0; n < 30; n++) await round(1_000);
+    expect(limit.concurrency).toBeLessThan(100);
+    for (let n = 0; n < 100; n++) await round(1_000);
+    expect(limit.concurrency).toBe(300);
   });
 });

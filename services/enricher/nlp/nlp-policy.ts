@@ -12,7 +12,7 @@ import {
   timeout,
   wrap,
 } from 'cockatiel';
-import { AimdLimit } from './aimd-limit.ts';
+import { GradientLimit } from './gradient-limit.ts';
 import { NlpError } from './nlp-errors.ts';
 
 export interface NlpPolicyOptions {
@@ -70,13 +70,13 @@ export function backoffMs(
  */
 export class NlpPolicy {
   readonly #options: NlpPolicyOptions;
-  readonly #limit: AimdLimit;
+  readonly #limit: GradientLimit;
   readonly breaker;
   readonly #execute;
 
   constructor(options: NlpPolicyOptions) {
     this.#options = options;
-    this.#limit = new AimdLimit({
+    this.#limit = new GradientLimit({
       floor: Math.min(MIN_CONCURRENCY, options.concurrency),
       ceiling: options.concurrency,
       initial: options.initialConcurrency,

@@ -1,0 +1,144 @@
+import pLimit, { type LimitFunction } from 'p-limit';
+
+export interface GradientOptions {
+  readonly floor: number;
+  readonly ceiling: number;
+  readonly initial: number;
+  /** Monotonic milliseconds. */
+  readonly now?: () => number;
+}
+
+/** Latency may grow to this multiple of the best before the limit shrinks. */
+const TOLERANCE = 2;
+/** Multiplied when a window saw a throttle or a time-out. */
+const BACKOFF_RATIO = 0.9;
+/** Weight of a decrease: one bad window in a row of good ones does little. */
+const SMOOTHING = 0.2;
+const WINDOW_MS = 100;
+const WINDOW_SAMPLES = 10;
+/** The best latency is that of the last minute, so that an API that became slower for good is accepted as such. */
+const BEST_BUCKETS = 2;
+const BEST_BUCKET_MS = 30_000;
+/**
+ * Twice a minute the limit is halved for a few windows: without that, the best latency of a minute under full load would
+ * creep up to what queueing makes of it, and the limit with it. Costs at most 1 % of the throughput at 200 ms.
+ */
+const PROBE_RATIO = 0.5;
+const PROBE_LATENCIES = 2;
+
+/**
+ * p-limit as the bulkhead, its concurrency moved by a latency gradient as `GradientLimit` of Netflix's
+ * concurrency-limits does. Each window of at least 100 ms and 10 answers:
+ *
+ *     gradient = clamp(0.5, 1, 2 × best latency ÷ mean latency of the window)
+ *     limit    = limit × gradient + √limit          (a decrease counts one fifth; 0.9 × limit after an overload)
+ *
+ * so that the limit grows while answers are as quick as ever, and shrinks as soon as calls queue somewhere, in the API or in
+ * this process. It stands still while less than half of it is in use. A fixed limit that is too high turns slowness into
+ * time-outs and retries, which never ends by itself.
+ */
+export class GradientLimit {
+  readonly #limit: LimitFunction;
+  readonly #options: GradientOptions;
+  readonly #now: () => number;
+  readonly #best: { minMs: number; untilMs: number }[] = [];
+  #exact: number;
+  #probeUntilMs = Number.NEGATIVE_INFINITY;
+  #window = { startedAtMs: 0, sumMs: 0, samples: 0, mostInFlight: 0, overloaded: false };
+
+  constructor(options: GradientOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+    this.#exact = Math.min(Math.max(options.initial, options.floor), options.ceiling);
+    this.#limit = pLimit(Math.floor(this.#exact));
+    this.#window.startedAtMs = this.#now();
+  }
+
+  get concurrency(): number {
+    return this.#limit.concurrency;
+  }
+  get inFlight(): number {
+    return this.#limit.activeCount;
+  }
+  get waiting(): number {
+    return this.#limit.pendingCount;
+  }
+
+  /** Runs a call when a permit is free; `isOverload` says of its error whether the API had too much. */
+  run<T>(call: () => Promise<T>, isOverload: (error: unknown) => boolean): Promise<T> {
+    return this.#limit(async () => {
+      const startedAtMs = this.#now();
+      const inFlight = this.inFlight;
+      try {
+        const result = await call();
+        this.#sample(this.#now() - startedAtMs, inFlight, false);
+        return result;
+      } catch (error) {
+        // What fails for other reasons says nothing about the latency: it may be refused at once.
+        if (isOverload(error)) this.#sample(0, inFlight, true);
+        throw error;
+      }
+    });
+  }
+
+  #sample(latencyMs: number, inFlight: number, overloaded: boolean): void {
+    const window = this.#window;
+    if (overloaded) window.overloaded = true;
+    else {
+      window.sumMs += latencyMs;
+      window.samples++;
+    }
+    window.mostInFlight = Math.max(window.mostInFlight, inFlight);
+    const now = this.#now();
+    if (now - window.startedAtMs < WINDOW_MS || (window.samples < WINDOW_SAMPLES && !window.overloaded)) return;
+    this.#window = { startedAtMs: now, sumMs: 0, samples: 0, mostInFlight: 0, overloaded: false };
+    this.#adjust(window, now);
+  }
+
+  #adjust(window: { sumMs: number; samples: number; mostInFlight: number; overloaded: boolean }, now: number): void {
+    if (window.overloaded) {
+      this.#set(this.#exact * BACKOFF_RATIO);
+      return;
+    }
+    const meanMs = Math.max(window.sumMs / window.samples, 0.001);
+    const bestMs = this.#bestAfter(meanMs, now);
+    if (this.#isProbing(now)) return;
+    if (window.mostInFlight * 2 < this.#exact) return;
+    const gradient = Math.min(1, Math.max(0.5, (TOLERANCE * bestMs) / meanMs));
+    const wanted = this.#exact * gradient + Math.sqrt(this.#exact);
+    this.#set(wanted < this.#exact ? this.#exact * (1 - SMOOTHING) + wanted * SMOOTHING : wanted);
+  }
+
+  #bestAfter(meanMs: number, now: number): number {
+    const newest = this.#best.at(-1);
+    if (newest && now < newest.untilMs) newest.minMs = Math.min(newest.minMs, meanMs);
+    else {
+      this.#best.push({ minMs: meanMs, untilMs: now + BEST_BUCKET_MS });
+      if (newest) this.#probe(meanMs, now);
+    }
+    if (this.#best.length > BEST_BUCKETS) this.#best.shift();
+    return Math.min(...this.#best.map(({ minMs }) => minMs));
+  }
+
+  #probe(meanMs: number, now: number): void {
+    this.#probeUntilMs = now + Math.max(PROBE_LATENCIES * meanMs, 2 * WINDOW_MS);
+    this.#apply(Math.max(this.#exact * PROBE_RATIO, this.#options.floor));
+  }
+
+  /** While probing the limit is left alone; then it is what it was. */
+  #isProbing(now: number): boolean {
+    if (now < this.#probeUntilMs) return true;
+    this.#apply(this.#exact);
+    return false;
+  }
+
+  #set(concurrency: number): void {
+    this.#exact = Math.min(Math.max(concurrency, this.#options.floor), this.#options.ceiling);
+    this.#apply(this.#exact);
+  }
+
+  #apply(concurrency: number): void {
+    const whole = Math.floor(concurrency);
+    if (whole !== this.#limit.concurrency) this.#limit.concurrency = whole;
+  }
+}
