@@ -9,11 +9,6 @@ type Brand<T, B extends string> = T & { readonly [brand]: B };
 export type EpochMs = Brand<number, 'EpochMs'>;
 /** A length of time in milliseconds. */
 export type DurationMs = Brand<number, 'DurationMs'>;
-/** A client's message id: unique within (tenant, bot, conversation). */
-export type MessageId = Brand<string, 'MessageId'>;
-export type ConversationId = Brand<string, 'ConversationId'>;
-export type TenantId = Brand<string, 'TenantId'>;
-export type BotId = Brand<string, 'BotId'>;
 /** Kafka's own id of a topic (a UUID, base64url, 22 characters): it changes when a topic is deleted and made again. */
 export type TopicId = Brand<string, 'TopicId'>;
 

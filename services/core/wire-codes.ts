@@ -45,7 +45,7 @@ export type DlqReason = (typeof DLQ_REASONS)[number];
 
 /** Final outcomes as they stand in `chat.enriched` and in ClickHouse. */
 export const OUTCOMES = ['enriched', 'degraded', 'dead_lettered', 'gap'] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+type Outcome = (typeof OUTCOMES)[number];
 /** What a receipt may say: an outcome, or `duplicate`, decided by the sink alone. */
 export type ReceiptOutcome = Outcome | 'duplicate';
 

@@ -51,7 +51,7 @@ async function runCheck(check: Check): Promise<CheckResult> {
 }
 
 /** Runs all checks side by side, each bounded by 2 s. */
-export async function runChecks(checks: Checks): Promise<Record<string, CheckResult>> {
+async function runChecks(checks: Checks): Promise<Record<string, CheckResult>> {
   const entries = await Promise.all(
     Object.entries(checks).map(async ([name, check]) => [name, await runCheck(check)] as const),
   );

@@ -22,10 +22,10 @@ export interface OutcomeIdentity {
 }
 
 /** `<topic id>/<topic>/<partition>/<offset>`: neither ids nor topic names can hold a slash. */
-export const formatCoordinates = ({ topic_id, topic, partition, offset }: Coordinates): string =>
+const formatCoordinates = ({ topic_id, topic, partition, offset }: Coordinates): string =>
   `${topic_id}/${topic}/${partition}/${offset}`;
 
-export function parseCoordinates(text: string): Coordinates | undefined {
+function parseCoordinates(text: string): Coordinates | undefined {
   const match = /^([\w-]{22})\/([\w.-]{1,249})\/(\d{1,9})\/(\d{1,16})$/.exec(text);
   if (!match) return undefined;
   const [, topicId, topic, partition, offset] = match as unknown as [string, string, string, string, string];

@@ -3,10 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../core/testing/eventually.ts';
-import { serviceCommand } from '../local/parts/node-service.ts';
-import { freePort } from '../local/ports.ts';
-import { Child } from '../local/process/child.ts';
-import { isolation, spawnService, stack, stopServices } from '../local/testing/stack.ts';
+import { freePort, isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
 import { expectExactlyOnce } from '../platform/clickhouse/testing/guarantees.ts';
 import { outcomeOf } from './testing/outcomes.ts';
 import { SinkWorld } from './testing/world.ts';
@@ -16,19 +13,15 @@ const names = isolation('sink outage');
 const expected = new Set<string>();
 let dataDir: string;
 let port: number;
-let clickhouse: Child;
+let clickhouse: ServiceHandle;
 let world: SinkWorld;
 
 /** The ClickHouse endpoint of this file, which it may stop. */
 const startClickHouse = async () => {
-  const env = { ...process.env, CLICKHOUSE_HTTP_PORT: String(port), CLICKHOUSE_DATA_DIR: dataDir, ADMIN_PORT: '0' };
-  clickhouse = await Child.start({ ...serviceCommand('local/clickhouse'), env, onOutput: () => {} });
-  await eventually(async () => expect((await fetch(`http://127.0.0.1:${port}/ping`)).ok).toBe(true));
+  clickhouse = await spawnService('clickhouse', { CLICKHOUSE_HTTP_PORT: String(port), CLICKHOUSE_DATA_DIR: dataDir });
+  await clickhouse.ready();
 };
-const stopClickHouse = async (signal: NodeJS.Signals) => {
-  clickhouse.signal(signal);
-  await clickhouse.exited;
-};
+const stopClickHouse = (signal: NodeJS.Signals) => clickhouse.kill(signal);
 
 let next = 0;
 const produceNew = async (count: number) => {

@@ -1,5 +1,5 @@
 import { rmSync, writeFileSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -138,5 +138,3 @@ export class SpoolFile {
     rmSync(this.path, { force: true });
   }
 }
-
-export const clearFolder = (dir: string): Promise<void> => rm(dir, { recursive: true, force: true });

@@ -6,7 +6,7 @@ import type { Summary } from './response.ts';
 import type { Sessions } from './sessions.ts';
 
 /** What is told about a finished query: never its text, never its data. */
-export interface Finished {
+interface Finished {
   readonly queryId: string;
   readonly user: string;
   readonly kind: string;

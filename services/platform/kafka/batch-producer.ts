@@ -28,7 +28,7 @@ export class ProduceTimeoutError extends Error {
   override readonly name = 'ProduceTimeoutError';
 }
 
-export class ProducerClosedError extends Error {
+class ProducerClosedError extends Error {
   override readonly name = 'ProducerClosedError';
 }
 

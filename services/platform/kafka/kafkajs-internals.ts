@@ -8,7 +8,7 @@ import type { Kafka } from 'kafkajs';
  */
 const require = createRequire(import.meta.url);
 
-export interface OffsetCommitRequest {
+interface OffsetCommitRequest {
   readonly groupId: string;
   readonly memberId: string;
   readonly groupGenerationId: number;
