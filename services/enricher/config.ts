@@ -1,4 +1,5 @@
-import { type ConfigOf, int, number } from '../core/config.ts';
+import { type ConfigOf, type Environment, int, number, readConfig } from '../core/config.ts';
+import { ParleyError } from '../core/errors.ts';
 import { KAFKA_SPEC, NLP_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
 
 export const ENRICHER_SPEC = {
@@ -40,6 +41,19 @@ export const ENRICHER_SPEC = {
 };
 
 export type EnricherConfig = ConfigOf<typeof ENRICHER_SPEC>;
+
+/** @throws {ParleyError} CONFIG_INVALID */
+export function readEnricherConfig(env: Environment): EnricherConfig {
+  const config = readConfig(ENRICHER_SPEC, env);
+  const { NLP_HALF_OPEN_AFTER_MS: halfOpenAfterMs, NLP_TIMEOUT_MS: timeoutMs } = config;
+  if (halfOpenAfterMs <= timeoutMs) {
+    throw new ParleyError(
+      'CONFIG_INVALID',
+      `NLP_HALF_OPEN_AFTER_MS is "${halfOpenAfterMs}"; allowed is more than NLP_TIMEOUT_MS, ${timeoutMs}`,
+    );
+  }
+  return config;
+}
 
 /** Fetched and not started yet, over all partitions of an instance: then fetching pauses. */
 export const MAX_QUEUED_RECORDS = 4_000;

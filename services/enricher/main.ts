@@ -1,12 +1,11 @@
 import { systemClock } from '../core/clock.ts';
-import { readConfig } from '../core/config.ts';
 import { ChatCodec } from '../platform/avro/codec.ts';
 import { BatchProducer } from '../platform/kafka/batch-producer.ts';
 import { GroupConsumer } from '../platform/kafka/group-consumer.ts';
 import { createKafka } from '../platform/kafka/kafka.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { type RunningService, runService, type ServiceContext } from '../platform/lifecycle.ts';
-import { ENRICHER_SPEC, type EnricherConfig, IN_FLIGHT_FACTOR } from './config.ts';
+import { type EnricherConfig, IN_FLIGHT_FACTOR, readEnricherConfig } from './config.ts';
 import { Enricher } from './enricher.ts';
 import { enricherMetrics, registerGauges } from './metrics.ts';
 import { Analyser } from './nlp/analyser.ts';
@@ -15,10 +14,10 @@ import { NlpPolicy } from './nlp/nlp-policy.ts';
 import { OutageGate } from './nlp/outage-gate.ts';
 import { RecordProcessor } from './record-processor.ts';
 
-await runService({ name: 'enricher', adminPort: 9481, drainTimeoutMs: 15_000, start });
+await runService({ name: 'enricher', env: process.env, adminPort: 9481, drainTimeoutMs: 15_000, start });
 
 async function start(context: ServiceContext): Promise<RunningService> {
-  const config = readConfig(ENRICHER_SPEC, context.env);
+  const config = readEnricherConfig(context.env);
   const { log, metrics: registry, instance } = context;
   const metrics = enricherMetrics(registry);
   const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: instance, log });

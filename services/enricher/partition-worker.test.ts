@@ -4,6 +4,7 @@ import type { TopicId } from '../core/brands.ts';
 import { decodeLedger } from '../core/ledger-metadata.ts';
 import type { Claim, FetchedRecord, OffsetAndMetadata } from '../platform/kafka/claim.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
+import { readEnricherConfig } from './config.ts';
 import { faultOf, MAX_TEXT_CHARS } from './event-check.ts';
 import { deadLettered, gap } from './outcomes.ts';
 import { type Job, PartitionWorker } from './partition-worker.ts';
@@ -120,6 +121,15 @@ describe('PartitionWorker', () => {
     worker.release();
     expect(queued()).toBe(0);
     expect(startAll()).toEqual([]);
+  });
+});
+
+describe('the configuration', () => {
+  it('refuses a breaker that would half-open before calls of before its opening have timed out', () => {
+    expect(readEnricherConfig({}).NLP_TIMEOUT_MS).toBe(2_000);
+    expect(() => readEnricherConfig({ NLP_TIMEOUT_MS: '5000' })).toThrow(
+      'NLP_HALF_OPEN_AFTER_MS is "5000"; allowed is more than NLP_TIMEOUT_MS, 5000',
+    );
   });
 });
 

@@ -116,4 +116,4 @@ function serverOptions(config: GatewayConfig, { authenticate, intake, metrics, l
 }
 
 // Twice the longest drain that can be configured: the drain ends by itself long before.
-await runService({ name: 'gateway', adminPort: 9480, drainTimeoutMs: 240_000, start });
+await runService({ name: 'gateway', env: process.env, adminPort: 9480, drainTimeoutMs: 240_000, start });

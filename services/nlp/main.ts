@@ -41,4 +41,4 @@ async function start({ env, metrics: registry }: ServiceContext) {
   };
 }
 
-await runService({ name: 'nlp', adminPort: 9483, drainTimeoutMs: 10_000, start });
+await runService({ name: 'nlp', env: process.env, adminPort: 9483, drainTimeoutMs: 10_000, start });

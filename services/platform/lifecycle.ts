@@ -1,4 +1,4 @@
-import { type ConfigOf, int, optional, readConfig, text } from '../core/config.ts';
+import { type ConfigOf, int, oneOf, optional, readConfig, text } from '../core/config.ts';
 import { isParleyError, messageOf } from '../core/errors.ts';
 import { type AdminRoutes, AdminServer, type Checks } from './admin-server.ts';
 import { removeInstanceFile, writeInstanceFile } from './instance-file.ts';
@@ -26,6 +26,8 @@ export interface RunningService {
 
 export interface ServiceDefinition {
   readonly name: string;
+  /** The process's environment, given by its `main.ts`. */
+  readonly env: NodeJS.ProcessEnv;
   readonly adminPort: number;
   /** How long a drain may take before the process ends anyway, in milliseconds. */
   readonly drainTimeoutMs: number;
@@ -37,7 +39,10 @@ export const LIFECYCLE_SPEC = {
   ADMIN_HOST: text({ default: '127.0.0.1', doc: 'Address that /healthz, /readyz, /metrics listen on' }),
   ADMIN_PORT: optional(int({ min: 0, max: 65_535, doc: 'The port of /healthz, /readyz, /metrics' })),
   PARLEY_RUN_DIR: optional(text({ doc: 'Folder in which a running service writes down its addresses' })),
-  LOG_LEVEL: text({ default: 'info', doc: 'pino log level' }),
+  LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
+    default: 'info',
+    doc: 'What is logged: this level and those above it',
+  }),
 };
 
 /**
@@ -49,7 +54,7 @@ export async function runService(definition: ServiceDefinition): Promise<void> {
   const { name } = definition;
   let log = createLogger(name);
   try {
-    const config = readConfig(LIFECYCLE_SPEC, process.env);
+    const config = readConfig(LIFECYCLE_SPEC, definition.env);
     log = createLogger(name, config.LOG_LEVEL);
     await serve(definition, config, log);
   } catch (error) {
@@ -81,7 +86,7 @@ async function serve(definition: ServiceDefinition, config: LifecycleConfig, log
   process.on('uncaughtException', fail);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, requestStop);
 
-  const service = await definition.start({ env: process.env, log, metrics, instance, fail });
+  const service = await definition.start({ env: definition.env, log, metrics, instance, fail });
   const admin = await AdminServer.start({
     host: config.ADMIN_HOST,
     port: config.ADMIN_PORT ?? definition.adminPort,

@@ -96,4 +96,4 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   };
 }
 
-await runService({ name: 'sink', adminPort: 9482, drainTimeoutMs: 20_000, start });
+await runService({ name: 'sink', env: process.env, adminPort: 9482, drainTimeoutMs: 20_000, start });

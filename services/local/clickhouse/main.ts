@@ -58,6 +58,7 @@ const SPARE_THREADS = 8;
 
 await runService({
   name: 'clickhouse',
+  env: process.env,
   adminPort: 9485,
   drainTimeoutMs: 20_000,
   start: async ({ env, metrics, log }) => {
