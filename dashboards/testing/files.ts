@@ -19,7 +19,7 @@ export interface Rule {
 export const rules = (): Rule[] =>
   readYaml<{ groups: { rules: Rule[] }[] }>('dashboards/alerts.yml').groups.flatMap((group) => group.rules);
 
-export interface Panel {
+interface Panel {
   readonly id: number;
   readonly type: string;
   readonly title: string;
