@@ -141,6 +141,17 @@ describe('producing', () => {
     await eventually(() => expect(values(log.records)).toEqual(['second, resent']));
   });
 
+  it('leaves no record behind that arrives in the very moment a batch ends', async () => {
+    const topic = await freshTopic();
+    const producer = await producerOn(kafka, { lingerMs: 0 });
+    for (let n = 0; n < 60; n++) {
+      await producer.send(record(topic, 0, `m${n}`));
+      // So many turns of the microtask queue later: one of them meets the end of the lane's loop.
+      for (let turn = 0; turn < n % 12; turn++) await null;
+    }
+    expect(producer.pendingBytes).toBe(0);
+  });
+
   it('a record that is too large is refused alone, its neighbours go through', async () => {
     const topic = await freshTopic();
     const producer = await producerOn(kafka, { lingerMs: 30 });
@@ -298,9 +309,8 @@ describe('topics', () => {
       );
       expect(actual).toMatchObject(settings);
     }
-    expect(await fetchLogRange(kafka, names.events)).toEqual(
-      [0, 1, 2].map((partition) => ({ partition, start: 0, end: 0 })),
-    );
+    const empty = [0, 1, 2].map((partition) => ({ partition, start: 0, end: 0 }));
+    await eventually(async () => expect(await fetchLogRange(kafka, names.events)).toEqual(empty));
     await admin.createPartitions({ topicPartitions: [{ topic: names.dlq, count: 5 }] });
     await admin.disconnect();
     await eventually(() => expect(ensureTopics(kafka, options)).rejects.toMatchObject({ code: 'TOPIC_MISMATCH' }));
@@ -315,11 +325,11 @@ describe('topics', () => {
     await admin.deleteTopics({ topics: [topic] });
     await eventually(() => admin.createTopics({ topics: [{ topic, numPartitions: 1 }] }));
     await admin.disconnect();
-    const after = await eventually(async () => {
-      const id = (await fetchTopicIds(kafka, [topic])).get(topic);
-      expect(id).toBeDefined();
-      return id;
+    // A broker may still tell the old one for a moment.
+    await eventually(async () => {
+      const after = (await fetchTopicIds(kafka, [topic])).get(topic);
+      expect(after).toMatch(/^[\w-]{22}$/);
+      expect(after).not.toBe(before);
     });
-    expect(after).not.toBe(before);
   });
 });

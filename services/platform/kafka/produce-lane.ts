@@ -78,9 +78,7 @@ export class ProduceLane {
   push(pending: PendingRecord): void {
     this.#queue.push(pending);
     if (this.#queue.length >= this.#options.maxBatchRecords) this.#wake?.();
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
   }
 
   /** Sends what is queued, then disconnects. */
@@ -102,10 +100,15 @@ export class ProduceLane {
   }
 
   async #run(): Promise<void> {
-    while (this.#queue.length > 0) {
-      await this.#linger();
-      const batch = this.#takeBatch();
-      if (batch.length > 0) await this.#deliver(batch);
+    try {
+      while (this.#queue.length > 0) {
+        await this.#linger();
+        const batch = this.#takeBatch();
+        if (batch.length > 0) await this.#deliver(batch);
+      }
+    } finally {
+      // In the same turn as the last look at the queue: a record that comes right after would else lie there.
+      this.#running = undefined;
     }
   }
 
