@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '../../services/core/clock.ts';
+import { messageOf } from '../../services/core/errors.ts';
+import { eventually } from '../../services/core/testing/eventually.ts';
+import type { NlpApi } from './nlp-api.ts';
+import type { ChaosEvent } from './plan.ts';
+import { seconds } from './plan-table.ts';
+import type { Poison } from './poison.ts';
+import type { Recovery } from './recovery.ts';
+import type { ChaosSystem } from './system.ts';
+
+export interface EventResult extends ChaosEvent {
+  /** When it began, milliseconds from the start of the injection. */
+  readonly began_ms: number;
+  /** From the fault's end until messages sent after it had their rows; null when that was not seen. */
+  recovery_ms: number | null;
+  /** Why it could not be carried out. */
+  failure: string | null;
+}
+
+export interface InjectorDeps {
+  readonly system: ChaosSystem;
+  readonly nlp: NlpApi;
+  readonly poison: Poison;
+  readonly recovery: Recovery;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly progress: (line: string) => void;
+}
+
+const NLP_ADMIN_MS = 30_000;
+
+/** Carries out a schedule. Events of different parts overlap; those of one part wait for each other. */
+export class Injector {
+  readonly results: EventResult[] = [];
+  readonly #deps: InjectorDeps;
+  readonly #lastOf = new Map<string, Promise<void>>();
+
+  constructor(deps: InjectorDeps) {
+    this.#deps = deps;
+  }
+
+  /** Ends when every fault is over and every part that should be there is ready. */
+  async run(plan: readonly ChaosEvent[]): Promise<void> {
+    const { clock, signal, progress } = this.#deps;
+    const started = clock.monotonicMs();
+    for (const event of plan) {
+      await sleep(Math.max(0, started + event.at_ms - clock.monotonicMs()), undefined, { signal });
+      const before = this.#lastOf.get(event.part) ?? Promise.resolve();
+      this.#lastOf.set(
+        event.part,
+        before.then(() => this.#carryOut(event, started)),
+      );
+    }
+    progress('No further faults; waiting for every part to be ready.');
+    await Promise.all(this.#lastOf.values());
+  }
+
+  async #carryOut(event: ChaosEvent, started: number): Promise<void> {
+    const { clock, recovery, progress } = this.#deps;
+    const began = clock.monotonicMs() - started;
+    const result: EventResult = { ...event, began_ms: Math.round(began), recovery_ms: null, failure: null };
+    this.results.push(result);
+    const name = `#${event.number} ${event.kind} ${event.part}`;
+    progress(`${seconds(began)}  ${name}${event.for_ms > 0 ? ` for ${seconds(event.for_ms)}` : ''}`);
+    const over = () =>
+      recovery.watch((tookMs) => {
+        result.recovery_ms = Math.round(tookMs);
+        progress(`${seconds(clock.monotonicMs() - started)}  ${name}: recovered in ${seconds(tookMs)}`);
+      });
+    try {
+      await this.#break(event, over);
+    } catch (error) {
+      if (this.#deps.signal.aborted) return;
+      result.failure = messageOf(error);
+      progress(`${name} failed: ${result.failure}`);
+    }
+  }
+
+  /** @param over to be called once the fault has ended. */
+  async #break({ kind, part: name, for_ms }: ChaosEvent, over: () => void): Promise<void> {
+    const { system, nlp, poison } = this.#deps;
+    switch (kind) {
+      case 'kill':
+      case 'restart':
+        return await this.#down(name, kind, for_ms, over);
+      case 'freeze': {
+        const part = system.part(name);
+        part.freeze();
+        await this.#wait(for_ms).finally(() => part.thaw());
+        over();
+        return await part.ready();
+      }
+      case 'add': {
+        const part = system.add(name);
+        await part.start();
+        over();
+        return await part.ready();
+      }
+      case 'remove':
+        await system.part(name).stop();
+        return over();
+      case 'poison':
+        poison.add();
+        return over();
+      case 'nlp_errors':
+      case 'nlp_hangs':
+      case 'nlp_slow':
+        await eventually(() => nlp.inject(kind), { timeoutMs: NLP_ADMIN_MS });
+        await this.#wait(for_ms);
+        await eventually(() => nlp.heal(), { timeoutMs: NLP_ADMIN_MS });
+        return over();
+    }
+  }
+
+  async #down(name: string, kind: 'kill' | 'restart', forMs: number, over: () => void): Promise<void> {
+    const { system, nlp } = this.#deps;
+    const part = system.part(name);
+    if (name === 'nlp') await nlp.sample();
+    await (kind === 'kill' ? part.kill() : part.stop());
+    if (name === 'nlp') nlp.ended();
+    await this.#wait(forMs);
+    await part.start();
+    over();
+    await part.ready();
+  }
+
+  #wait(ms: number): Promise<void> {
+    return sleep(ms, undefined, { signal: this.#deps.signal });
+  }
+}

@@ -1,0 +1,64 @@
+import { rm } from 'node:fs/promises';
+import { folders } from '../folders.ts';
+import { nodeServicePart } from '../parts/node-service.ts';
+import { BreakablePart } from './breakable-part.ts';
+import { embeddedParts, type StackAddresses } from './embedded-parts.ts';
+
+export { freePort } from '../ports.ts';
+export type { BreakablePart } from './breakable-part.ts';
+
+/** A whole system of its own, each part of which can be killed, frozen, stopped and started again. */
+export interface BreakableStack {
+  readonly dataDir: string;
+  readonly addresses: StackAddresses;
+  /** By name, those that were stopped included. */
+  readonly parts: ReadonlyMap<string, BreakablePart>;
+  /** A further part, not started yet: an instance of a service with this name, pointed at the stack. */
+  readonly add: (
+    name: string,
+    service: 'gateway' | 'enricher' | 'sink',
+    env: Readonly<Record<string, string>>,
+  ) => BreakablePart;
+  /** Ends everything at once. `keep` leaves the data folder, logs included. */
+  readonly stop: (options?: { readonly keep?: boolean }) => Promise<void>;
+}
+
+/** Kafka, registry, ClickHouse endpoint and NLP, ready, in a temporary data folder. */
+export async function startBreakableStack(
+  report: (line: string) => void,
+  nlpEnv: Readonly<Record<string, string>> = {},
+): Promise<BreakableStack> {
+  const { dataDir, addresses, parts: embedded } = await embeddedParts(report, nlpEnv);
+  const { logs, run } = folders(dataDir);
+  const parts = new Map(embedded.map((part) => [part.name, new BreakablePart(part, logs)]));
+  const stop = async ({ keep = false } = {}) => {
+    await Promise.all([...parts.values()].map((part) => part.kill()));
+    if (!keep) await rm(dataDir, { recursive: true, force: true });
+  };
+  try {
+    await Promise.all([...parts.values()].map((part) => part.start()));
+    await Promise.all([...parts.values()].map((part) => part.ready()));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const common = {
+    KAFKA_BROKERS: addresses.kafkaBrokers,
+    SCHEMA_REGISTRY_URL: addresses.registryUrl,
+    CLICKHOUSE_URL: addresses.clickhouseUrl,
+    NLP_URL: addresses.nlpUrl,
+    ADMIN_PORT: '0',
+  };
+  return {
+    dataDir,
+    addresses,
+    parts,
+    add: (name, service, env) => {
+      const options = { name, folder: service, needs: [], runDir: run, env: { ...common, ...env } };
+      const part = new BreakablePart(nodeServicePart(options), logs);
+      parts.set(name, part);
+      return part;
+    },
+    stop,
+  };
+}
