@@ -1,4 +1,4 @@
-import type { TopicId } from '../../core/brands.ts';
+import type { EpochMs, TopicId } from '../../core/brands.ts';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import { tcpProbe } from '../tcp-probe.ts';
 import type { Kafka } from './kafka.ts';
@@ -100,6 +100,14 @@ export class ClusterView {
     return offsets
       .map(({ partition, low, high }) => ({ partition, start: Number(low), end: Number(high) }))
       .sort((a, b) => a.partition - b.partition);
+  }
+
+  /** By partition, the first offset whose record was produced at this time or later; the log's end where there is none. */
+  async offsetsSince(topic: string, since: EpochMs): Promise<Map<number, number>> {
+    const offsets = await this.#bounded('offsets by time', () =>
+      this.#admin.fetchTopicOffsetsByTimestamp(topic, since),
+    );
+    return new Map(offsets.map(({ partition, offset }) => [partition, Number(offset)]));
   }
 
   /** A group's committed offsets in a topic, by partition; a partition without one is left out. */

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Batch, Consumer, KafkaMessage } from 'kafkajs';
+import type { Batch, Consumer } from 'kafkajs';
 import { messageOf } from '../../core/errors.ts';
 import type { Check } from '../admin-server.ts';
 import type { Logger } from '../logger.ts';
 import type { Counter, Metrics } from '../metrics.ts';
-import type { Claim, FetchedRecord, PartitionHandler } from './claim.ts';
+import type { Claim, PartitionHandler } from './claim.ts';
+import { toRecord } from './fetched-record.ts';
 import { exportLag } from './group-lag.ts';
 import { type GroupSession, runMember } from './group-membership.ts';
 import type { Kafka } from './kafka.ts';
@@ -265,20 +266,4 @@ export class GroupConsumer implements ClaimOwner {
     this.#lose(claim);
     if (session) this.#claim(claim.topic, claim.partition, session);
   }
-}
-
-function toRecord(message: KafkaMessage): FetchedRecord {
-  const headers: Record<string, Buffer | undefined> = {};
-  for (const [name, value] of Object.entries(message.headers ?? {})) {
-    const last = Array.isArray(value) ? value.at(-1) : value;
-    if (last !== undefined) headers[name] = Buffer.isBuffer(last) ? last : Buffer.from(last);
-  }
-  return {
-    offset: Number(message.offset),
-    timestamp: Number(message.timestamp),
-    key: message.key,
-    value: message.value,
-    headers,
-    size: (message.key?.length ?? 0) + (message.value?.length ?? 0),
-  };
 }

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import type { Kafka } from 'kafkajs';
+import type { Kafka, KafkaMessage } from 'kafkajs';
 
 /**
  * The few inner parts of kafkajs 2.2.4 that Parley has to reach, each with the type of just what is used. kafkajs has
@@ -29,6 +29,21 @@ export interface InternalBroker {
   }>;
 }
 
+/** A broker as a fetch by assignment needs it; it waits `maxWaitTime` for the first byte and decodes what came. */
+interface FetchingBroker {
+  fetch(request: {
+    maxWaitTime: number;
+    minBytes: number;
+    maxBytes: number;
+    topics: readonly {
+      topic: string;
+      partitions: readonly { partition: number; fetchOffset: string; maxBytes: number }[];
+    }[];
+  }): Promise<{
+    responses: readonly { partitions: readonly { messages: readonly KafkaMessage[] }[] }[];
+  }>;
+}
+
 export interface InternalCluster {
   connect(): Promise<void>;
   disconnect(): Promise<void>;
@@ -36,6 +51,13 @@ export interface InternalCluster {
   refreshMetadata(): Promise<void>;
   findGroupCoordinator(group: { groupId: string }): Promise<InternalBroker>;
   findControllerBroker(): Promise<InternalBroker>;
+  addTargetTopic(topic: string): Promise<void>;
+  /** By the leader's node id, of those partitions that the topic has. */
+  findLeaderForPartitions(topic: string, partitions: readonly number[]): Record<string, number[]>;
+  findBroker(node: { nodeId: string }): Promise<FetchingBroker>;
+  fetchTopicsOffset(
+    topics: readonly { topic: string; fromBeginning: boolean; partitions: readonly { partition: number }[] }[],
+  ): Promise<{ partitions: { partition: number; offset: string }[] }[]>;
   removeBroker(address: { host: string; port: number }): void;
 }
 

@@ -1,16 +1,23 @@
 import { ClusterView } from '../kafka/cluster-view.ts';
-import { createKafka } from '../kafka/kafka.ts';
+import { createKafka, type Kafka } from '../kafka/kafka.ts';
 import { createLogger } from '../logger.ts';
 import type { OperatorSettings } from './settings.ts';
 
-/** Runs `work` with a view of the cluster, which is closed afterwards. @throws {ParleyError} KAFKA_UNREACHABLE */
-export async function withCluster<T>(settings: OperatorSettings, work: (view: ClusterView) => Promise<T>): Promise<T> {
+/**
+ * Runs `work` with a view of the cluster, which is closed afterwards, and the client it was made with.
+ *
+ * @throws {ParleyError} KAFKA_UNREACHABLE
+ */
+export async function withCluster<T>(
+  settings: OperatorSettings,
+  work: (view: ClusterView, kafka: Kafka) => Promise<T>,
+): Promise<T> {
   // Silent: what the client has to say about a cluster that is away is said once, in the error.
   const log = createLogger('parley', 'silent');
   const kafka = createKafka({ brokers: settings.KAFKA_BROKERS, clientId: 'parley-operator', log });
   const view = await ClusterView.connect(kafka, settings.KAFKA_BROKERS);
   try {
-    return await work(view);
+    return await work(view, kafka);
   } finally {
     await view.close();
   }

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { type ConfigOf, type Environment, int, readConfig, text } from '../../core/config.ts';
-import { CLICKHOUSE_SPEC, KAFKA_SPEC } from '../settings.ts';
+import { CLICKHOUSE_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../settings.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../../..');
 
 const SPEC = {
   ...KAFKA_SPEC,
+  ...REGISTRY_SPEC,
   ...CLICKHOUSE_SPEC,
   GATEWAY_PORT: int({ default: 8080, min: 0, max: 65_535, doc: 'Port of the gateway on this machine' }),
   PARLEY_DATA_DIR: text({ default: join(REPOSITORY, '.parley'), doc: 'Data folder of the embedded stack' }),

@@ -1,0 +1,19 @@
+import type { KafkaMessage } from 'kafkajs';
+import type { FetchedRecord } from './claim.ts';
+
+/** A record as kafkajs fetched it; of a header that stands there more than once, the last. */
+export function toRecord(message: KafkaMessage): FetchedRecord {
+  const headers: Record<string, Buffer | undefined> = {};
+  for (const [name, value] of Object.entries(message.headers ?? {})) {
+    const last = Array.isArray(value) ? value.at(-1) : value;
+    if (last !== undefined) headers[name] = Buffer.isBuffer(last) ? last : Buffer.from(last);
+  }
+  return {
+    offset: Number(message.offset),
+    timestamp: Number(message.timestamp),
+    key: message.key,
+    value: message.value,
+    headers,
+    size: (message.key?.length ?? 0) + (message.value?.length ?? 0),
+  };
+}
