@@ -8,6 +8,8 @@ export interface CliContext {
   readonly progress: (line: string) => void;
   /** Aborted by SIGINT or SIGTERM: finish what is begun, then report. */
   readonly signal: AbortSignal;
+  /** Asks the person at the terminal; absent where there is none. */
+  readonly confirm?: (question: string) => Promise<boolean>;
 }
 
 /** What a command found, for machines and for people; `ok` false makes the exit code 1. */

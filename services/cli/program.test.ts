@@ -31,22 +31,22 @@ async function parley(args: readonly string[], env: Record<string, string> = {})
   return { code, out, err };
 }
 
-const COMMANDS = ['status', 'token', 'send', 'verify', 'topics'];
+const COMMANDS = ['status', 'token', 'send', 'verify', 'topics', 'dlq list', 'dlq show', 'replay'];
 
 describe('every command', () => {
   it.each(COMMANDS)('%s explains itself', async (command) => {
-    const { code, out, err } = await parley([command, '--help']);
+    const { code, out, err } = await parley([...command.split(' '), '--help']);
     expect(code).toBe(0);
     expect(out).toContain(`Usage: parley ${command}`);
     expect(out).toContain('--json');
     expect(err).toBe('');
-    expect((await parley(['--help'])).out).toContain(command);
+    expect((await parley(['--help'])).out).toMatch(new RegExp(`^ {2}${command.split(' ')[0]} `, 'm'));
   });
 
   it.each(COMMANDS)('%s has a section in docs/cli.md with each of its options', async (command) => {
     const manual = await readFile(new URL('../../docs/cli.md', import.meta.url), 'utf8');
     const section = manual.split(/^## /m).find((part) => part.startsWith(`\`parley ${command}\``));
-    const options = (await parley([command, '--help'])).out.match(/^ {2}--[a-z-]+/gm) ?? [];
+    const options = (await parley([...command.split(' '), '--help'])).out.match(/^ {2}--[a-z-]+/gm) ?? [];
     for (const option of options) if (option.trim() !== '--json') expect(section).toContain(option.trim());
   });
 });
@@ -66,6 +66,20 @@ describe('exit codes and output', () => {
     ['zero bots', ['token', '--bots', '0']],
     ['neither file nor --demo', ['send']],
     ['both file and --demo', ['send', 'x.jsonl', '--demo']],
+    ['no dlq command', ['dlq']],
+    ['a reason that there is none', ['dlq', 'list', '--reason', 'sunspots']],
+    ['a time that is none', ['dlq', 'list', '--from', 'yesterday']],
+    ['two starts', ['dlq', 'list', '--since', '1h', '--from', '2026-01-01']],
+    ['an end before the start', ['dlq', 'list', '--from', '2026-01-02', '--to', '2026-01-01']],
+    ['a group that there is none', ['dlq', 'list', '--by', 'mood']],
+    ['offsets without a partition', ['replay', '--offsets', '1-5']],
+    ['offsets backwards', ['replay', '--partition', '1', '--offsets', '5-1']],
+    ['no dead letter to show', ['dlq', 'show']],
+    ['a place that is none', ['dlq', 'show', 'chat.events/1/2']],
+    ['an origin that is none', ['dlq', 'show', '--origin', '1/2']],
+    ['a replay that nobody can agree to', ['replay', '--execute']],
+    ['a replay both ways', ['replay', '--execute', '--dry-run', '--yes']],
+    ['a rate of zero', ['replay', '--rate', '0']],
   ])('2 and a word on stderr for %s', async (_, args) => {
     const { code, out, err } = await parley(args);
     expect(code).toBe(2);

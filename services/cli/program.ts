@@ -2,6 +2,8 @@ import { Command, CommanderError } from 'commander';
 import { ERRORS, isParleyError, messageOf } from '../core/errors.ts';
 import { VERSION } from '../core/package-info.ts';
 import type { CliContext, CommandDeps, CommandResult } from './command.ts';
+import { dlqCommand } from './commands/dlq.ts';
+import { replayCommand } from './commands/replay.ts';
 import { sendCommand } from './commands/send.ts';
 import { statusCommand } from './commands/status.ts';
 import { tokenCommand } from './commands/token.ts';
@@ -16,12 +18,12 @@ export interface CliStreams {
 /** 0: done; 1: a check failed or the work is incomplete; 2: wrong usage. */
 export type ExitCode = 0 | 1 | 2;
 
-const COMMANDS = [statusCommand, tokenCommand, sendCommand, verifyCommand, topicsCommand];
+const COMMANDS = [statusCommand, tokenCommand, sendCommand, verifyCommand, topicsCommand, dlqCommand, replayCommand];
 
 const EPILOGUE = `
 Exit codes: 0 success, 1 the check failed or the work is incomplete, 2 wrong usage.
-Addresses are the embedded stack's; KAFKA_BROKERS, CLICKHOUSE_URL, GATEWAY_PORT, TOPIC_PREFIX and PARLEY_DATA_DIR
-change them. Manual: docs/cli.md.`;
+Addresses are the embedded stack's; KAFKA_BROKERS, SCHEMA_REGISTRY_URL, CLICKHOUSE_URL, GATEWAY_PORT, TOPIC_PREFIX and
+PARLEY_DATA_DIR change them. Manual: docs/cli.md.`;
 
 /** The `parley` command: parses, runs, prints, and returns the exit code. Throws nothing. */
 export async function runCli(
@@ -56,7 +58,7 @@ function buildProgram(deps: CommandDeps, streams: CliStreams): Command {
     .addHelpText('after', EPILOGUE)
     .showHelpAfterError('(parley --help lists the commands)');
   for (const make of COMMANDS) program.addCommand(make(deps));
-  for (const command of [program, ...program.commands]) {
+  for (const command of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) {
     command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
   }
   return program;

@@ -1,0 +1,27 @@
+import { ChatCodec } from '../../platform/avro/codec.ts';
+import type { Kafka } from '../../platform/kafka/kafka.ts';
+import { LogReader } from '../../platform/kafka/log-reader.ts';
+import { topicNames } from '../../platform/kafka/topics.ts';
+import { withCluster } from '../../platform/operator/cluster.ts';
+import type { OperatorSettings } from '../../platform/operator/settings.ts';
+import type { DeadLetterSource } from '../../replay/dead-letters.ts';
+
+/** @throws {ParleyError} REGISTRY_UNREACHABLE */
+export const connectCodec = (settings: OperatorSettings): Promise<ChatCodec> =>
+  ChatCodec.connect({ registryUrl: settings.SCHEMA_REGISTRY_URL, topicNames: topicNames(settings.TOPIC_PREFIX) });
+
+/** Runs `work` on the dead letters of a cluster; `codec` null leaves their events undecoded. */
+export function withDeadLetters<T, C extends ChatCodec | null>(
+  settings: OperatorSettings,
+  codec: C,
+  work: (source: DeadLetterSource & { readonly codec: C }, kafka: Kafka) => Promise<T>,
+): Promise<T> {
+  return withCluster(settings, async (view, kafka) => {
+    const reader = await LogReader.connect(kafka);
+    try {
+      return await work({ view, reader, codec, topic: topicNames(settings.TOPIC_PREFIX).dlq }, kafka);
+    } finally {
+      await reader.close();
+    }
+  });
+}
