@@ -3,13 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { conversationKey, partitionOf } from '../core/partitioner.ts';
+import type { ChatEvent } from '../core/records.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
 import { ChatCodec } from '../platform/avro/codec.ts';
 import { type ClickHouse, createClickHouse } from '../platform/clickhouse/clickhouse.ts';
 import { migrate } from '../platform/clickhouse/migrations.ts';
 import { expectExactlyOnce } from '../platform/clickhouse/testing/guarantees.ts';
 import { BatchProducer } from '../platform/kafka/batch-producer.ts';
+import type { FetchedRecord } from '../platform/kafka/claim.ts';
 import { createKafka, type Kafka } from '../platform/kafka/kafka.ts';
+import { LogReader } from '../platform/kafka/log-reader.ts';
 import { fetchTopicIds } from '../platform/kafka/topic-ids.ts';
 import { ensureTopics, fetchLogRange, topicNames } from '../platform/kafka/topics.ts';
 import { Metrics } from '../platform/metrics.ts';
@@ -50,11 +53,16 @@ const environment = () => ({
   SCHEMA_REGISTRY_URL: stack().registryUrl,
 });
 
-async function parley<T>(args: string[], confirm?: (question: string) => Promise<boolean>): Promise<Ran<T>> {
+interface Person {
+  readonly confirm?: (question: string) => Promise<boolean>;
+  readonly signal?: AbortSignal;
+}
+
+async function parley<T>(args: string[], person: Person = {}): Promise<Ran<T>> {
   let [out, err] = ['', ''];
   const code = await runCli(
     [...args, '--json'],
-    { env: environment(), signal: new AbortController().signal, ...(confirm && { confirm }) },
+    { env: environment(), signal: new AbortController().signal, ...person },
     {
       out: (text) => {
         out += text;
@@ -85,6 +93,24 @@ async function startEnricher(): Promise<ServiceHandle> {
   });
   await service.ready();
   return service;
+}
+
+async function everything(topic: string): Promise<(FetchedRecord & { partition: number })[]> {
+  const reader = await LogReader.connect(kafka);
+  const records: (FetchedRecord & { partition: number })[] = [];
+  for (const { partition, start, end } of await fetchLogRange(kafka, topic)) {
+    for await (const page of reader.read(topic, partition, start, end)) {
+      for (const record of page) records.push({ ...record, partition });
+    }
+  }
+  await reader.close();
+  return records;
+}
+
+async function eventIn(value: Buffer | null): Promise<ChatEvent> {
+  const decoded = await codec.decodeEvent(value);
+  if (!decoded.ok) throw new Error(`an event does not decode: ${decoded.detail}`);
+  return decoded.value;
 }
 
 /** Messages by outcome and revision, as the facts and as the rollups have them. */
@@ -233,9 +259,14 @@ describe('parley replay', () => {
     expect(await replay()).toMatchObject({ code: 0, document: { selected: REFUSED, replay: REFUSED, skipped: {} } });
     const questions: string[] = [];
     const refuse = async (question: string) => questions.push(question) < 0;
-    const asked = await parley<ReplayReport>(['replay', '--bot', 'one', '--execute'], refuse);
+    const asked = await parley<ReplayReport>(['replay', '--bot', 'one', '--execute'], { confirm: refuse });
     expect(asked).toMatchObject({ code: 0, document: { executed: false } });
     expect(questions).toEqual(['Replay 10 messages?']);
+    const interrupted = ['replay', '--reason', 'nlp_rejected', '--execute', '--yes'];
+    expect(await parley(interrupted, { signal: AbortSignal.abort() })).toMatchObject({
+      code: 1,
+      document: { executed: true, replay: 0, ended: 'interrupted' },
+    });
     expect(await replayLog()).toBe(0);
   });
 
@@ -287,22 +318,41 @@ describe('parley replay', () => {
     await expectExactlyOnce(clickhouse, ids);
   });
 
-  it('keeps origin and key, and marks the run', async () => {
+  it('puts the message on chat.replay as it stood on chat.events, with its place there and the marks of the run', async () => {
     const topicId = (await fetchTopicIds(kafka, [topics.events])).get(topics.events);
-    const rows = await clickhouse.query<{ origins: number; off: number }>(
-      `SELECT uniqExact(origin_partition, origin_offset) AS origins, countIf(origin_topic_id != '${topicId}') AS off
-       FROM messages FINAL WHERE revision > 0`,
+    const originals = new Map(
+      (await everything(topics.events)).map((record) => [`${record.partition}/${record.offset}`, record]),
     );
-    expect(rows).toEqual([{ origins: REFUSED, off: 0 }]);
+    const replayed = await everything(topics.replay);
+    expect(replayed).toHaveLength(65);
+    const runs = new Set<string | null>();
+    for (const { partition, key, headers, value } of replayed) {
+      const event = await eventIn(value);
+      const original = originals.get(`${event.origin?.partition}/${event.origin?.offset}`);
+      expect(event.origin).toMatchObject({ topic: topics.events, topic_id: topicId, partition });
+      expect({ key, headers }).toEqual({ key: original?.key, headers: original?.headers });
+      const { origin: _, supersedes, replay_id, replay_attempt, ...message } = event;
+      expect(await eventIn(original?.value ?? null)).toMatchObject(message);
+      expect(replay_attempt).toBe((supersedes ?? 0) + 1);
+      runs.add(replay_id);
+    }
+    const audited = await clickhouse.query<{ run_id: string }>(
+      'SELECT run_id FROM replay_runs FINAL WHERE replayed > 0',
+    );
+    expect([...runs].sort()).toEqual(audited.map(({ run_id }) => run_id).sort());
+  });
+
+  it('leaves a row a run: who asked for what, and what came of it', async () => {
     const runs = await clickhouse.query<{ outcome: string; replayed: number; selection: string; ended: number }>(
       `SELECT outcome, replayed, selection, finished_at >= started_at AS ended FROM replay_runs FINAL ORDER BY started_at`,
     );
     expect(runs.map(({ outcome, replayed, ended }) => [outcome, replayed, ended])).toEqual([
+      ['interrupted', 0, 1],
       ['done', 5, 1],
       ['done', REFUSED, 1],
       ['done', REFUSED, 1],
       ['done', 0, 1],
     ]);
-    expect(JSON.parse(runs[0]?.selection ?? '')).toEqual({ reasons: ['nlp_rejected'], rate: 100, limit: 5 });
+    expect(JSON.parse(runs[1]?.selection ?? '')).toEqual({ reasons: ['nlp_rejected'], rate: 100, limit: 5 });
   });
 });
