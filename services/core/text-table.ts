@@ -1,7 +1,11 @@
 export type Cell = string | number | null;
 
+/** What others wrote must not steer the terminal. */
+const printable = (text: string): string =>
+  text.replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
+
 const show = (cell: Cell): string =>
-  cell === null ? '-' : typeof cell === 'number' ? cell.toLocaleString('en') : cell;
+  cell === null ? '-' : typeof cell === 'number' ? cell.toLocaleString('en') : printable(cell);
 
 /** A table for a terminal: numbers to the right, everything else to the left. No rows: the header alone. */
 export function formatTable(header: readonly string[], rows: readonly (readonly Cell[])[]): string {
