@@ -87,8 +87,7 @@ export class GroupConsumer implements ClaimOwner {
 
   setPaused(topic: string, partition: number, paused: boolean): void {
     const selection = [{ topic, partitions: [partition] }];
-    if (paused) this.#consumer?.pause(selection);
-    else this.#consumer?.resume(selection);
+    this.#steer((consumer) => (paused ? consumer.pause(selection) : consumer.resume(selection)));
   }
 
   /** The broker refuses our generation and no rejoin put it right: all is dropped and we join as a new member. */
@@ -97,6 +96,7 @@ export class GroupConsumer implements ClaimOwner {
     const fencedMember = this.#consumer;
     if (!this.#session || !fencedMember) return;
     this.#session = undefined;
+    for (const held of [...this.#claims.values()]) this.#lose(held);
     void fencedMember
       .disconnect()
       .catch((error: unknown) => this.#options.log.warn({ err: messageOf(error) }, 'a fenced member did not leave'))
@@ -216,8 +216,18 @@ export class GroupConsumer implements ClaimOwner {
     });
   }
 
-  seek({ topic, partition, position }: PartitionClaim): void {
-    this.#consumer?.seek({ topic, partition, offset: String(position) });
+  seek({ topic, partition, position }: Pick<PartitionClaim, 'topic' | 'partition' | 'position'>): void {
+    this.#steer((consumer) => consumer.seek({ topic, partition, offset: String(position) }));
+  }
+
+  /** A consumer that crashed or was stopped has no group to steer, and says so; what comes next begins with a join. */
+  #steer(action: (consumer: Consumer) => void): void {
+    try {
+      if (this.#consumer) action(this.#consumer);
+    } catch (error) {
+      if ((error as Error).name !== 'KafkaJSNonRetriableError') throw error;
+      this.#options.log.debug({ err: messageOf(error) }, 'nothing to steer: the consumer is not in its group');
+    }
   }
 
   #lose(claim: PartitionClaim): void {

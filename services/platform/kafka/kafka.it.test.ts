@@ -229,6 +229,17 @@ describe('consuming', () => {
     expect(await zombie.fetch(topic, [0])).toEqual([{ topic, partition: 0, offset: 9, metadata: 'nine' }]);
   });
 
+  it('a partition that opens while its consumer is going away ends nothing', async () => {
+    const topic = await freshTopic();
+    const seen = await consume(kafka, groupName(), topic);
+    await eventually(() => expect(seen.claims.size).toBe(PARTITIONS));
+    await seen.consumer.close();
+    // kafkajs throws from these once it has left the group.
+    seen.consumer.setPaused(topic, 0, true);
+    seen.consumer.seek({ topic, partition: 0, position: 5 });
+    expect(seen.released.sort()).toEqual([0, 1, 2, 3]);
+  });
+
   it('a paused partition holds back no other, and goes on where it was', async () => {
     const topic = await freshTopic();
     const producer = await producerOn(kafka);
