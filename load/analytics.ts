@@ -1,16 +1,8 @@
+import type { LatencySummary } from '../services/core/latency-histogram.ts';
 import type { ClickHouse } from '../services/platform/clickhouse/clickhouse.ts';
 
-/** `enriched_at - received_at` of a run's messages as an analyst finds them, in milliseconds. */
-export interface InsightLatency {
-  readonly count: number;
-  readonly p50: number;
-  readonly p90: number;
-  readonly p99: number;
-  readonly p999: number;
-  readonly max: number;
-}
-
-export async function insightLatency(client: ClickHouse, runId: string): Promise<InsightLatency> {
+/** `enriched_at - received_at` of a run's messages as an analyst finds them. */
+export async function insightLatency(client: ClickHouse, runId: string): Promise<LatencySummary> {
   const [row] = await client.query<{ count: number; quantiles: number[]; max: number }>(
     `SELECT count() AS count, quantilesExact(0.5, 0.9, 0.99, 0.999)(latency_ms) AS quantiles, max(latency_ms) AS max
      FROM messages FINAL

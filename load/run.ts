@@ -11,7 +11,7 @@ import { findGateway, fleetTokens } from '../services/platform/operator/gateway.
 import { type OperatorSettings, readSettings, runDirOf } from '../services/platform/operator/settings.ts';
 import { verifySources } from '../services/replay/sources.ts';
 import { type VerifyReport, verify } from '../services/replay/verify.ts';
-import { type InsightLatency, insightLatency, visibleMessages } from './analytics.ts';
+import { insightLatency, visibleMessages } from './analytics.ts';
 import { arrivals } from './arrivals.ts';
 import { Chats, demoChats, fileChats } from './chats.ts';
 import { cpuPerMessage, readCpu } from './cpu.ts';
@@ -37,7 +37,7 @@ export interface LoadReport {
   readonly ack_latency_ms: LatencySummary;
   /** How late the generator itself was. */
   readonly lateness_ms: LatencySummary;
-  readonly insight_latency_ms: InsightLatency;
+  readonly insight_latency_ms: LatencySummary;
   /** From the intended moment until a query finds the row; `unseen` markers never came. */
   readonly freshness_ms: LatencySummary & { readonly unseen: number };
   readonly cpu_us_per_message: Readonly<Record<string, number>>;

@@ -29,8 +29,8 @@ describe('hostile input', () => {
     }
   });
 
-  // Without PARLEY_SHARED_DATA or ../shared/data this one is skipped.
-  (folder ? it : it.skip)('answers every text of the data set hostile_input', async () => {
+  const where = folder ? '' : ' (skipped: no data set in PARLEY_SHARED_DATA or ../shared/data)';
+  (folder ? it : it.skip)(`answers every text of the data set hostile_input${where}`, async () => {
     let texts = 0;
     for await (const { text } of readDataSet(folder ?? '', 'hostile_input')) {
       texts += 1;

@@ -17,7 +17,8 @@ const expected = new Set<string>();
 /** Next offset of each partition of chat.events. */
 const nextOffset = new Array<number>(PARTITIONS).fill(0);
 let world: SinkWorld;
-let seed = Date.now() >>> 0;
+const firstSeed = Date.now() >>> 0;
+let seed = firstSeed;
 
 const random = (): number => {
   seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
@@ -94,7 +95,9 @@ describe('the sink', () => {
     await producing;
     const sink = await startSink();
     await world.caughtUp();
-    await expectExactlyOnce(world.clickhouse, expected);
+    await expectExactlyOnce(world.clickhouse, expected).catch((cause: Error) => {
+      throw new Error(`seed ${firstSeed}: ${cause.message}`, { cause });
+    });
     await sink.kill();
   }, 240_000);
 

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Producer } from 'kafkajs';
 import { messageOf } from '../../core/errors.ts';
 import type { Logger } from '../logger.ts';
+import { errorTypeOf } from './error-type.ts';
 import type { Kafka } from './kafka.ts';
 
 export interface OutgoingRecord {
@@ -38,11 +39,6 @@ export interface LaneOptions {
 
 /** Errors that a smaller batch may cure; of a single record they are its own fault. */
 const TOO_LARGE = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD']);
-
-const typeOf = (error: unknown): string | undefined => {
-  const { type, cause } = error as { type?: string; cause?: unknown };
-  return type ?? (cause ? typeOf(cause) : undefined);
-};
 
 /**
  * One idempotent kafkajs producer with exactly one outstanding send. With concurrent sends kafkajs loses acked records:
@@ -173,7 +169,7 @@ export class ProduceLane {
     });
     for (const pending of batch) pending.sentBefore = true;
     const remaining = batch.filter(({ settled }) => !settled);
-    if (TOO_LARGE.has(typeOf(error) ?? '')) {
+    if (TOO_LARGE.has(errorTypeOf(error) ?? '')) {
       await this.#isolate(remaining, error);
       return;
     }

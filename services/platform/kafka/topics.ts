@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
 import { ParleyError } from '../../core/errors.ts';
+import { errorTypeOf } from './error-type.ts';
 import type { Kafka } from './kafka.ts';
 
 export interface TopicNames {
@@ -71,18 +72,13 @@ const NOT_YET = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']);
 const KNOWN_POLL_MS = 100;
 const KNOWN_POLLS = 150;
 
-const typeOf = (error: unknown): string | undefined => {
-  const { type, cause } = error as { type?: string; cause?: unknown };
-  return type ?? (cause ? typeOf(cause) : undefined);
-};
-
 /** A broker under load has created a topic, and lists it, some time before it can describe it and has its leaders. */
 async function whenKnown<T>(describe: () => Promise<T>): Promise<T> {
   for (let polls = 1; ; polls++) {
     try {
       return await describe();
     } catch (error) {
-      if (polls >= KNOWN_POLLS || !NOT_YET.has(typeOf(error) ?? '')) throw error;
+      if (polls >= KNOWN_POLLS || !NOT_YET.has(errorTypeOf(error) ?? '')) throw error;
       await delay(KNOWN_POLL_MS);
     }
   }
