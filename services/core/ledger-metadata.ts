@@ -21,7 +21,9 @@ const MAX_PAYLOAD_BYTES = (LEDGER_SPAN >> 3) + 1;
 export type LedgerMetadata =
   | { readonly state: 'read'; readonly completed: readonly number[] }
   /** Treated as "nothing above the watermark is done": the worst is a repeated call, never a skip. */
-  | { readonly state: 'missing' | 'foreign' | 'corrupt' | 'newer'; readonly completed: readonly [] };
+  | { readonly state: 'missing' | 'foreign' | 'corrupt' | 'newer'; readonly completed: readonly [] }
+  /** A commit of ours for a topic of this name that was deleted since: its offset means nothing in this one. */
+  | { readonly state: 'other_topic'; readonly completed: readonly [] };
 
 const checksum = (watermark: number, topicId: string, body: string): string =>
   crc32(`${watermark}.${topicId}.${body}`).toString(16).padStart(8, '0');
@@ -39,8 +41,8 @@ export function decodeLedger(metadata: string, topicId: TopicId, watermark: numb
   if (!match) return { state: 'foreign', completed: [] };
   const [, version, sum, owner, body] = match as unknown as [string, string, string, string, string];
   if (Number(version) > VERSION) return { state: 'newer', completed: [] };
-  if (owner !== topicId) return { state: 'foreign', completed: [] };
-  if (sum !== checksum(watermark, topicId, body)) return { state: 'corrupt', completed: [] };
+  if (sum !== checksum(watermark, owner, body)) return { state: 'corrupt', completed: [] };
+  if (owner !== topicId) return { state: 'other_topic', completed: [] };
   if (body === '') return { state: 'read', completed: [] };
   try {
     const payload = inflateRawSync(Buffer.from(body, 'base64url'), { maxOutputLength: MAX_PAYLOAD_BYTES });

@@ -138,7 +138,8 @@ describe('ledger metadata', () => {
     const cases: [string, TopicId, number, string][] = [
       ['', TOPIC_ID, 10, 'missing'],
       ['consumer-3 at noon', TOPIC_ID, 10, 'foreign'],
-      [metadata, OTHER_TOPIC_ID, 10, 'foreign'],
+      [metadata, OTHER_TOPIC_ID, 10, 'other_topic'],
+      [flipped, OTHER_TOPIC_ID, 10, 'corrupt'],
       [metadata, TOPIC_ID, 11, 'corrupt'],
       [flipped, TOPIC_ID, 10, 'corrupt'],
       [metadata.slice(0, -2), TOPIC_ID, 10, 'corrupt'],

@@ -65,14 +65,13 @@ export class Enricher {
     const { metrics, log } = this.#options;
     const { topic, partition, topicId, logStart } = claim;
     const { offset, metadata } = claim.committed;
-    const watermark = offset ?? logStart;
-    const ledger = decodeLedger(metadata, topicId, watermark);
+    const ledger = decodeLedger(metadata, topicId, offset ?? logStart);
+    // The offset of a topic that was deleted and made again would skip records of this one.
+    const watermark = offset === null || ledger.state === 'other_topic' ? logStart : offset;
     metrics.ledgerMetadata.inc({ state: ledger.state });
     if (ledger.state !== 'read' && ledger.state !== 'missing') {
-      log.warn(
-        { topic, partition, state: ledger.state },
-        'commit metadata is not ours: completed work may be repeated',
-      );
+      const fields = { topic, partition, state: ledger.state, committed: offset, watermark };
+      log.warn(fields, 'commit metadata is not of this log: completed work may be repeated');
     }
     const worker = new PartitionWorker(claim, watermark, ledger.completed, {
       ready: () => this.schedule(),

@@ -1,13 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { TopicId } from '../core/brands.ts';
-import { decodeLedger } from '../core/ledger-metadata.ts';
+import { decodeLedger, encodeLedger } from '../core/ledger-metadata.ts';
+import { OffsetLedger } from '../core/offset-ledger.ts';
 import type { Claim, FetchedRecord, OffsetAndMetadata } from '../platform/kafka/claim.ts';
+import { Metrics } from '../platform/metrics.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
+import { testLog } from '../platform/testing/topic-log.ts';
 import { readEnricherConfig } from './config.ts';
+import { Enricher } from './enricher.ts';
 import { faultOf, MAX_TEXT_CHARS } from './event-check.ts';
+import { enricherMetrics } from './metrics.ts';
 import { deadLettered, gap } from './outcomes.ts';
 import { type Job, PartitionWorker } from './partition-worker.ts';
+import type { RecordProcessor } from './record-processor.ts';
 
 const TOPIC_ID = 'dgoboNlSR7q7_iKvHit0vg' as TopicId;
 const record = (offset: number): FetchedRecord => ({
@@ -121,6 +127,32 @@ describe('PartitionWorker', () => {
     worker.release();
     expect(queued()).toBe(0);
     expect(startAll()).toEqual([]);
+  });
+});
+
+describe('the enricher’s assignment', () => {
+  const OTHER_TOPIC_ID = 'AAAAAAAAAAAAAAAAAAAAAA' as TopicId;
+  const metrics = enricherMetrics(new Metrics('test'));
+  const log = testLog();
+  const options = {
+    maxInFlight: 1,
+    replayTopic: 'chat.replay',
+    maxReplayInFlight: 1,
+    mayStart: () => false,
+    metrics,
+    log,
+  };
+  const processor = undefined as unknown as RecordProcessor;
+
+  it.each([
+    ['its own commit', TOPIC_ID, 7],
+    ['a commit for a topic of this name that was deleted since', OTHER_TOPIC_ID, 2],
+  ])('after %s reads on where nothing is skipped', async (_what, owner, startAt) => {
+    const enricher = new Enricher({ ...options, processor });
+    const { claim } = claimOf(2);
+    const committed = { offset: 7, metadata: encodeLedger(new OffsetLedger(7), owner) };
+    expect((await enricher.assign({ ...claim, committed })).startAt).toBe(startAt);
+    enricher.stop();
   });
 });
 

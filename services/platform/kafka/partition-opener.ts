@@ -84,11 +84,9 @@ export class PartitionOpener {
   }
 
   async #facts(topic: string, partition: number): Promise<PartitionFacts> {
-    const [ids, [committed], range] = await Promise.all([
-      this.#topicIds(topic),
-      this.#committer.fetch(topic, [partition]),
-      this.logRange(topic, partition),
-    ]);
+    const [ids, [committed]] = await Promise.all([this.#topicIds(topic), this.#committer.fetch(topic, [partition])]);
+    // After the commit: an end that was read before it could lie below it on a healthy partition.
+    const range = await this.logRange(topic, partition);
     const topicId = ids.get(topic);
     if (!topicId) throw new Error(`${topic} does not exist`);
     const { offset, metadata } = committed ?? { offset: null, metadata: '' };
