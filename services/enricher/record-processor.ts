@@ -9,7 +9,7 @@ import type { Claim, FetchedRecord } from '../platform/kafka/claim.ts';
 import { deadLetter } from '../platform/kafka/dead-letter.ts';
 import type { TopicNames } from '../platform/kafka/topics.ts';
 import type { Logger } from '../platform/logger.ts';
-import { outcomeHeaders } from '../platform/record-headers.ts';
+import { outcomeHeaders, passedOnHeaders } from '../platform/record-headers.ts';
 import { faultOf } from './event-check.ts';
 import type { EnricherMetrics } from './metrics.ts';
 import type { Analyser } from './nlp/analyser.ts';
@@ -135,13 +135,12 @@ export class RecordProcessor {
   }
 
   #outcomeRecord(claim: Claim, record: FetchedRecord, outcome: ChatOutcome) {
-    const traceparent = record.headers['traceparent'];
     return {
       topic: this.#options.topics.enriched,
       partition: claim.partition,
       key: record.key,
       value: this.#options.codec.encodeOutcome(outcome),
-      headers: { ...outcomeHeaders(outcome), ...(traceparent && { traceparent }) },
+      headers: { ...outcomeHeaders(outcome), ...passedOnHeaders(record.headers) },
     };
   }
 }

@@ -10,9 +10,16 @@ export interface HandshakeRequest {
   readonly path: string;
   readonly origin: string | undefined;
   readonly token: string;
+  /** Whether the socket wants the insights of its messages: `?insights=true`. */
+  readonly insights: boolean;
 }
 
 const pathOf = (request: IncomingMessage): string => (request.url ?? '/').split('?', 1)[0] as string;
+
+function wantsInsights({ url = '' }: IncomingMessage): boolean {
+  const query = url.indexOf('?');
+  return query >= 0 && new URLSearchParams(url.slice(query)).get('insights') === 'true';
+}
 
 function subprotocols(request: IncomingMessage): string[] {
   const header = request.headers['sec-websocket-protocol'];
@@ -48,5 +55,5 @@ export function readHandshake(request: IncomingMessage, allowedOrigins: readonly
     const forms = `Authorization: Bearer <token>, or Sec-WebSocket-Protocol: ${SUBPROTOCOL}, bearer.<token>`;
     throw new HandshakeRefusal('token_missing', `a token is required: ${forms}`);
   }
-  return { path, origin, token };
+  return { path, origin, token, insights: wantsInsights(request) };
 }

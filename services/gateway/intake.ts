@@ -4,12 +4,15 @@ import { partitionOf } from '../core/partitioner.ts';
 import type { ChatEvent } from '../core/records.ts';
 import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
 import type { Logger } from '../platform/logger.ts';
+import { REPLY_TO_HEADER } from '../platform/record-headers.ts';
 import { toChatEvent } from './event.ts';
 import type { Identity, ValidMessage } from './frame-validator.ts';
 import { type KnownMessages, keysOf } from './known-messages.ts';
 
 /** Who wants to know when a message is safe: called once, later, never from within {@link Intake.accept}. */
 export interface Waiter {
+  /** The session to which the insight is to come back. */
+  readonly replyTo?: string | undefined;
   acked(messageId: string): void;
   /** Kafka did not say that it has it; it may have it all the same. */
   unavailable(messageId: string): void;
@@ -76,7 +79,9 @@ export class Intake {
     this.#flights.set(messageKey, { messageId: message.id, waiters: [waiter] });
     const { topic, partitions } = this.#options;
     const resendValue = () => encode({ ...event, resent: true });
-    producer.send({ topic, partition: partitionOf(recordKey, partitions), key: recordKey, value, resendValue }).then(
+    const headers = waiter.replyTo === undefined ? {} : { [REPLY_TO_HEADER]: waiter.replyTo };
+    const partition = partitionOf(recordKey, partitions);
+    producer.send({ topic, partition, key: recordKey, value, headers, resendValue }).then(
       () => this.#safe(messageKey),
       (error: unknown) => this.#failed(messageKey, error),
     );

@@ -4,6 +4,7 @@ import { ChatCodec } from '../platform/avro/codec.ts';
 import { BatchProducer } from '../platform/kafka/batch-producer.ts';
 import { ClusterView } from '../platform/kafka/cluster-view.ts';
 import { createKafka } from '../platform/kafka/kafka.ts';
+import { TailReader } from '../platform/kafka/tail-reader.ts';
 import { ensureTopics, topicNames } from '../platform/kafka/topics.ts';
 import { type RunningService, runService, type ServiceContext } from '../platform/lifecycle.ts';
 import { AckFlusher } from './ack-flusher.ts';
@@ -11,6 +12,7 @@ import { createAuthenticator } from './auth.ts';
 import { GATEWAY_SPEC, type GatewayConfig, limitsOf } from './config.ts';
 import { GatewayMetrics } from './gateway-metrics.ts';
 import { STREAM_PATH } from './handshake.ts';
+import { InsightFeed } from './insights/insight-feed.ts';
 import { Intake } from './intake.ts';
 import { KnownMessages } from './known-messages.ts';
 import { SocketServer } from './socket-server.ts';
@@ -60,7 +62,15 @@ async function start({ env, log, metrics: registry, instance }: ServiceContext):
     onClamped: () => metrics.clamped.inc(),
     log,
   });
-  const server = await SocketServer.listen(serverOptions(config, { authenticate, intake, metrics, log }));
+  const insights = new InsightFeed({
+    follow: (since, take) => new TailReader({ kafka, topic: names.enriched, partitions, since, take, log }),
+    decode: (value) => codec.decodeOutcome(value),
+    maxUnreadBytes: config.MAX_SEND_BUFFER_BYTES / 4,
+    clock: systemClock,
+    metrics: registry,
+    log,
+  });
+  const server = await SocketServer.listen(serverOptions(config, { authenticate, intake, insights, metrics, log }));
   metrics.watch({ connections: () => server.connections, inFlight: () => intake.inFlight });
   return {
     url: `ws://${config.GATEWAY_HOST}:${server.port}${STREAM_PATH}`,
@@ -73,6 +83,7 @@ async function start({ env, log, metrics: registry, instance }: ServiceContext):
     },
     stop: async () => {
       await server.drain();
+      await insights.close();
       // What still waits has had the whole drain: its clients know that it was not acked.
       await producer.close(PRODUCER_CLOSE_MS);
       await view.close();
@@ -83,11 +94,12 @@ async function start({ env, log, metrics: registry, instance }: ServiceContext):
 interface Parts {
   readonly authenticate: ReturnType<typeof createAuthenticator>;
   readonly intake: Intake;
+  readonly insights: InsightFeed;
   readonly metrics: GatewayMetrics;
   readonly log: ServiceContext['log'];
 }
 
-function serverOptions(config: GatewayConfig, { authenticate, intake, metrics, log }: Parts) {
+function serverOptions(config: GatewayConfig, { authenticate, intake, insights, metrics, log }: Parts) {
   const clock = systemClock;
   const tenantRate = config.TENANT_MESSAGES_PER_S;
   return {
@@ -98,6 +110,7 @@ function serverOptions(config: GatewayConfig, { authenticate, intake, metrics, l
     maxConnections: config.MAX_CONNECTIONS,
     reconnectSpreadMs: config.RECONNECT_SPREAD_MS,
     drainTimeoutMs: config.DRAIN_TIMEOUT_MS,
+    insights,
     session: {
       limits: limitsOf(config),
       maxSendBufferBytes: config.MAX_SEND_BUFFER_BYTES,

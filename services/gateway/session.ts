@@ -48,6 +48,7 @@ export class Session {
   readonly #bot: TokenBucket;
   readonly #tenant: TokenBucket;
   readonly #botName: string;
+  readonly #replyTo: string | undefined;
   #malformed: TokenBucket | undefined;
   #phase: Phase = { name: 'open' };
   #inFlight = 0;
@@ -55,8 +56,10 @@ export class Session {
   #nextPingAtMs: number;
   #awaitsPong = false;
 
-  constructor(id: string, socket: WebSocket, grant: Grant, deps: SessionDeps) {
+  /** @param insights whether the insights of its messages are to come back to this socket. */
+  constructor(id: string, socket: WebSocket, grant: Grant, deps: SessionDeps, insights = false) {
     this.id = id;
+    this.#replyTo = insights ? id : undefined;
     this.grant = grant;
     this.#socket = socket;
     this.#deps = deps;
@@ -68,7 +71,7 @@ export class Session {
     socket.on('pong', () => {
       this.#awaitsPong = false;
     });
-    this.#send({ type: 'welcome', session: id, limits: deps.limits });
+    this.#send({ type: 'welcome', session: id, insights, limits: deps.limits });
   }
 
   /** Called about once a second: the token's end, pings, missing pongs. */
@@ -161,6 +164,7 @@ export class Session {
     const startedMs = clock.monotonicMs();
     if (!this.#withinRates(id, startedMs)) return;
     const acceptance = intake.accept(this.grant, message, clock.now(), {
+      replyTo: this.#replyTo,
       acked: () => this.#acked(id, startedMs, acceptance === 'joined' ? 'joined' : 'acked'),
       unavailable: () => this.#unavailable(id),
     });

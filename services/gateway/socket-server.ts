@@ -10,6 +10,17 @@ import { HandshakeRefusal } from './handshake-refusal.ts';
 import { Session, type SessionDeps } from './session.ts';
 import { TokenBucket } from './token-bucket.ts';
 
+/** Brings insights to the sockets that asked for them. */
+export interface InsightDelivery {
+  /** @returns what ends it, when the socket is gone. */
+  open(session: { readonly id: string; readonly grant: Grant; readonly socket: WebSocket }): () => void;
+}
+
+interface Admission {
+  readonly grant: Grant;
+  readonly insights: boolean;
+}
+
 export interface SocketServerOptions {
   readonly host: string;
   readonly port: number;
@@ -19,6 +30,7 @@ export interface SocketServerOptions {
   readonly reconnectSpreadMs: number;
   readonly drainTimeoutMs: number;
   readonly session: SessionDeps;
+  readonly insights: InsightDelivery;
 }
 
 const TICK_MS = 1_000;
@@ -132,10 +144,10 @@ export class SocketServer {
     socket.on('error', onError);
     this.#handshakes += 1;
     try {
-      const grant = await this.#admit(request);
+      const admission = await this.#admit(request);
       if (socket.destroyed) return;
       socket.off('error', onError);
-      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, grant));
+      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, admission));
     } catch (error) {
       this.#refuse(request, socket, error);
     } finally {
@@ -143,35 +155,39 @@ export class SocketServer {
     }
   }
 
-  async #admit(request: IncomingMessage): Promise<Grant> {
+  async #admit(request: IncomingMessage): Promise<Admission> {
     const { allowedOrigins, authenticate, maxConnections } = this.#options;
     this.#refuseWhenDraining();
-    const { token } = readHandshake(request, allowedOrigins);
+    const { token, insights } = readHandshake(request, allowedOrigins);
     if (this.#sessions.size + this.#handshakes > maxConnections) {
       throw new HandshakeRefusal('too_many_connections', `this gateway has ${maxConnections} connections already`);
     }
     const grant = await authenticate(token);
     this.#refuseWhenDraining();
-    return grant;
+    return { grant, insights };
   }
 
   #refuseWhenDraining(): void {
     if (this.#draining) throw new HandshakeRefusal('draining', 'this gateway is shutting down');
   }
 
-  #open(webSocket: WebSocket, grant: Grant): void {
+  #open(webSocket: WebSocket, { grant, insights }: Admission): void {
     const { session: deps } = this.#options;
     let oversize = false;
     webSocket.on('error', (error: Error & { code?: string }) => {
       oversize ||= error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
       deps.log.debug({ err: error.message }, 'a socket failed');
     });
-    const session = new Session(randomUUID(), webSocket, grant, deps);
+    const session = new Session(randomUUID(), webSocket, grant, deps, insights);
     this.#sessions.add(session);
+    const endInsights = insights
+      ? this.#options.insights.open({ id: session.id, grant, socket: webSocket })
+      : undefined;
     deps.metrics.handshake('accepted');
     deps.log.debug({ session: session.id, tenant: grant.tenant, bot: grant.bot }, 'session opened');
     webSocket.on('close', (code) => {
       this.#sessions.delete(session);
+      endInsights?.();
       session.ended(oversize);
       deps.log.debug({ session: session.id, code }, 'session closed');
       if (this.#sessions.size === 0) this.#onEmpty?.();

@@ -13,6 +13,19 @@ const HEADER = {
   messageId: 'parley-message-id',
 } as const;
 
+/** On a record of `chat.events` and on its outcome: the session that wants the insight back; absent where none does. */
+export const REPLY_TO_HEADER = 'parley-reply-to';
+
+/** Headers of an event that every record made of it carries on. */
+const PASSED_ON = ['traceparent', REPLY_TO_HEADER] as const;
+
+export function passedOnHeaders(headers: Readonly<Record<string, Buffer | undefined>>): Record<string, Buffer> {
+  const found = PASSED_ON.map((name) => [name, headers[name]] as const);
+  return Object.fromEntries(
+    found.filter((entry): entry is [(typeof PASSED_ON)[number], Buffer] => entry[1] !== undefined),
+  );
+}
+
 export interface OutcomeIdentity {
   readonly source: Coordinates;
   readonly origin: Coordinates;

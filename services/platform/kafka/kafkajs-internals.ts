@@ -30,7 +30,7 @@ export interface InternalBroker {
 }
 
 /** A broker as a fetch by assignment needs it; it waits `maxWaitTime` for the first byte and decodes what came. */
-interface FetchingBroker {
+interface FetchingBroker extends InternalBroker {
   fetch(request: {
     maxWaitTime: number;
     minBytes: number;
@@ -56,7 +56,13 @@ export interface InternalCluster {
   findLeaderForPartitions(topic: string, partitions: readonly number[]): Record<string, number[]>;
   findBroker(node: { nodeId: string }): Promise<FetchingBroker>;
   fetchTopicsOffset(
-    topics: readonly { topic: string; fromBeginning: boolean; partitions: readonly { partition: number }[] }[],
+    topics: readonly {
+      topic: string;
+      fromBeginning: boolean;
+      /** Instead of `fromBeginning`: the first offset of this time or later, -1 where there is none. */
+      fromTimestamp?: number;
+      partitions: readonly { partition: number }[];
+    }[],
   ): Promise<{ partitions: { partition: number; offset: string }[] }[]>;
   removeBroker(address: { host: string; port: number }): void;
 }
@@ -90,6 +96,19 @@ export interface InternalRequestQueue {
 export const RequestQueueClass = require('kafkajs/src/network/requestQueue') as Prototype<{
   scheduleCheckPendingRequests(this: InternalRequestQueue): void;
 }>;
+
+/** The request of Fetch v11 as kafkajs encodes it; its answer we read ourselves. */
+export const fetchRequestV11 = require('kafkajs/src/protocol/requests/fetch/v11/request') as (fetch: {
+  replicaId: number;
+  isolationLevel: number;
+  maxWaitTime: number;
+  minBytes: number;
+  maxBytes: number;
+  topics: readonly {
+    topic: string;
+    partitions: readonly { partition: number; fetchOffset: string; maxBytes: number }[];
+  }[];
+}) => object;
 
 /** A cluster connection of our own with a client's options: for requests that its public API has no call for. */
 export function openCluster(kafka: Kafka): InternalCluster {

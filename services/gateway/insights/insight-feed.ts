@@ -1,0 +1,166 @@
+import type { Clock } from '../../core/clock.ts';
+import { messageOf } from '../../core/errors.ts';
+import type { ChatOutcome } from '../../core/records.ts';
+import type { Decoded } from '../../platform/avro/codec.ts';
+import { type ScannedRecord, scanRecords } from '../../platform/kafka/record-scan.ts';
+import type { TakeSet } from '../../platform/kafka/tail-reader.ts';
+import type { Logger } from '../../platform/logger.ts';
+import type { Metrics } from '../../platform/metrics.ts';
+import { REPLY_TO_HEADER } from '../../platform/record-headers.ts';
+import type { InsightDelivery } from '../socket-server.ts';
+import { insightFrame } from './insight-frame.ts';
+import { InsightMetrics } from './insight-metrics.ts';
+import { RecentSets } from './recent-sets.ts';
+import { type Subscriber, Subscribers } from './subscribers.ts';
+
+export interface InsightFeedOptions {
+  /** Follows `chat.enriched` from a time on (ms since the epoch) until it is closed. */
+  readonly follow: (since: number, take: TakeSet) => { close(): Promise<void> };
+  readonly decode: (value: Buffer | null) => Decoded<ChatOutcome> | Promise<Decoded<ChatOutcome>>;
+  /** Unread bytes of a socket above which its insights are dropped: well below what costs it its place. */
+  readonly maxUnreadBytes: number;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/** How far back a socket finds the insights that came while its bot had none. */
+const RECENT_MS = 10_000;
+/** Two seconds of 8,000 outcomes of 500 bytes a second; at lower rates the age bounds it. */
+const RECENT_BYTES = 8 << 20;
+/** New sockets are looked after together: a storm of them must not search the recent records once each. */
+const CATCH_UP_MS = 100;
+/** How long the log is still followed when the last socket that asked has gone. */
+const LINGER_MS = 30_000;
+/** Outcomes of a schema that the registry has yet to name; beyond it insights are dropped. */
+const MAX_UNDECODED = 1_000;
+
+/**
+ * Brings the insights of `chat.enriched` to the sockets of this process that asked for them. Nothing is read while
+ * nobody asks. Of the whole topic only the headers are looked at; what is for somebody here is decoded. A socket that
+ * does not read loses insights, and nothing else: acks go on.
+ */
+export class InsightFeed implements InsightDelivery {
+  readonly #options: InsightFeedOptions;
+  readonly #metrics: InsightMetrics;
+  readonly #subscribers = new Subscribers();
+  readonly #recent: RecentSets;
+  readonly #newcomers = new Set<Subscriber>();
+  #tail: { close(): Promise<void> } | undefined;
+  #catchUp: NodeJS.Timeout | undefined;
+  #linger: NodeJS.Timeout | undefined;
+  #undecoded = 0;
+
+  constructor(options: InsightFeedOptions) {
+    this.#options = options;
+    this.#recent = new RecentSets({ maxBytes: RECENT_BYTES, maxAgeMs: RECENT_MS });
+    this.#metrics = new InsightMetrics(options.metrics, {
+      sockets: () => this.#size,
+      recentBytes: () => this.#recent.bytes,
+    });
+  }
+
+  open({ id, grant, socket }: Pick<Subscriber, 'id' | 'grant' | 'socket'>): () => void {
+    const subscriber: Subscriber = { id, grant, socket, openedAt: this.#options.clock.now() };
+    if (this.#tail) {
+      this.#newcomers.add(subscriber);
+      this.#catchUp ??= setTimeout(() => this.#catchUpNow(), CATCH_UP_MS);
+    } else this.#subscribers.add(subscriber);
+    this.#follow();
+    return () => {
+      this.#subscribers.remove(subscriber);
+      this.#newcomers.delete(subscriber);
+      if (this.#size === 0) this.#linger ??= setTimeout(() => this.#unfollow(), LINGER_MS);
+    };
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#catchUp);
+    clearTimeout(this.#linger);
+    await this.#tail?.close();
+  }
+
+  get #size(): number {
+    return this.#subscribers.size + this.#newcomers.size;
+  }
+
+  #follow(): void {
+    clearTimeout(this.#linger);
+    this.#linger = undefined;
+    this.#tail ??= this.#options.follow(this.#options.clock.now() - RECENT_MS, (records, from) => {
+      this.#recent.add(records, this.#options.clock.monotonicMs());
+      return this.#scan(records, from, this.#subscribers);
+    });
+  }
+
+  #unfollow(): void {
+    const tail = this.#tail;
+    this.#tail = undefined;
+    this.#linger = undefined;
+    this.#recent.clear();
+    void tail?.close();
+  }
+
+  /**
+   * What was read before they came is searched for the newcomers alone: the others have had it. Only now do they take
+   * part in what is read from here on, so that nothing comes twice.
+   */
+  #catchUpNow(): void {
+    this.#catchUp = undefined;
+    const newcomers = new Subscribers();
+    for (const subscriber of this.#newcomers) newcomers.add(subscriber);
+    this.#newcomers.clear();
+    for (const records of this.#recent.all(this.#options.clock.monotonicMs())) this.#scan(records, 0, newcomers);
+    for (const subscriber of newcomers.all()) this.#subscribers.add(subscriber);
+  }
+
+  #scan(records: Buffer, from: number, audience: Subscribers): number {
+    const result = scanRecords(records, from, REPLY_TO_HEADER, (record) => this.#offer(record, audience));
+    this.#metrics.scanned(result.records, result.unreadable);
+    return result.next;
+  }
+
+  #offer({ key, value, header }: ScannedRecord, audience: Subscribers): void {
+    const replyTo = header.toString('latin1');
+    if (!audience.concerns(replyTo, key)) return;
+    const decoded = this.#options.decode(value);
+    if (!(decoded instanceof Promise)) {
+      this.#deliver(replyTo, decoded, audience);
+      return;
+    }
+    if (this.#undecoded >= MAX_UNDECODED) {
+      this.#metrics.insight('dropped');
+      return;
+    }
+    this.#undecoded += 1;
+    decoded
+      .then((outcome) => this.#deliver(replyTo, outcome, audience))
+      .catch((error: unknown) => {
+        this.#options.log.warn({ err: messageOf(error) }, 'an insight is lost: its schema is not known');
+        this.#metrics.insight('undecodable');
+      })
+      .finally(() => {
+        this.#undecoded -= 1;
+      });
+  }
+
+  #deliver(replyTo: string, decoded: Decoded<ChatOutcome>, audience: Subscribers): void {
+    if (!decoded.ok) {
+      this.#metrics.insight('undecodable');
+      return;
+    }
+    const recipients = audience.recipients(replyTo, decoded.value);
+    if (recipients.length === 0) return;
+    const frame = JSON.stringify(insightFrame(decoded.value));
+    const latencyMs = this.#options.clock.now() - decoded.value.received_at;
+    for (const { socket } of recipients) {
+      if (socket.readyState !== socket.OPEN) continue;
+      if (socket.bufferedAmount > this.#options.maxUnreadBytes) {
+        this.#metrics.insight('dropped');
+        continue;
+      }
+      socket.send(frame);
+      this.#metrics.sent(decoded.value.provisional, latencyMs);
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import type { WebSocket } from 'ws';
+import type { Grant } from '../auth.ts';
+
+/** A socket that asked for its insights. */
+export interface Subscriber {
+  /** The session's id, which its messages carry as their reply address. */
+  readonly id: string;
+  readonly grant: Grant;
+  readonly socket: Pick<WebSocket, 'readyState' | 'OPEN' | 'bufferedAmount' | 'send'>;
+  /** Milliseconds since the epoch. */
+  readonly openedAt: number;
+}
+
+/** A bot with more connections than this gets an insight of a lost one on the newest of them. */
+const MAX_SUCCESSORS = 8;
+
+/** Names hold no U+0000: the token check refuses it. */
+const botKey = (tenant: string, bot: string) => `${tenant}\0${bot}`;
+
+/**
+ * The sockets of this process that asked for insights, by session and by bot. An insight belongs to the connection that
+ * sent the message and to every connection that the same bot opened since: so a reconnect, to whichever process, loses
+ * none, and nobody has to know whether the first one is still there.
+ */
+export class Subscribers {
+  readonly #byId = new Map<string, Subscriber>();
+  /** In the order of opening. */
+  readonly #byBot = new Map<string, Set<Subscriber>>();
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  all(): Iterable<Subscriber> {
+    return this.#byId.values();
+  }
+
+  add(subscriber: Subscriber): void {
+    const { tenant, bot } = subscriber.grant;
+    this.#byId.set(subscriber.id, subscriber);
+    const key = botKey(tenant, bot);
+    const same = this.#byBot.get(key);
+    if (same) same.add(subscriber);
+    else this.#byBot.set(key, new Set([subscriber]));
+  }
+
+  remove(subscriber: Subscriber): void {
+    const key = botKey(subscriber.grant.tenant, subscriber.grant.bot);
+    this.#byId.delete(subscriber.id);
+    const same = this.#byBot.get(key);
+    same?.delete(subscriber);
+    if (same?.size === 0) this.#byBot.delete(key);
+  }
+
+  /**
+   * Whether the outcome of a message may be for somebody here, from its reply address and its key alone.
+   *
+   * @param recordKey JSON array of tenant, bot and conversation.
+   */
+  concerns(replyTo: string, recordKey: Buffer | null): boolean {
+    if (this.#byId.has(replyTo)) return true;
+    const bot = recordKey && botOf(recordKey);
+    return bot !== null && this.#byBot.has(bot);
+  }
+
+  /** Who gets it; only ever sockets of this very tenant and bot. @param receivedAt when the message came. */
+  recipients(replyTo: string, message: { tenant_id: string; bot_id: string; received_at: number }): Subscriber[] {
+    const same = this.#byBot.get(botKey(message.tenant_id, message.bot_id));
+    if (!same) return [];
+    const sender = this.#byId.get(replyTo);
+    const since = [...same].filter((it) => it !== sender && it.openedAt >= message.received_at).slice(-MAX_SUCCESSORS);
+    return sender && same.has(sender) ? [sender, ...since] : since;
+  }
+}
+
+function botOf(recordKey: Buffer): string | null {
+  try {
+    const [tenant, bot] = JSON.parse(recordKey.toString('utf8')) as unknown[];
+    return typeof tenant === 'string' && typeof bot === 'string' ? botKey(tenant, bot) : null;
+  } catch {
+    return null;
+  }
+}

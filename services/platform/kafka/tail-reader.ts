@@ -1,0 +1,153 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../../core/errors.ts';
+import type { Logger } from '../logger.ts';
+import { type FetchedSet, fetchRaw } from './fetch-request.ts';
+import type { Kafka } from './kafka.ts';
+import { type InternalBroker, type InternalCluster, openCluster } from './kafkajs-internals.ts';
+
+/** Takes over what one fetch brought of one partition and says where to go on. Synchronous; must not throw. */
+export type TakeSet = (records: Buffer, from: number) => number;
+
+export interface TailOptions {
+  readonly kafka: Kafka;
+  readonly topic: string;
+  readonly partitions: number;
+  /** The log is read from the first record of this time on, milliseconds since the epoch. */
+  readonly since: number;
+  readonly take: TakeSet;
+  readonly log: Logger;
+}
+
+/** How long the broker holds an empty fetch back: a record that comes meanwhile is answered with at once. */
+const MAX_WAIT_MS = 500;
+/**
+ * The least time from one fetch to the next. Under load there is always something new, and a fetch for each record would
+ * cost more than the record: with this it is at most 66 fetches a second, for 15 ms of latency.
+ */
+const INTERVAL_MS = 15;
+const FETCH_BYTES = 4 << 20;
+const RETRY_MS = 250;
+const OFFSET_OUT_OF_RANGE = 1;
+
+/** A stretch of time in which the leaders stay who they are. */
+interface Round {
+  over: boolean;
+}
+
+/**
+ * Follows the end of all partitions of a topic, by assignment: no group, no commits, nothing left on the broker. One
+ * fetch a broker is outstanding, for all the partitions that it leads, so memory is bounded by one answer a broker.
+ * Record sets come undecoded. Never ends by itself; after an error it looks for the leaders anew and goes on where it was.
+ */
+export class TailReader {
+  readonly #options: TailOptions;
+  readonly #cluster: InternalCluster;
+  readonly #positions = new Map<number, number>();
+  readonly #stop = new AbortController();
+  readonly #ended: Promise<void>;
+  /** Undefined once it has been used: a position that is lost later is taken up at the log's end. */
+  #since: number | undefined;
+  #turn = 0;
+
+  constructor(options: TailOptions) {
+    this.#options = options;
+    this.#since = options.since;
+    this.#cluster = openCluster(options.kafka);
+    this.#ended = this.#run();
+  }
+
+  /** Resolves when no fetch is outstanding any more, at most half a second later. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#ended;
+  }
+
+  get #closing(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  async #run(): Promise<void> {
+    const { topic, log } = this.#options;
+    while (!this.#closing) {
+      try {
+        await this.#cluster.connect();
+        await this.#cluster.addTargetTopic(topic);
+        await this.#cluster.refreshMetadata();
+        await this.#locate();
+        await this.#followAll();
+      } catch (error) {
+        log.warn({ err: messageOf(error), topic }, 'the end of a topic cannot be followed at the moment');
+        await delay(RETRY_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+      }
+    }
+    await this.#cluster.disconnect();
+  }
+
+  /** Positions for the partitions that have none yet. */
+  async #locate(): Promise<void> {
+    const { topic, partitions } = this.#options;
+    const missing = Array.from({ length: partitions }, (_, partition) => ({ partition })).filter(
+      ({ partition }) => !this.#positions.has(partition),
+    );
+    if (missing.length === 0) return;
+    const ask = async (fromTimestamp?: number) => {
+      const at = fromTimestamp === undefined ? {} : { fromTimestamp };
+      const [found] = await this.#cluster.fetchTopicsOffset([
+        { topic, fromBeginning: false, ...at, partitions: missing },
+      ]);
+      return new Map((found?.partitions ?? []).map(({ partition, offset }) => [partition, Number(offset)]));
+    };
+    // The end first: what is written between the two questions is read then, not missed.
+    const ends = await ask();
+    const bySince = this.#since === undefined ? ends : await ask(this.#since);
+    this.#since = undefined;
+    for (const { partition } of missing) {
+      const offset = bySince.get(partition) ?? -1;
+      this.#positions.set(partition, offset >= 0 ? offset : (ends.get(partition) ?? 0));
+    }
+  }
+
+  async #followAll(): Promise<void> {
+    const { topic, partitions } = this.#options;
+    const all = Array.from({ length: partitions }, (_, partition) => partition);
+    const leaders = Object.entries(this.#cluster.findLeaderForPartitions(topic, all));
+    if (leaders.flatMap(([, led]) => led).length < partitions) throw new Error('a partition has no leader');
+    const round: Round = { over: false };
+    const results = await Promise.allSettled(leaders.map(([nodeId, led]) => this.#follow(nodeId, led, round)));
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+
+  async #follow(nodeId: string, led: readonly number[], round: Round): Promise<void> {
+    try {
+      const broker = await this.#cluster.findBroker({ nodeId });
+      while (!round.over && !this.#closing) {
+        const startedMs = performance.now();
+        for (const set of await this.#fetch(broker, led)) this.#take(set);
+        const leftMs = INTERVAL_MS - (performance.now() - startedMs);
+        if (leftMs > 1) await delay(leftMs);
+      }
+    } finally {
+      round.over = true;
+    }
+  }
+
+  #fetch(broker: InternalBroker, led: readonly number[]): Promise<FetchedSet[]> {
+    const positions = led.map((partition) => ({ partition, offset: this.#positions.get(partition) ?? 0 }));
+    // Another one first each time: the broker fills its answer in this order.
+    positions.push(...positions.splice(0, this.#turn++ % positions.length));
+    const { topic } = this.#options;
+    return fetchRaw(broker, { topic, positions, maxWaitMs: MAX_WAIT_MS, maxBytes: FETCH_BYTES });
+  }
+
+  #take({ partition, error, records }: FetchedSet): void {
+    if (error === OFFSET_OUT_OF_RANGE) {
+      // The log was cut, or is another one by now: what is new is at its end.
+      this.#positions.delete(partition);
+      throw new Error(`partition ${partition} no longer holds our offset`);
+    }
+    if (error !== 0) throw new Error(`Kafka answered error ${error} for partition ${partition}`);
+    if (records.length === 0) return;
+    this.#positions.set(partition, this.#options.take(records, this.#positions.get(partition) ?? 0));
+  }
+}
