@@ -26,6 +26,12 @@ export const ENRICHER_SPEC = {
     max: 600_000,
     doc: 'Time from the opening of the breaker to a probe; longer than NLP_TIMEOUT_MS',
   }),
+  NLP_HEDGE_SHARE: number({
+    default: 0.05,
+    min: 0,
+    max: 0.5,
+    doc: 'Hedged calls at most, as a share of all calls; 0: no hedging',
+  }),
   REPLAY_SHARE: number({
     default: 0.1,
     min: 0.01,

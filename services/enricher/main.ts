@@ -103,8 +103,11 @@ function connectNlp(
     // Two calls a second: below that the retries alone decide.
     breakerMinimumRps: 2,
     halfOpenAfterMs: config.NLP_HALF_OPEN_AFTER_MS,
+    hedgeShare: config.NLP_HEDGE_SHARE,
     random: Math.random,
     onRetry: (cause) => metrics.nlpRetries.inc({ cause }),
+    onHedge: (result) => metrics.nlpHedges.inc({ result }),
+    onLimitMove: (why) => metrics.nlpLimitMoves.inc({ why }),
   });
   // A little later than the breaker's own time, so that the probe finds it half-open.
   const gate = new OutageGate(policy, config.NLP_HALF_OPEN_AFTER_MS + 50, (open) => {
@@ -128,6 +131,7 @@ function connectNlp(
     },
     close: async () => {
       gate.close();
+      policy.close();
       await client.close();
     },
   };

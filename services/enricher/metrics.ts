@@ -6,6 +6,8 @@ export interface EnricherMetrics {
   readonly deadLetters: Counter<'reason'>;
   readonly nlpCalls: Histogram<'result'>;
   readonly nlpRetries: Counter<'cause'>;
+  readonly nlpHedges: Counter<'result'>;
+  readonly nlpLimitMoves: Counter<'why'>;
   readonly latency: Histogram<'lane'>;
   readonly skipped: Counter;
   readonly ledgerMetadata: Counter<'state'>;
@@ -30,6 +32,12 @@ export function enricherMetrics(metrics: Metrics): EnricherMetrics {
     deadLetters: metrics.counter('parley_dead_letters_total', 'Dead letters by reason', ['reason']),
     nlpCalls: metrics.histogram('parley_nlp_call_seconds', 'Attempts at the NLP API', LATENCY_BUCKETS_S, ['result']),
     nlpRetries: metrics.counter('parley_nlp_retries_total', 'Retries by the cause of the failed attempt', ['cause']),
+    nlpHedges: metrics.counter('parley_nlp_hedges_total', 'Hedged calls, by which of the two answered first', [
+      'result',
+    ]),
+    nlpLimitMoves: metrics.counter('parley_nlp_limit_moves_total', 'Moves of the concurrency limit by their reason', [
+      'why',
+    ]),
     latency: metrics.histogram(
       'parley_insight_latency_seconds',
       'From the gateway’s receipt of a message to its outcome',

@@ -4,9 +4,13 @@ export interface GradientOptions {
   readonly floor: number;
   readonly ceiling: number;
   readonly initial: number;
+  readonly onMove?: (why: LimitMove) => void;
   /** Monotonic milliseconds. */
   readonly now?: () => number;
 }
+
+/** Why the limit moved: answers are as quick as ever, they became slower, the API had too much, or a look at its best latency. */
+export type LimitMove = 'grow' | 'slower' | 'overload' | 'probe';
 
 /** Latency may grow to this multiple of the best before the limit shrinks. */
 const TOLERANCE = 2;
@@ -97,7 +101,7 @@ export class GradientLimit {
 
   #adjust(window: { sumMs: number; samples: number; mostInFlight: number; overloaded: boolean }, now: number): void {
     if (window.overloaded) {
-      this.#set(this.#exact * BACKOFF_RATIO);
+      this.#set(this.#exact * BACKOFF_RATIO, 'overload');
       return;
     }
     const meanMs = Math.max(window.sumMs / window.samples, 0.001);
@@ -106,7 +110,8 @@ export class GradientLimit {
     if (window.mostInFlight * 2 < this.#exact) return;
     const gradient = Math.min(1, Math.max(0.5, (TOLERANCE * bestMs) / meanMs));
     const wanted = this.#exact * gradient + Math.sqrt(this.#exact);
-    this.#set(wanted < this.#exact ? this.#exact * (1 - SMOOTHING) + wanted * SMOOTHING : wanted);
+    if (wanted < this.#exact) this.#set(this.#exact * (1 - SMOOTHING) + wanted * SMOOTHING, 'slower');
+    else this.#set(wanted, 'grow');
   }
 
   #bestAfter(meanMs: number, now: number): number {
@@ -122,6 +127,7 @@ export class GradientLimit {
 
   #probe(meanMs: number, now: number): void {
     this.#probeUntilMs = now + Math.max(PROBE_LATENCIES * meanMs, 2 * WINDOW_MS);
+    this.#options.onMove?.('probe');
     this.#apply(Math.max(this.#exact * PROBE_RATIO, this.#options.floor));
   }
 
@@ -132,8 +138,11 @@ export class GradientLimit {
     return false;
   }
 
-  #set(concurrency: number): void {
-    this.#exact = Math.min(Math.max(concurrency, this.#options.floor), this.#options.ceiling);
+  #set(concurrency: number, why: LimitMove): void {
+    const bounded = Math.min(Math.max(concurrency, this.#options.floor), this.#options.ceiling);
+    if (bounded === this.#exact) return;
+    this.#exact = bounded;
+    this.#options.onMove?.(why);
     this.#apply(this.#exact);
   }
 

@@ -21,8 +21,11 @@ const OPTIONS: NlpPolicyOptions = {
   breakerWindowMs: 400,
   breakerMinimumRps: 5,
   halfOpenAfterMs: 60,
+  hedgeShare: 0,
   random: () => 0.5,
   onRetry: () => {},
+  onHedge: () => {},
+  onLimitMove: () => {},
 };
 const INSIGHT = { language: 'en', model: 'm' } as Insight;
 const failed = () => new NlpError('failed', 'http_500', 'the NLP API answered 500');
