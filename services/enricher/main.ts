@@ -5,13 +5,10 @@ import { GroupConsumer } from '../platform/kafka/group-consumer.ts';
 import { createKafka } from '../platform/kafka/kafka.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { type RunningService, runService, type ServiceContext } from '../platform/lifecycle.ts';
-import { type EnricherConfig, IN_FLIGHT_FACTOR, readEnricherConfig } from './config.ts';
+import { IN_FLIGHT_FACTOR, readEnricherConfig } from './config.ts';
 import { Enricher } from './enricher.ts';
 import { enricherMetrics, registerGauges } from './metrics.ts';
-import { Analyser } from './nlp/analyser.ts';
-import { NlpClient } from './nlp/nlp-client.ts';
-import { NlpPolicy } from './nlp/nlp-policy.ts';
-import { OutageGate } from './nlp/outage-gate.ts';
+import { connectNlp } from './nlp/connect.ts';
 import { RecordProcessor } from './record-processor.ts';
 
 await runService({ name: 'enricher', env: process.env, adminPort: 9481, drainTimeoutMs: 15_000, start });
@@ -29,7 +26,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   });
   const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: topics });
   const producer = await BatchProducer.connect(kafka, { log, metrics: registry });
-  const nlp = connectNlp(config, context, metrics, () => enricher.schedule());
+  const nlp = connectNlp({ config, log, metrics, onOpen: () => enricher.schedule() });
   const processor = new RecordProcessor({
     codec,
     analyser: nlp.analyser,
@@ -76,63 +73,6 @@ async function start(context: ServiceContext): Promise<RunningService> {
       enricher.stop();
       await producer.close();
       await nlp.close();
-    },
-  };
-}
-
-function connectNlp(
-  config: EnricherConfig,
-  { log }: ServiceContext,
-  metrics: ReturnType<typeof enricherMetrics>,
-  onOpen: () => void,
-) {
-  const client = new NlpClient({
-    url: config.NLP_URL,
-    connections: config.NLP_CONNECTIONS,
-    timeoutMs: config.NLP_TIMEOUT_MS,
-  });
-  const policy = new NlpPolicy({
-    concurrency: config.NLP_CONCURRENCY,
-    initialConcurrency: config.NLP_INITIAL_CONCURRENCY,
-    timeoutMs: config.NLP_TIMEOUT_MS,
-    maxRetries: config.NLP_MAX_RETRIES,
-    backoffBaseMs: config.NLP_BACKOFF_BASE_MS,
-    backoffCapMs: config.NLP_BACKOFF_CAP_MS,
-    breakerThreshold: config.NLP_BREAKER_THRESHOLD,
-    breakerWindowMs: config.NLP_BREAKER_WINDOW_MS,
-    // Two calls a second: below that the retries alone decide.
-    breakerMinimumRps: 2,
-    halfOpenAfterMs: config.NLP_HALF_OPEN_AFTER_MS,
-    hedgeShare: config.NLP_HEDGE_SHARE,
-    random: Math.random,
-    onRetry: (cause) => metrics.nlpRetries.inc({ cause }),
-    onHedge: (result) => metrics.nlpHedges.inc({ result }),
-    onLimitMove: (why) => metrics.nlpLimitMoves.inc({ why }),
-  });
-  // A little later than the breaker's own time, so that the probe finds it half-open.
-  const gate = new OutageGate(policy, config.NLP_HALF_OPEN_AFTER_MS + 50, (open) => {
-    log.warn(open ? 'the NLP API answers again: the breaker is closed' : 'the NLP API fails: the breaker is open');
-    if (open) onOpen();
-  });
-  const analyser = new Analyser({
-    client,
-    policy,
-    gate,
-    roundDelayMs: () => config.NLP_BACKOFF_CAP_MS * (0.5 + Math.random() / 2),
-    onCall: (seconds, result) => metrics.nlpCalls.observe({ result }, seconds),
-  });
-  return {
-    analyser,
-    policy,
-    gate,
-    check: async () => {
-      if (policy.state !== 'closed') throw new Error(`the circuit breaker is ${policy.state}`);
-      return {};
-    },
-    close: async () => {
-      gate.close();
-      policy.close();
-      await client.close();
     },
   };
 }

@@ -15,13 +15,14 @@ interface Told {
 export function enriched(
   source: Coordinates,
   event: ChatEvent,
-  told: Told & { readonly insight: Insight; readonly nlpMs: number },
+  told: Told & { readonly insight: Insight; readonly nlpMs: number; readonly cacheHit: boolean },
 ): ChatOutcome {
   return {
     ...common(source, event, told),
     outcome: 'enriched',
     reason: null,
     nlp_ms: told.nlpMs,
+    cache_hit: told.cacheHit,
     insight: told.insight,
   };
 }

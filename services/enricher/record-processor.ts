@@ -53,8 +53,15 @@ export class RecordProcessor {
     const source = sourceOf(claim, record.offset);
     if (decoded.kind === 'poison') return this.#bury(claim, record, source, decoded.event, { ...decoded, attempts: 0 });
     const { event } = decoded;
-    const analysis = await this.#options.analyser.analyse(event.message_id, event.text, () => claim.active);
+    const analysis = await this.#options.analyser.analyse({
+      id: event.message_id,
+      text: event.text,
+      stillWanted: () => claim.active,
+      hedgeUntilMs: Number.NEGATIVE_INFINITY,
+      onOutage: 'wait',
+    });
     switch (analysis.kind) {
+      case 'unavailable':
       case 'abandoned':
         return false;
       case 'analysed':

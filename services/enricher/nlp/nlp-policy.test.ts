@@ -1,14 +1,12 @@
 import { describe, expect, it, jest } from '@jest/globals';
-import fc from 'fast-check';
 import type { Insight } from '../../core/records.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { Analyser, type Analysis } from './analyser.ts';
 import { GradientLimit } from './gradient-limit.ts';
-import type { NlpClient } from './nlp-client.ts';
 import { errorOfStatus, NlpError } from './nlp-errors.ts';
 import { backoffMs, NlpPolicy, type NlpPolicyOptions } from './nlp-policy.ts';
-import { toInsight } from './nlp-response.ts';
 import { OutageGate } from './outage-gate.ts';
+import type { NlpProvider } from './providers/provider.ts';
 
 const OPTIONS: NlpPolicyOptions = {
   concurrency: 50,
@@ -39,16 +37,18 @@ function analyserOf(answer: (call: number) => Promise<Insight>, options: Partial
   const changes: boolean[] = [];
   const gate = new OutageGate(policy, all.halfOpenAfterMs + 10, (open) => changes.push(open));
   let calls = 0;
-  const analyze = jest.fn(() => answer(++calls));
-  const client = { analyze } as unknown as NlpClient;
-  const analyser = new Analyser({ client, policy, gate, roundDelayMs: () => 5, onCall: () => {} });
-  return { analyser, policy, gate, changes, analyze };
+  const analyze = jest.fn(async () => [{ ok: true as const, insight: await answer(++calls) }]);
+  const provider = { analyze } as unknown as NlpProvider;
+  const analyser = new Analyser({ provider, policy, gate, roundDelayMs: () => 5, onCall: () => {} });
+  const analyse = (id: string, text: string, stillWanted: () => boolean) =>
+    analyser.analyse({ id, text, stillWanted, hedgeUntilMs: Number.NEGATIVE_INFINITY, onOutage: 'wait' });
+  return { analyse, policy, gate, changes, analyze };
 }
 
 describe('the verdict on a response', () => {
   it.each([
     [400, undefined, 'rejected'],
-    [413, undefined, 'rejected'],
+    [413, undefined, 'too_large'],
     [422, undefined, 'rejected'],
     [401, undefined, 'misconfigured'],
     [403, undefined, 'misconfigured'],
@@ -75,50 +75,6 @@ describe('the verdict on a response', () => {
   });
 });
 
-describe('toInsight', () => {
-  const good = {
-    id: 'm1',
-    language: { code: 'de', confidence: 0.9 },
-    sentiment: { label: 'negative', score: -0.4 },
-    intent: { name: 'complaint', confidence: 0.7 },
-    toxicity: { score: 0.1 },
-    topics: ['delivery', 7, 'refund'],
-    model: 'x/1',
-  };
-
-  it('reads an analysis', () => {
-    expect(toInsight(JSON.stringify(good), 'm1')).toEqual({
-      language: 'de',
-      language_confidence: 0.9,
-      sentiment_label: 'negative',
-      sentiment_score: -0.4,
-      intent: 'complaint',
-      intent_confidence: 0.7,
-      toxicity_score: 0.1,
-      topics: ['delivery', 'refund'],
-      model: 'x/1',
-    });
-  });
-
-  it.each([
-    ['another document’s', { ...good, id: 'm2' }],
-    ['a label of its own', { ...good, sentiment: { label: 'meh', score: 0 } }],
-    ['a score out of range', { ...good, sentiment: { label: 'neutral', score: 3 } }],
-    ['a score that is text', { ...good, toxicity: { score: '0.1' } }],
-    ['no intent', { ...good, intent: undefined }],
-    ['no model', { ...good, model: '' }],
-    ['a list', [good]],
-  ])('refuses %s', (_what, body) => {
-    expect(toInsight(JSON.stringify(body), 'm1')).toBeUndefined();
-  });
-
-  it('never throws, whatever the body', () => {
-    fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.json()), (body) => void expect(toInsight(body, 'm1')).toBeUndefined()),
-    );
-  });
-});
-
 describe('NlpPolicy', () => {
   it('backs off with full jitter below the cap, on top of what the API asks for', () => {
     const at = (attempt: number, random: number, retryAfter?: number) =>
@@ -129,25 +85,26 @@ describe('NlpPolicy', () => {
 
   it('retries what may be retried, and gives up with the last cause', async () => {
     const causes: string[] = [];
-    const { analyser, analyze } = analyserOf((n) => (n < 3 ? Promise.reject(failed()) : Promise.resolve(INSIGHT)), {
+    const { analyse, analyze } = analyserOf((n) => (n < 3 ? Promise.reject(failed()) : Promise.resolve(INSIGHT)), {
       onRetry: (cause) => causes.push(cause),
     });
-    expect(await analyser.analyse('m', 'text', () => true)).toMatchObject({ kind: 'analysed', attempts: 3 });
+    expect(await analyse('m', 'text', () => true)).toMatchObject({ kind: 'analysed', attempts: 3 });
     expect(causes).toEqual(['http_500', 'http_500']);
     expect(analyze).toHaveBeenCalledTimes(3);
 
     // Too few calls for the breaker to judge: the message itself is given up.
     const lone = analyserOf(() => Promise.reject(failed()), { breakerMinimumRps: 1_000 });
-    expect(await lone.analyser.analyse('m', 'text', () => true)).toEqual({
+    expect(await lone.analyse('m', 'text', () => true)).toEqual({
       kind: 'exhausted',
       detail: 'the NLP API answered 500',
       attempts: 4,
+      cause: 'http_500',
     });
   });
 
   it('does not retry a rejection', async () => {
-    const { analyser, analyze } = analyserOf(() => Promise.reject(rejected()));
-    expect(await analyser.analyse('m', 'text', () => true)).toMatchObject({ kind: 'rejected', attempts: 1 });
+    const { analyse, analyze } = analyserOf(() => Promise.reject(rejected()));
+    expect(await analyse('m', 'text', () => true)).toMatchObject({ kind: 'rejected', attempts: 1 });
     expect(analyze).toHaveBeenCalledTimes(1);
   });
 
@@ -161,21 +118,21 @@ describe('NlpPolicy', () => {
   });
 
   it('never gives a message up for a throttle', async () => {
-    const { analyser } = analyserOf((n) => (n < 12 ? Promise.reject(throttled(1)) : Promise.resolve(INSIGHT)));
-    expect(await analyser.analyse('m', 'text', () => true)).toMatchObject({ kind: 'analysed', attempts: 12 });
+    const { analyse } = analyserOf((n) => (n < 12 ? Promise.reject(throttled(1)) : Promise.resolve(INSIGHT)));
+    expect(await analyse('m', 'text', () => true)).toMatchObject({ kind: 'analysed', attempts: 12 });
   });
 
   it('holds a permit for an attempt, never during a backoff', async () => {
-    const { analyser, policy } = analyserOf(
+    const { analyse, policy } = analyserOf(
       (n) => (n === 1 ? Promise.reject(throttled(50)) : Promise.resolve(INSIGHT)),
       {
         concurrency: 1,
         initialConcurrency: 1,
       },
     );
-    const waiting = analyser.analyse('slow', 'text', () => true);
+    const waiting = analyse('slow', 'text', () => true);
     await eventually(() => expect(policy.inFlight).toBe(0));
-    expect(await analyser.analyse('quick', 'text', () => true)).toMatchObject({ kind: 'analysed' });
+    expect(await analyse('quick', 'text', () => true)).toMatchObject({ kind: 'analysed' });
     expect(await waiting).toMatchObject({ attempts: 2 });
   });
 });
@@ -184,13 +141,13 @@ describe('an outage', () => {
   it('holds messages back, probes with one at a time, and lets all go when the API answers', async () => {
     let down = true;
     let probes = 0;
-    const { analyser, policy, gate, changes } = analyserOf(() => {
+    const { analyse, policy, gate, changes } = analyserOf(() => {
       if (policy.state === 'half_open') probes++;
       return down ? Promise.reject(failed()) : Promise.resolve(INSIGHT);
     });
     const all: Promise<Analysis>[] = [];
     const give = (count: number) => {
-      for (let n = 0; n < count; n++) all.push(analyser.analyse(`m${all.length}`, 'text', () => true));
+      for (let n = 0; n < count; n++) all.push(analyse(`m${all.length}`, 'text', () => true));
     };
     give(40);
     await eventually(() => {
@@ -211,13 +168,13 @@ describe('an outage', () => {
 
   it('lets a message go whose partition was lost meanwhile, and the next one probes', async () => {
     let down = true;
-    const { analyser, gate } = analyserOf(() => (down ? Promise.reject(failed()) : Promise.resolve(INSIGHT)));
+    const { analyse, gate } = analyserOf(() => (down ? Promise.reject(failed()) : Promise.resolve(INSIGHT)));
     let wanted = true;
-    const lost = Array.from({ length: 20 }, (_, n) => analyser.analyse(`lost${n}`, 'text', () => wanted));
+    const lost = Array.from({ length: 20 }, (_, n) => analyse(`lost${n}`, 'text', () => wanted));
     await eventually(() => expect(gate.held).toBe(20));
     wanted = false;
     down = false;
-    const kept = analyser.analyse('kept', 'text', () => true);
+    const kept = analyse('kept', 'text', () => true);
     expect(await kept).toMatchObject({ kind: 'analysed' });
     expect((await Promise.all(lost)).map(({ kind }) => kind)).toEqual(Array(20).fill('abandoned'));
     gate.close();

@@ -1,55 +1,66 @@
 import type { Insight } from '../../core/records.ts';
 
-type Json = Readonly<Record<string, unknown>>;
+export type Json = Readonly<Record<string, unknown>>;
 
-const SENTIMENTS = new Set(['positive', 'neutral', 'negative']);
 const MAX_NAME_CHARS = 200;
 const MAX_TOPICS = 32;
+const NO_TOPICS: readonly string[] = [];
 
-const object = (value: unknown): Json | undefined =>
+export const asObject = (value: unknown): Json | undefined =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
-const name = (value: unknown): string | undefined =>
-  typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME_CHARS ? value : undefined;
-const within = (value: unknown, min: number, max: number): number | undefined =>
-  typeof value === 'number' && value >= min && value <= max ? value : undefined;
 
-/**
- * The analysis in a response body, or undefined when the body is anything else: an API that breaks may answer 200 with
- * a login page, half a document, or another document's result.
- */
-export function toInsight(body: string, id: string): Insight | undefined {
-  const response = object(parse(body));
-  const language = object(response?.['language']);
-  const sentiment = object(response?.['sentiment']);
-  const intent = object(response?.['intent']);
-  const toxicity = object(response?.['toxicity']);
-  if (!response || response['id'] !== id) return undefined;
-  const label = name(sentiment?.['label']);
-  const found = {
-    language: name(language?.['code']),
-    language_confidence: within(language?.['confidence'], 0, 1),
-    sentiment_label: label && SENTIMENTS.has(label) ? label : undefined,
-    sentiment_score: within(sentiment?.['score'], -1, 1),
-    intent: name(intent?.['name']),
-    intent_confidence: within(intent?.['confidence'], 0, 1),
-    toxicity_score: within(toxicity?.['score'], 0, 1),
-    topics: topicsOf(response['topics']),
-    model: name(response['model']),
-  };
-  return Object.values(found).includes(undefined) ? undefined : (found as Insight);
-}
+export const isSentiment = (label: unknown): label is string =>
+  label === 'positive' || label === 'neutral' || label === 'negative';
 
-function topicsOf(value: unknown): readonly string[] | undefined {
-  if (value === undefined) return [];
-  if (!Array.isArray(value)) return undefined;
-  return value.filter((topic): topic is string => name(topic) !== undefined).slice(0, MAX_TOPICS);
-}
+export const isName = (value: unknown): value is string =>
+  typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME_CHARS;
 
-function parse(body: string): unknown {
+export const isWithin = (value: unknown, min: number, max: number): value is number =>
+  typeof value === 'number' && value >= min && value <= max;
+
+/** The body as JSON, or undefined where it is none: the caller reports it as garbage. */
+export function parseJson(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {
-    // Not JSON: reported by the caller as garbage.
     return undefined;
   }
+}
+
+/**
+ * The analysis in one result of the Parley NLP API (`schemas/nlp-api.openapi.yaml`), or undefined when it is anything
+ * else. Unknown fields are left out.
+ */
+export function insightOf(result: Json): Insight | undefined {
+  const language = asObject(result['language']);
+  const sentiment = asObject(result['sentiment']);
+  const intent = asObject(result['intent']);
+  const topics = topicsOf(result['topics']);
+  const toxicity = asObject(result['toxicity'])?.['score'];
+  const model = result['model'];
+  if (!language || !sentiment || !intent || !topics || !isName(model) || !isWithin(toxicity, 0, 1)) return undefined;
+  const { code, confidence } = language;
+  const { label, score } = sentiment;
+  const { name, confidence: certainty } = intent;
+  if (!isName(code) || !isWithin(confidence, 0, 1) || !isSentiment(label) || !isWithin(score, -1, 1)) return undefined;
+  if (!isName(name) || !isWithin(certainty, 0, 1)) return undefined;
+  return {
+    language: code,
+    language_confidence: confidence,
+    sentiment_label: label,
+    sentiment_score: score,
+    intent: name,
+    intent_confidence: certainty,
+    toxicity_score: toxicity,
+    topics,
+    model,
+  };
+}
+
+/** Names alone are taken, 32 at most; undefined where there is something else than a list. */
+export function topicsOf(value: unknown): readonly string[] | undefined {
+  if (value === undefined) return NO_TOPICS;
+  if (!Array.isArray(value)) return undefined;
+  if (value.length === 0) return NO_TOPICS;
+  return value.length <= MAX_TOPICS && value.every(isName) ? value : value.filter(isName).slice(0, MAX_TOPICS);
 }

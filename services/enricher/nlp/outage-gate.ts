@@ -37,12 +37,16 @@ export class OutageGate {
 
   /** Resolves when a call may be tried: at once while all is well. */
   async enter(): Promise<void> {
-    if (this.#state === 'pass') return;
-    if (this.#state === 'probe') {
-      this.#state = 'probing';
-      return;
-    }
+    if (this.tryEnter()) return;
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Whether a call may be tried now. */
+  tryEnter(): boolean {
+    if (this.#state === 'pass') return true;
+    if (this.#state !== 'probe') return false;
+    this.#state = 'probing';
+    return true;
   }
 
   /** A message that had entered went away without a call: if it was the probe, the next one is. */

@@ -1,0 +1,40 @@
+import type { Insight } from '../../../core/records.ts';
+import type { NlpError } from '../nlp-errors.ts';
+
+export interface NlpDocument {
+  /** Unique within a request only if the caller sees to it: bots choose their own ids. */
+  readonly id: string;
+  readonly text: string;
+}
+
+export type DocumentResult =
+  | { readonly ok: true; readonly insight: Insight }
+  | { readonly ok: false; readonly error: NlpError };
+
+/** What an NLP API takes, as its documentation says. */
+export interface ProviderLimits {
+  /** Documents of one request; 1: there are no batches. */
+  readonly maxDocuments: number;
+  /** Bytes of one request's body. */
+  readonly maxRequestBytes: number;
+  /** UTF-16 units of one text. */
+  readonly maxTextChars: number;
+  /** What becomes of a longer one: refused without a call, or cut. */
+  readonly overlongText: 'reject' | 'truncate';
+  /** Requests a second; undefined: as many as it answers. */
+  readonly requestsPerS?: number;
+}
+
+/** An NLP API: how it is asked, and how its answers are read. One class an interface; all else is common to them. */
+export interface NlpProvider {
+  readonly name: string;
+  readonly limits: ProviderLimits;
+  /**
+   * One request.
+   *
+   * @returns one result a document, in the order of the documents whatever the order of the answer.
+   * @throws {NlpError} when the request failed as a whole; its `failure` says what is to be done.
+   */
+  analyze(documents: readonly NlpDocument[], signal: AbortSignal | undefined): Promise<readonly DocumentResult[]>;
+  close(): Promise<void>;
+}
