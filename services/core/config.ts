@@ -62,6 +62,15 @@ export const url = (options: Options<string>): Variable<string> =>
     return parsed && /^https?:$/.test(parsed.protocol) ? value.replace(/\/+$/, '') : undefined;
   });
 
+/** A redis or rediss URL, which may hold a password and so is never printed. */
+export const redisUrl = (options: Options<string>): Variable<string> =>
+  variable(
+    options,
+    'a redis:// or rediss:// URL',
+    (value) => (URL.canParse(value) && /^rediss?:$/.test(new URL(value).protocol) ? value : undefined),
+    true,
+  );
+
 /** A comma-separated list of host:port. */
 export const hostPorts = (options: Options<readonly string[]>): Variable<readonly string[]> =>
   variable(options, 'a comma-separated list of host:port', (value) => {

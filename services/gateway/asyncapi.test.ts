@@ -111,7 +111,14 @@ describe('parley.asyncapi.yaml', () => {
   });
 
   it('gives examples that its own schemas accept', () => {
-    const names = { message: 'Message', ack: 'Ack', nack: 'Nack', error: 'Error', goaway: 'Goaway' };
+    const names = {
+      message: 'Message',
+      ack: 'Ack',
+      nack: 'Nack',
+      error: 'Error',
+      goaway: 'Goaway',
+      token_expiring: 'TokenExpiring',
+    };
     for (const [message, schema] of Object.entries(names)) {
       const validate = schemaOf(schema);
       const { examples } = document.components.messages[message];
@@ -221,6 +228,7 @@ describe('docs/protocol.md', () => {
       nack: 'Nack',
       error: 'Error',
       goaway: 'Goaway',
+      token_expiring: 'TokenExpiring',
     };
     const blocks = [...protocolPage.matchAll(/^```(jsonl?)\n(.*?)^```/gms)];
     const shown = blocks.flatMap(([, kind, body = '']) => (kind === 'jsonl' ? body.trim().split('\n') : [body]));

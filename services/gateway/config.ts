@@ -1,4 +1,5 @@
-import { type ConfigOf, int, text, type Variable } from '../core/config.ts';
+import { availableParallelism } from 'node:os';
+import { type ConfigOf, int, optional, redisUrl, text, type Variable } from '../core/config.ts';
 import { JWT_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
 
 /**
@@ -50,9 +51,23 @@ export type Limits = { readonly [K in keyof typeof WELCOME_LIMITS]: number };
 export const limitsOf = (config: ConfigOf<typeof LIMITS_SPEC>): Limits =>
   Object.fromEntries(Object.entries(WELCOME_LIMITS).map(([name, variable]) => [name, config[variable]])) as Limits;
 
-/** Bounds that keep one process healthy whatever its clients do; not announced. */
+/**
+ * Bounds that keep the gateway healthy whatever its clients do; not announced. What counts connections, bytes or entries
+ * is for all workers together: each gets its part.
+ */
 const PROTECTION_SPEC = {
-  MAX_CONNECTIONS: int({ default: 16_000, min: 1, max: 1_000_000, doc: 'Open sockets; above it a handshake gets 429' }),
+  MAX_CONNECTIONS: optional(
+    int({ min: 1, max: 10_000_000, doc: 'Open sockets in all; never more than the open-file limit allows' }),
+  ),
+  MAX_TENANT_CONNECTIONS: int({ default: 1_000_000, min: 1, max: 10_000_000, doc: 'Open sockets of one tenant' }),
+  CONNECTIONS_PER_S: int({ default: 4_000, min: 1, max: 1_000_000, doc: 'Handshakes a second; above it 429' }),
+  HANDSHAKE_TIMEOUT_MS: int({ default: 10_000, min: 100, max: 600_000, doc: 'Longest handshake, silence included' }),
+  TOKEN_WARNING_MS: int({
+    default: 60_000,
+    min: 0,
+    max: 86_400_000,
+    doc: 'Warning before a token expires; 0 for none',
+  }),
   MAX_PENDING_BYTES: int({ default: 64 << 20, min: 1_024, max: 2 ** 33, doc: 'Bytes that may wait for Kafka' }),
   MAX_SEND_BUFFER_BYTES: int({ default: 1 << 20, min: 1_024, max: 1 << 30, doc: 'Unsent bytes of a slow reader' }),
   MAX_MALFORMED_PER_MINUTE: int({ default: 20, min: 0, max: 100_000, doc: 'Frames a minute that are no message' }),
@@ -77,6 +92,12 @@ const origins: Variable<readonly string[]> = {
   },
 };
 
+/**
+ * More workers than cores gain nothing, and each sends smaller batches to Kafka: a message costs more CPU at four workers
+ * than at two (docs/performance.md). Four serve 50,000 bots at 20,000 files a process; a larger machine may say more.
+ */
+const MAX_DEFAULT_WORKERS = 4;
+
 export const GATEWAY_SPEC = {
   ...KAFKA_SPEC,
   ...REGISTRY_SPEC,
@@ -84,6 +105,19 @@ export const GATEWAY_SPEC = {
   ...LIMITS_SPEC,
   ...PROTECTION_SPEC,
   GATEWAY_HOST: text({ default: '127.0.0.1', doc: 'Address to listen on' }),
+  GATEWAY_WORKERS: int({
+    default: Math.min(MAX_DEFAULT_WORKERS, availableParallelism()),
+    min: 1,
+    max: 64,
+    doc: 'Processes that share the port; 1 is a single process without a supervisor',
+  }),
+  REDIS_URL: optional(redisUrl({ doc: 'Redis through which gateways on several machines share tenants’ budgets' })),
+  LIMIT_PEERS: int({
+    default: 1,
+    min: 1,
+    max: 1_000,
+    doc: 'Gateways that share it: a budget’s divisor while it is away',
+  }),
   GATEWAY_PORT: int({ default: 8_080, min: 0, max: 65_535, doc: 'Port of the WebSocket; 0 takes any free one' }),
   ALLOWED_ORIGINS: origins,
   JWT_LEEWAY_S: int({ default: 5, min: 0, max: 300, doc: 'Clock difference allowed when a token is checked' }),

@@ -5,6 +5,9 @@ import type { HandshakeCode } from './handshake-refusal.ts';
 /** What became of a frame: acked after Kafka's ack, known from before, joined to one in flight, or refused. */
 export type MessageResult = 'acked' | 'duplicate' | 'joined' | NackCode;
 
+/** `dropped`: closed before a word was said, since the process has no file left for it. */
+export type HandshakeResult = HandshakeCode | 'accepted' | 'dropped';
+
 export interface Readings {
   readonly connections: () => number;
   readonly inFlight: () => number;
@@ -13,7 +16,7 @@ export interface Readings {
 /** The gateway's own metrics. Labels are closed lists: no tenant, bot or id is ever one. */
 export class GatewayMetrics {
   readonly #messages: (result: MessageResult) => void;
-  readonly #handshakes: (result: HandshakeCode | 'accepted') => void;
+  readonly #handshakes: (result: HandshakeResult) => void;
   readonly #closes: (code: string) => void;
   readonly ackSeconds: { observe(seconds: number): void };
   readonly clamped: { inc(): void };
@@ -49,7 +52,7 @@ export class GatewayMetrics {
     this.#messages(result);
   }
 
-  handshake(result: HandshakeCode | 'accepted'): void {
+  handshake(result: HandshakeResult): void {
     this.#handshakes(result);
   }
 

@@ -12,25 +12,59 @@ export const HANDSHAKE_REFUSALS = {
   role_missing: 403,
   origin_forbidden: 403,
   too_many_connections: 429,
+  too_many_tenant_connections: 429,
+  connection_rate: 429,
   keys_unavailable: 503,
   draining: 503,
 } as const;
 
 export type HandshakeCode = keyof typeof HANDSHAKE_REFUSALS;
 
+/** The limit that was reached, for the headers `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers). */
+export interface ReachedLimit {
+  readonly quota: number;
+  /** Of a rate, its window in seconds; a count of connections has none. */
+  readonly windowS?: number;
+}
+
 export class HandshakeRefusal extends Error {
   override readonly name = 'HandshakeRefusal';
   readonly code: HandshakeCode;
   /** For the log alone: what exactly was wrong, never the token. */
   readonly detail: string | undefined;
+  readonly limit: ReachedLimit | undefined;
 
-  constructor(code: HandshakeCode, message: string, detail?: string) {
+  constructor(code: HandshakeCode, message: string, detail?: string, limit?: ReachedLimit) {
     super(message);
     this.code = code;
     this.detail = detail;
+    this.limit = limit;
   }
 
   get status(): number {
     return HANDSHAKE_REFUSALS[this.code];
   }
+}
+
+const FIRST_RETRY_S = 1;
+const LAST_RETRY_S = 10;
+
+export const refusalBody = ({ code, message }: HandshakeRefusal): string => `${JSON.stringify({ code, message })}\n`;
+
+/** @param random spreads `Retry-After`: thousands that were refused in one moment must not come back in one. */
+export function refusalHeaders(
+  { status, code, limit }: HandshakeRefusal,
+  random: () => number,
+): Record<string, string | number> {
+  const retryAfterS = FIRST_RETRY_S + Math.floor(random() * LAST_RETRY_S);
+  return {
+    'content-type': 'application/json',
+    ...((status === 429 || status === 503) && { 'retry-after': retryAfterS }),
+    ...(limit && {
+      'ratelimit-policy': `"${code}";q=${limit.quota}${limit.windowS === undefined ? '' : `;w=${limit.windowS}`}`,
+      ratelimit: `"${code}";r=0;t=${retryAfterS}`,
+    }),
+    ...(status === 401 && { 'www-authenticate': 'Bearer' }),
+    ...(status === 426 && { upgrade: 'websocket' }),
+  };
 }

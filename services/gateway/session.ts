@@ -9,16 +9,18 @@ import type { Limits } from './config.ts';
 import { type Refusal, type ValidMessage, validateFrame } from './frame-validator.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
 import type { Intake } from './intake.ts';
-import { type BucketTable, TokenBucket } from './token-bucket.ts';
+import { type Bucket, type Buckets, TokenBucket } from './token-bucket.ts';
 
 export interface SessionDeps {
   readonly limits: Limits;
   readonly maxSendBufferBytes: number;
   readonly maxMalformedPerMinute: number;
   readonly leewayS: number;
+  /** How long before the token's end the bot is told; 0 for not at all. */
+  readonly tokenWarningMs: number;
   readonly intake: Intake;
-  readonly bots: BucketTable;
-  readonly tenants: BucketTable;
+  readonly bots: Buckets;
+  readonly tenants: Buckets;
   readonly acks: AckFlusher;
   readonly clock: Clock;
   readonly metrics: GatewayMetrics;
@@ -45,8 +47,8 @@ export class Session {
   readonly grant: Grant;
   readonly #socket: WebSocket;
   readonly #deps: SessionDeps;
-  readonly #bot: TokenBucket;
-  readonly #tenant: TokenBucket;
+  readonly #bot: Bucket;
+  readonly #tenant: Bucket;
   readonly #botName: string;
   readonly #replyTo: string | undefined;
   #malformed: TokenBucket | undefined;
@@ -55,6 +57,7 @@ export class Session {
   #ackedIds: string[] = [];
   #nextPingAtMs: number;
   #awaitsPong = false;
+  #warned = false;
 
   /** @param insights whether the insights of its messages are to come back to this socket. */
   constructor(id: string, socket: WebSocket, grant: Grant, deps: SessionDeps, insights = false) {
@@ -74,12 +77,17 @@ export class Session {
     this.#send({ type: 'welcome', session: id, insights, limits: deps.limits });
   }
 
-  /** Called about once a second: the token's end, pings, missing pongs. */
+  /** Called about once a second: the token's end and the warning before it, pings, missing pongs. */
   tick(nowMs: number, nowEpochMs: number): void {
     if (this.#phase.name === 'closed') return;
-    if (nowEpochMs >= (this.grant.expiresAtS + this.#deps.leewayS) * 1_000) {
+    const leftMs = (this.grant.expiresAtS + this.#deps.leewayS) * 1_000 - nowEpochMs;
+    if (leftMs <= 0) {
       this.close(CLOSE_CODES.token_expired, 'token expired');
       return;
+    }
+    if (leftMs <= this.#deps.tokenWarningMs && !this.#warned) {
+      this.#warned = true;
+      this.#send({ type: 'token_expiring', expires_in_ms: leftMs });
     }
     if (nowMs < this.#nextPingAtMs) return;
     if (this.#awaitsPong) {

@@ -4,9 +4,10 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { messageOf, ParleyError } from '../core/errors.ts';
-import type { Authenticate, Grant } from './auth.ts';
-import { readHandshake, STREAM_PATH, SUBPROTOCOL } from './handshake.ts';
-import { HandshakeRefusal } from './handshake-refusal.ts';
+import type { Grant } from './auth.ts';
+import type { Door, Visitor } from './door.ts';
+import { STREAM_PATH, SUBPROTOCOL } from './handshake.ts';
+import { HandshakeRefusal, refusalBody, refusalHeaders } from './handshake-refusal.ts';
 import { Session, type SessionDeps } from './session.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -16,17 +17,13 @@ export interface InsightDelivery {
   open(session: { readonly id: string; readonly grant: Grant; readonly socket: WebSocket }): () => void;
 }
 
-interface Admission {
-  readonly grant: Grant;
-  readonly insights: boolean;
-}
-
 export interface SocketServerOptions {
   readonly host: string;
   readonly port: number;
-  readonly authenticate: Authenticate;
-  readonly allowedOrigins: readonly string[];
-  readonly maxConnections: number;
+  readonly door: Door;
+  /** TCP connections of this process, those included that have not said anything yet. */
+  readonly maxSockets: number;
+  readonly handshakeTimeoutMs: number;
   readonly reconnectSpreadMs: number;
   readonly drainTimeoutMs: number;
   readonly session: SessionDeps;
@@ -36,7 +33,7 @@ export interface SocketServerOptions {
 const TICK_MS = 1_000;
 /** How long a peer may take to answer our close frame before the connection is cut. */
 const CLOSE_TIMEOUT_MS = 2_000;
-const RETRY_AFTER_S = 5;
+const KEEP_ALIVE_MS = 5_000;
 /** Refusals logged a second: a flood of bad tokens must not become a flood of log lines. All are counted. */
 const LOGGED_REFUSALS_PER_S = 20;
 
@@ -48,15 +45,24 @@ export class SocketServer {
   readonly #sessions = new Set<Session>();
   readonly #refusalLog: TokenBucket;
   readonly #ticker: NodeJS.Timeout;
-  #handshakes = 0;
-  #draining = false;
   #onEmpty: (() => void) | undefined;
 
   private constructor(options: SocketServerOptions) {
     this.#options = options;
     const { clock, limits } = options.session;
     this.#refusalLog = new TokenBucket(LOGGED_REFUSALS_PER_S, LOGGED_REFUSALS_PER_S, clock.monotonicMs());
-    this.#http = createServer({ headersTimeout: 10_000, requestTimeout: 10_000, keepAliveTimeout: 5_000 });
+    const { handshakeTimeoutMs } = options;
+    this.#http = createServer({
+      headersTimeout: handshakeTimeoutMs,
+      requestTimeout: handshakeTimeoutMs,
+      // Node looks for those that are late only every 30 s by itself.
+      connectionsCheckingInterval: Math.min(handshakeTimeoutMs, TICK_MS),
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    });
+    // Below the open-file limit, so that accepting never fails for want of a file.
+    // Without the second, which the published types lack, workers that are full would pass it round for ever.
+    Object.assign(this.#http, { maxConnections: options.maxSockets, dropMaxConnection: true });
+    this.#http.on('drop', () => options.session.metrics.handshake('dropped'));
     this.#http.on('request', (request, response) => {
       const path = (request.url ?? '/').split('?', 1)[0];
       const refusal =
@@ -64,7 +70,7 @@ export class SocketServer {
           ? new HandshakeRefusal('upgrade_required', 'this is a WebSocket endpoint: send an upgrade')
           : new HandshakeRefusal('not_found', `there is no ${path} here; allowed is ${STREAM_PATH}`);
       options.session.metrics.handshake(refusal.code);
-      response.writeHead(refusal.status, headersOf(refusal)).end(bodyOf(refusal));
+      response.writeHead(refusal.status, refusalHeaders(refusal, options.session.random)).end(refusalBody(refusal));
     });
     this.#http.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
     // `closeTimeout` is not in the published types yet.
@@ -103,12 +109,17 @@ export class SocketServer {
     return (this.#http.address() as AddressInfo).port;
   }
 
+  /** Takes no further connections; those that are there go on. */
+  stopListening(): void {
+    if (this.#http.listening) this.#http.close();
+  }
+
   /**
    * Refuses handshakes with 503, says goaway to every session and resolves when all have finished what was in flight
    * and are closed; after the drain bound the rest is cut.
    */
   async drain(): Promise<void> {
-    this.#draining = true;
+    this.#options.door.shut();
     const { reconnectSpreadMs, drainTimeoutMs, session } = this.#options;
     for (const each of this.#sessions) each.drain(Math.floor(session.random() * reconnectSpreadMs));
     let timer: NodeJS.Timeout | undefined;
@@ -124,7 +135,7 @@ export class SocketServer {
     clearInterval(this.#ticker);
     for (const each of this.#sessions) each.cut();
     this.#http.closeAllConnections();
-    await new Promise((resolve) => this.#http.close(resolve));
+    if (this.#http.listening) await new Promise((resolve) => this.#http.close(resolve));
   }
 
   #listen(): Promise<void> {
@@ -134,6 +145,9 @@ export class SocketServer {
       // A restart lets thousands reconnect at once; the system caps the backlog at its own bound.
       this.#http.listen({ port, host, backlog: 4_096 }, () => {
         this.#http.off('error', reject);
+        this.#http.on('error', (error) => {
+          this.#options.session.log.error({ err: messageOf(error) }, 'a connection could not be accepted');
+        });
         resolve();
       });
     });
@@ -142,36 +156,17 @@ export class SocketServer {
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const onError = () => socket.destroy();
     socket.on('error', onError);
-    this.#handshakes += 1;
     try {
-      const admission = await this.#admit(request);
+      const visitor = await this.#options.door.admit(request, socket);
       if (socket.destroyed) return;
       socket.off('error', onError);
-      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, admission));
+      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, visitor));
     } catch (error) {
       this.#refuse(request, socket, error);
-    } finally {
-      this.#handshakes -= 1;
     }
   }
 
-  async #admit(request: IncomingMessage): Promise<Admission> {
-    const { allowedOrigins, authenticate, maxConnections } = this.#options;
-    this.#refuseWhenDraining();
-    const { token, insights } = readHandshake(request, allowedOrigins);
-    if (this.#sessions.size + this.#handshakes > maxConnections) {
-      throw new HandshakeRefusal('too_many_connections', `this gateway has ${maxConnections} connections already`);
-    }
-    const grant = await authenticate(token);
-    this.#refuseWhenDraining();
-    return { grant, insights };
-  }
-
-  #refuseWhenDraining(): void {
-    if (this.#draining) throw new HandshakeRefusal('draining', 'this gateway is shutting down');
-  }
-
-  #open(webSocket: WebSocket, { grant, insights }: Admission): void {
+  #open(webSocket: WebSocket, { grant, insights }: Visitor): void {
     const { session: deps } = this.#options;
     let oversize = false;
     webSocket.on('error', (error: Error & { code?: string }) => {
@@ -195,7 +190,7 @@ export class SocketServer {
   }
 
   #refuse(request: IncomingMessage, socket: Duplex, error: unknown): void {
-    const { metrics, log, clock } = this.#options.session;
+    const { metrics, log, clock, random } = this.#options.session;
     if (!(error instanceof HandshakeRefusal)) {
       log.error({ err: messageOf(error) }, 'a handshake failed');
       socket.destroy();
@@ -208,8 +203,12 @@ export class SocketServer {
       log.warn({ code: error.code, from, detail: error.detail }, 'handshake refused');
     }
     if (socket.destroyed) return;
-    const body = bodyOf(error);
-    const headers = { ...headersOf(error), connection: 'close', 'content-length': Buffer.byteLength(body) };
+    const body = refusalBody(error);
+    const headers = {
+      ...refusalHeaders(error, random),
+      connection: 'close',
+      'content-length': Buffer.byteLength(body),
+    };
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
     socket.end(`HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}\r\n${lines.join('\r\n')}\r\n\r\n${body}`);
   }
@@ -220,15 +219,4 @@ export class SocketServer {
     const nowEpochMs = clock.now();
     for (const session of this.#sessions) session.tick(nowMs, nowEpochMs);
   }
-}
-
-const bodyOf = ({ code, message }: HandshakeRefusal) => `${JSON.stringify({ code, message })}\n`;
-
-function headersOf({ status }: HandshakeRefusal): Record<string, string | number> {
-  return {
-    'content-type': 'application/json',
-    ...((status === 429 || status === 503) && { 'retry-after': RETRY_AFTER_S }),
-    ...(status === 401 && { 'www-authenticate': 'Bearer' }),
-    ...(status === 426 && { upgrade: 'websocket' }),
-  };
 }

@@ -1,9 +1,24 @@
 import type { Clock } from '../core/clock.ts';
 
+/** What a session asks before it takes a message. */
+export interface Bucket {
+  /** Whole tokens at hand. */
+  available(nowMs: number): number;
+  take(): void;
+  /** Notes a refusal. @returns milliseconds until another try makes sense, at least 1. */
+  refuse(): number;
+}
+
+/** Buckets by name, each shared by all who hold it. */
+export interface Buckets {
+  hold(name: string): Bucket;
+  release(name: string): void;
+}
+
 /** A rate with room for bursts. Times are monotonic milliseconds. */
-export class TokenBucket {
-  readonly #perMs: number;
-  readonly #burst: number;
+export class TokenBucket implements Bucket {
+  #perMs: number;
+  #burst: number;
   #tokens: number;
   #updatedAtMs: number;
   #refusedInARow = 0;
@@ -15,15 +30,22 @@ export class TokenBucket {
     this.#updatedAtMs = nowMs;
   }
 
-  /** Whole tokens at hand. */
   available(nowMs: number): number {
     this.#refill(nowMs);
     return Math.floor(this.#tokens);
   }
 
-  take(): void {
-    this.#tokens -= 1;
+  take(count = 1): void {
+    this.#tokens -= count;
     this.#refusedInARow = 0;
+  }
+
+  /** Another rate and burst from now on; what is above the burst is lost. */
+  resize(perSecond: number, burst: number, nowMs: number): void {
+    this.#refill(nowMs);
+    this.#perMs = perSecond / 1_000;
+    this.#burst = burst;
+    this.#tokens = Math.min(this.#tokens, burst);
   }
 
   /**
@@ -61,7 +83,7 @@ const FIRST_SWEEP_AT = 1_024;
  * One bucket a name, shared by all who hold it. A bucket that nobody holds stays until it is full again (a reconnect
  * must not refill it), so the table is bounded by the holders plus the names seen within one refill.
  */
-export class BucketTable {
+export class BucketTable implements Buckets {
   readonly #entries = new Map<string, Entry>();
   readonly #perSecond: number;
   readonly #burst: number;
@@ -79,19 +101,35 @@ export class BucketTable {
   }
 
   hold(name: string): TokenBucket {
+    const entry = this.#entryOf(name);
+    entry.holders += 1;
+    return entry.bucket;
+  }
+
+  /** The bucket of a name that need not be held. */
+  peek(name: string): TokenBucket {
+    return this.#entryOf(name).bucket;
+  }
+
+  /** From now on a bucket that is there has an `n`-th of rate and burst; at least one token fits in. */
+  divide(name: string, n: number): void {
+    const bucket = this.#entries.get(name)?.bucket;
+    bucket?.resize(this.#perSecond / n, Math.max(1, this.#burst / n), this.#clock.monotonicMs());
+  }
+
+  release(name: string): void {
+    const entry = this.#entries.get(name);
+    if (entry) entry.holders -= 1;
+  }
+
+  #entryOf(name: string): Entry {
     let entry = this.#entries.get(name);
     if (!entry) {
       this.#sweep();
       entry = { bucket: new TokenBucket(this.#perSecond, this.#burst, this.#clock.monotonicMs()), holders: 0 };
       this.#entries.set(name, entry);
     }
-    entry.holders += 1;
-    return entry.bucket;
-  }
-
-  release(name: string): void {
-    const entry = this.#entries.get(name);
-    if (entry) entry.holders -= 1;
+    return entry;
   }
 
   #sweep(): void {

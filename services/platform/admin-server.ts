@@ -31,9 +31,11 @@ export interface AdminServerOptions {
   /** Not ready while this is false, whatever the checks say: starting, draining. */
   readonly accepting: () => boolean;
   readonly routes?: AdminRoutes;
+  /** What `/metrics` answers; by default the registry's own text. */
+  readonly scrape?: () => Promise<string>;
 }
 
-async function runCheck(check: Check): Promise<CheckResult> {
+export async function runCheck(check: Check): Promise<CheckResult> {
   const started = performance.now();
   const elapsed = () => Math.round((performance.now() - started) * 10) / 10;
   const signal = AbortSignal.timeout(CHECK_TIMEOUT_MS);
@@ -149,7 +151,7 @@ async function answer(options: AdminServerOptions, request: IncomingMessage, res
       case '/metrics':
         response
           .writeHead(200, { 'content-type': options.metrics.registry.contentType })
-          .end(await options.metrics.registry.metrics());
+          .end(await (options.scrape ?? (() => options.metrics.registry.metrics()))());
         return;
       default: {
         const route = options.routes?.[`${request.method} ${path}`];

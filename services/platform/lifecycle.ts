@@ -20,6 +20,8 @@ export interface RunningService {
   readonly url?: string;
   readonly checks: Checks;
   readonly routes?: AdminRoutes;
+  /** What `/metrics` answers, where the service is more than this process. */
+  readonly scrape?: () => Promise<string>;
   /** Stops intake, drains, releases. Must settle within the drain bound. */
   readonly stop: () => Promise<void>;
 }
@@ -95,6 +97,7 @@ async function serve(definition: ServiceDefinition, config: LifecycleConfig, log
     checks: service.checks,
     accepting: () => accepting,
     ...(service.routes && { routes: service.routes }),
+    ...(service.scrape && { scrape: service.scrape }),
   });
   const adminHost = ANY_ADDRESS.has(config.ADMIN_HOST) ? '127.0.0.1' : config.ADMIN_HOST;
   const adminUrl = `http://${adminHost}:${admin.port}`;

@@ -1,4 +1,10 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** All values of one process at one moment, as they travel to the process that adds them up. */
+export type MetricsSnapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
+
+/** Of several processes the worst counts, where the library would take the average. */
+const WORST = /^nodejs_eventloop_lag_/;
 
 /**
  * One registry a process. Metric names begin with `parley_`; labels have closed value sets (code, topic, partition,
@@ -10,6 +16,10 @@ export class Metrics {
   constructor(service: string) {
     this.registry.setDefaultLabels({ service });
     collectDefaultMetrics({ register: this.registry });
+  }
+
+  snapshot(): Promise<MetricsSnapshot> {
+    return this.registry.getMetricsAsJSON();
   }
 
   counter<L extends string = never>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> {
@@ -58,3 +68,19 @@ export const LATENCY_BUCKETS_S = [
 ];
 
 export type { Counter, Gauge, Histogram };
+
+/** The processes of one service as if they were one: counters, histograms and gauges are added up. */
+export function mergeSnapshots(snapshots: readonly MetricsSnapshot[]): {
+  text: () => Promise<string>;
+  snapshot: () => Promise<MetricsSnapshot>;
+} {
+  const parts = snapshots.map((metrics) =>
+    metrics.map((metric) => (WORST.test(metric.name) ? { ...metric, aggregator: 'max' as const } : metric)),
+  );
+  const merged = AggregatorRegistry.aggregate(parts);
+  return { text: () => merged.metrics(), snapshot: () => merged.getMetricsAsJSON() };
+}
+
+/** What only ever grows: the part of a process's metrics that still counts when it has ended. */
+export const totalsOf = (snapshot: MetricsSnapshot): MetricsSnapshot =>
+  snapshot.filter(({ type }) => String(type) === 'counter' || String(type) === 'histogram');

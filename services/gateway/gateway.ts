@@ -1,0 +1,167 @@
+import { systemClock } from '../core/clock.ts';
+import { ChatCodec } from '../platform/avro/codec.ts';
+import { BatchProducer } from '../platform/kafka/batch-producer.ts';
+import { ClusterView } from '../platform/kafka/cluster-view.ts';
+import { createKafka, type Kafka } from '../platform/kafka/kafka.ts';
+import { TailReader } from '../platform/kafka/tail-reader.ts';
+import { ensureTopics, topicNames } from '../platform/kafka/topics.ts';
+import type { RunningService, ServiceContext } from '../platform/lifecycle.ts';
+import { AckFlusher } from './ack-flusher.ts';
+import { type AuthOptions, createAuthenticator } from './auth.ts';
+import { type GatewayConfig, limitsOf } from './config.ts';
+import { Door } from './door.ts';
+import { GatewayMetrics } from './gateway-metrics.ts';
+import { STREAM_PATH } from './handshake.ts';
+import { InsightFeed } from './insights/insight-feed.ts';
+import { Intake } from './intake.ts';
+import { KnownMessages } from './known-messages.ts';
+import type { Admission, PlaceLimits } from './limits/admission.ts';
+import { SocketServer } from './socket-server.ts';
+import type { Buckets } from './token-bucket.ts';
+
+const PRODUCER_CLOSE_MS = 2_000;
+
+/** What the processes of one gateway share, as one of them sees it. */
+export interface Commons {
+  /** Processes that the budgets of connections, bytes and entries are divided by. */
+  readonly workers: number;
+  readonly bots: Buckets;
+  readonly tenants: Buckets;
+  readonly admission: Admission;
+  readonly places: PlaceLimits;
+  /** TCP connections that this process may have. */
+  readonly maxSockets: number;
+}
+
+/** One process that serves bots: the whole gateway, or one of its workers. */
+export interface Gateway extends RunningService {
+  readonly url: string;
+  readonly known: KnownMessages;
+  readonly connections: () => number;
+  /** Takes no further connections; those that are there go on. */
+  readonly stopListening: () => void;
+}
+
+export const authOptions = (config: GatewayConfig): AuthOptions => ({
+  publicKeyPem: config.JWT_PUBLIC_KEY,
+  jwksUrl: config.JWKS_URL,
+  issuer: config.JWT_ISSUER,
+  audience: config.JWT_AUDIENCE,
+  leewayS: config.JWT_LEEWAY_S,
+});
+
+type Context = Pick<ServiceContext, 'log' | 'metrics' | 'instance'>;
+
+export async function startGateway(config: GatewayConfig, commons: Commons, context: Context): Promise<Gateway> {
+  const { log, metrics: registry, instance } = context;
+  const metrics = new GatewayMetrics(registry);
+  const names = topicNames(config.TOPIC_PREFIX);
+  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: instance, log });
+  // First, because it says plainly that Kafka is away, where the next steps would only fail.
+  const view = await ClusterView.connect(kafka, config.KAFKA_BROKERS);
+  const { partitions } = await ensureTopics(kafka, {
+    prefix: config.TOPIC_PREFIX,
+    partitions: config.TOPIC_PARTITIONS,
+    replicationFactor: config.TOPIC_REPLICATION,
+  });
+  const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: names });
+  const producer = await connectProducer(config, commons, kafka, context);
+  const known = new KnownMessages({
+    maxEntries: Math.ceil(config.DEDUP_MAX_ENTRIES / commons.workers),
+    maxBytes: Math.ceil(config.DEDUP_MAX_BYTES / commons.workers),
+    windowMs: config.DEDUP_WINDOW_MS,
+  });
+  const intake = new Intake({
+    topic: names.events,
+    partitions,
+    latencyBudgetMs: config.LATENCY_BUDGET_MS,
+    encode: (event) => codec.encodeEvent(event),
+    producer,
+    known,
+    onClamped: () => metrics.clamped.inc(),
+    log,
+  });
+  const insights = new InsightFeed({
+    follow: (since, take) => new TailReader({ kafka, topic: names.enriched, partitions, since, take, log }),
+    decode: (value) => codec.decodeOutcome(value),
+    maxUnreadBytes: config.MAX_SEND_BUFFER_BYTES / 4,
+    clock: systemClock,
+    metrics: registry,
+    log,
+  });
+  const server = await SocketServer.listen(serverOptions(config, commons, { intake, insights, metrics, log }));
+  metrics.watch({ connections: () => server.connections, inFlight: () => intake.inFlight });
+  return {
+    url: `ws://${config.GATEWAY_HOST}:${server.port}${STREAM_PATH}`,
+    known,
+    connections: () => server.connections,
+    stopListening: () => server.stopListening(),
+    checks: {
+      kafka: async () => {
+        await view.logRanges(names.events);
+        return {};
+      },
+      registry: codec.check,
+    },
+    stop: async () => {
+      await server.drain();
+      await insights.close();
+      // What still waits has had the whole drain: its clients know that it was not acked.
+      await producer.close(PRODUCER_CLOSE_MS);
+      await view.close();
+    },
+  };
+}
+
+const connectProducer = (config: GatewayConfig, { workers }: Commons, kafka: Kafka, { log, metrics }: Context) =>
+  BatchProducer.connect(kafka, {
+    lingerMs: config.PRODUCE_LINGER_MS,
+    lanes: config.PRODUCE_LANES,
+    maxPendingBytes: Math.ceil(config.MAX_PENDING_BYTES / workers),
+    ttlMs: config.KAFKA_ACK_TIMEOUT_MS,
+    log,
+    metrics,
+  });
+
+interface Parts {
+  readonly intake: Intake;
+  readonly insights: InsightFeed;
+  readonly metrics: GatewayMetrics;
+  readonly log: ServiceContext['log'];
+}
+
+function serverOptions(config: GatewayConfig, commons: Commons, { intake, insights, metrics, log }: Parts) {
+  const clock = systemClock;
+  return {
+    host: config.GATEWAY_HOST,
+    port: config.GATEWAY_PORT,
+    door: new Door({
+      authenticate: createAuthenticator(authOptions(config)),
+      allowedOrigins: config.ALLOWED_ORIGINS,
+      admission: commons.admission,
+      connectionsPerS: Math.ceil(config.CONNECTIONS_PER_S / commons.workers),
+      places: commons.places,
+      clock,
+    }),
+    maxSockets: commons.maxSockets,
+    handshakeTimeoutMs: config.HANDSHAKE_TIMEOUT_MS,
+    reconnectSpreadMs: config.RECONNECT_SPREAD_MS,
+    drainTimeoutMs: config.DRAIN_TIMEOUT_MS,
+    insights,
+    session: {
+      limits: limitsOf(config),
+      maxSendBufferBytes: config.MAX_SEND_BUFFER_BYTES,
+      maxMalformedPerMinute: config.MAX_MALFORMED_PER_MINUTE,
+      leewayS: config.JWT_LEEWAY_S,
+      tokenWarningMs: config.TOKEN_WARNING_MS,
+      intake,
+      bots: commons.bots,
+      tenants: commons.tenants,
+      acks: new AckFlusher(),
+      clock,
+      metrics,
+      log,
+      random: Math.random,
+    },
+  };
+}

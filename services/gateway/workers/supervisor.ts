@@ -1,0 +1,95 @@
+import cluster from 'node:cluster';
+import { systemClock } from '../../core/clock.ts';
+import { messageOf } from '../../core/errors.ts';
+import type { Check, CheckResult } from '../../platform/admin-server.ts';
+import type { RunningService, ServiceContext } from '../../platform/lifecycle.ts';
+import { createAuthenticator } from '../auth.ts';
+import type { GatewayConfig } from '../config.ts';
+import { authOptions } from '../gateway.ts';
+import { Places } from '../limits/admission.ts';
+import { readCapacity } from '../limits/capacity.ts';
+import { tenantBudget } from '../limits/tenant-budget.ts';
+import { Keeper } from './keeper.ts';
+import { Member } from './member.ts';
+import { WorkerPool } from './pool.ts';
+import { PoolMetrics } from './pool-metrics.ts';
+
+const CHECKS = ['kafka', 'registry'] as const;
+const CHECK_TIMEOUT_MS = 1_900;
+/** After the drain's own bound: the producer's end and the farewell. */
+const DRAIN_MARGIN_MS = 10_000;
+
+/**
+ * The gateway as several processes on one port. This one listens for the others and deals connections out in turn
+ * (docs/adr/0009), keeps what they share, replaces those that die, and answers for all of them at one admin endpoint.
+ * SIGUSR2 replaces all workers, one after another.
+ */
+export async function startSupervisor(config: GatewayConfig, context: ServiceContext): Promise<RunningService> {
+  const { log, metrics, fail } = context;
+  // A wrong key ends the start here, with one message instead of one a worker.
+  createAuthenticator(authOptions(config));
+  const { capacity, places } = readCapacity(config, log);
+  const budget = await tenantBudget(config, context);
+  const keeper = new Keeper({
+    places: new Places(places),
+    budget,
+    tell: (worker, bot, n) => members.get(worker)?.channel.notify('bot-share', { bot, n }),
+  });
+  const members = new Map<number, Member>();
+  cluster.schedulingPolicy = cluster.SCHED_RR;
+  const pool = new WorkerPool({
+    size: config.GATEWAY_WORKERS,
+    spawn: () => {
+      const worker = cluster.fork();
+      const member = new Member(worker, keeper.handlersFor(worker.id), systemClock.monotonicMs());
+      members.set(member.id, member);
+      return member;
+    },
+    onGone: (member) => {
+      members.delete(member.id);
+      keeper.forget(member.id);
+      poolMetrics.retire(member);
+    },
+    drainBoundMs: config.DRAIN_TIMEOUT_MS + DRAIN_MARGIN_MS,
+    clock: systemClock,
+    random: Math.random,
+    log,
+  });
+  const poolMetrics = new PoolMetrics(metrics, pool, capacity.connections);
+  const url = await pool.start();
+  process.on('SIGUSR2', () => void pool.restart().catch(fail));
+  return {
+    url,
+    checks: checksOf(pool),
+    scrape: () => poolMetrics.text(),
+    stop: async () => {
+      await pool.drain();
+      await budget.close();
+    },
+  };
+}
+
+function checksOf(pool: WorkerPool): Record<string, Check> {
+  const workers: Check = async () => {
+    const up = pool.up.length;
+    if (up === 0) throw new Error(`none of ${pool.size} workers is up`);
+    return { version: `${up} of ${pool.size}` };
+  };
+  return { workers, ...Object.fromEntries(CHECKS.map((name) => [name, allWorkers(pool, name)])) };
+}
+
+/** Up when it is up for every worker that takes connections. */
+const allWorkers =
+  (pool: WorkerPool, name: string): Check =>
+  async () => {
+    await Promise.all(
+      pool.up.map(async ({ id, channel }) => {
+        const answer = channel.request<CheckResult>('check', name, CHECK_TIMEOUT_MS);
+        const { state, error } = await answer.catch((cause: unknown): CheckResult => {
+          return { state: 'down', latency_ms: 0, error: messageOf(cause) };
+        });
+        if (state === 'down') throw new Error(`worker ${id}: ${error}`);
+      }),
+    );
+    return {};
+  };

@@ -1,0 +1,109 @@
+import type { Worker } from 'node:cluster';
+import { systemClock } from '../../core/clock.ts';
+import { readConfig } from '../../core/config.ts';
+import { isParleyError, messageOf } from '../../core/errors.ts';
+import { type Checks, runCheck } from '../../platform/admin-server.ts';
+import { LIFECYCLE_SPEC } from '../../platform/lifecycle.ts';
+import { createLogger, type Logger } from '../../platform/logger.ts';
+import { Metrics } from '../../platform/metrics.ts';
+import { GATEWAY_SPEC, type GatewayConfig } from '../config.ts';
+import { type Commons, type Gateway, startGateway } from '../gateway.ts';
+import type { Lease } from '../limits/budget.ts';
+import { readCapacity } from '../limits/capacity.ts';
+import { PurseTable } from '../limits/purse.ts';
+import { BucketTable } from '../token-bucket.ts';
+import { Channel, type Handlers } from './channel.ts';
+import type { FailedNotice, UpNotice } from './member.ts';
+import { SharedAdmission } from './shared-admission.ts';
+
+const LEASE_TIMEOUT_MS = 1_000;
+
+/**
+ * One worker: a whole gateway but for the admin endpoint, and its limits are shared with the others through the
+ * supervisor. It ends with the supervisor, and drains when it is told to, or on SIGTERM of its own.
+ */
+export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise<void> {
+  const { LOG_LEVEL } = readConfig(LIFECYCLE_SPEC, env);
+  const log = createLogger('gateway', LOG_LEVEL).child({ worker: worker.id });
+  const config = readConfig(GATEWAY_SPEC, env);
+  const metrics = new Metrics('gateway');
+  let gateway: Gateway | undefined;
+  let draining = false;
+  const drain = async (exitCode: number) => {
+    if (draining) return;
+    draining = true;
+    await gateway?.stop().catch((error: unknown) => log.error({ err: messageOf(error) }, 'a drain failed'));
+    await farewell(await metrics.snapshot());
+    process.exit(exitCode);
+  };
+  const fail = (error: unknown) => {
+    log.fatal({ err: error }, `a worker ends: ${messageOf(error)}`);
+    void drain(1);
+  };
+  process.on('unhandledRejection', fail);
+  process.on('uncaughtException', fail);
+  // A Ctrl-C reaches all processes of the terminal; the supervisor is the one to act on it.
+  process.on('SIGINT', () => {});
+  process.on('SIGUSR2', () => {});
+  process.on('SIGTERM', () => void drain(0));
+
+  const bots = new BucketTable({ perSecond: config.BOT_MESSAGES_PER_S, burst: config.BOT_BURST, clock: systemClock });
+  const channel = new Channel(process as never, {
+    ...requestsOf(metrics, () => gateway),
+    'bot-share': ({ bot, n }: { bot: string; n: number }) => bots.divide(bot, n),
+    'stop-listening': () => gateway?.stopListening(),
+    drain: () => void drain(0),
+  });
+  const context = { log, metrics, instance: `gateway-${process.ppid}-${worker.id}` };
+  try {
+    gateway = await startGateway(config, commonsOf(config, channel, bots, log), context);
+    channel.notify('up', { url: gateway.url } satisfies UpNotice);
+  } catch (error) {
+    log.error({ err: error }, 'a worker could not start');
+    const code = isParleyError(error) ? error.code : null;
+    await send({
+      parley: 'notice',
+      method: 'failed',
+      params: { code, message: messageOf(error) } satisfies FailedNotice,
+    });
+    process.exit(1);
+  }
+}
+
+/** What the supervisor may ask at any time. */
+const requestsOf = (metrics: Metrics, gateway: () => Gateway | undefined): Handlers => ({
+  ping: () => ({ connections: gateway()?.connections() ?? 0 }),
+  metrics: () => metrics.snapshot(),
+  check: (name: string) => {
+    const check = (gateway()?.checks as Checks | undefined)?.[name];
+    return check ? runCheck(check) : { state: 'down', latency_ms: 0, error: 'not up yet' };
+  },
+});
+
+function commonsOf(config: GatewayConfig, channel: Channel, bots: BucketTable, log: Logger): Commons {
+  const { GATEWAY_WORKERS: workers, TENANT_MESSAGES_PER_S: tenantRate } = config;
+  const { capacity, places } = readCapacity(config, log.child({}, { level: 'silent' }));
+  return {
+    workers,
+    bots,
+    tenants: new PurseTable({
+      perSecond: tenantRate,
+      burst: tenantRate,
+      sharers: workers,
+      source: { lease: (asks) => channel.request<Lease[]>('lease', asks, LEASE_TIMEOUT_MS) },
+      clock: systemClock,
+    }),
+    admission: new SharedAdmission(channel, capacity.connectionsPerWorker),
+    places,
+    maxSockets: capacity.socketsPerWorker,
+  };
+}
+
+/** Resolves when it is handed over: the process is about to end. */
+const send = (message: unknown): Promise<void> =>
+  new Promise((resolve) => {
+    if (!process.send) resolve();
+    else process.send(message, undefined, undefined, () => resolve());
+  });
+
+const farewell = (params: unknown): Promise<void> => send({ parley: 'notice', method: 'farewell', params });
