@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { conversationKey, murmur2, partitionOf } from './partitioner.ts';
+import { conversationKey, murmur2, partitionOf, tenantOfKey } from './partitioner.ts';
 
 const kafkajsMurmur2 = createRequire(import.meta.url)('kafkajs/src/producer/partitioners/default/murmur2') as (
   key: Buffer,
@@ -33,5 +33,11 @@ describe('partitioner', () => {
     }
     expect(Math.min(...counts)).toBeGreaterThan(850);
     expect(Math.max(...counts)).toBeLessThan(1_150);
+  });
+
+  it('tells the tenant of a key, and nothing of a key that is not ours', () => {
+    const tenantOf = (key: string | null) => tenantOfKey(key === null ? null : Buffer.from(key));
+    expect(tenantOf(conversationKey('acme', 'b', 'c'))).toBe('acme');
+    expect(['', null, '[', '["open', 'plain', '{"a":1}'].map(tenantOf)).toEqual(['', '', '', '', '', '']);
   });
 });

@@ -30,6 +30,16 @@ export function murmur2(bytes: Uint8Array): number {
 export const conversationKey = (tenantId: string, botId: string, conversationId: string): string =>
   JSON.stringify([tenantId, botId, conversationId]);
 
+const BRACKET = 0x5b;
+const QUOTE = 0x22;
+
+/** The tenant in a record's key, for fairness alone: empty for a key that is not ours. */
+export function tenantOfKey(key: Buffer | null): string {
+  if (key === null || key[0] !== BRACKET || key[1] !== QUOTE) return '';
+  const end = key.indexOf(QUOTE, 2);
+  return end < 0 ? '' : key.toString('latin1', 2, end);
+}
+
 /** The partition of a key: chosen once, when the gateway produces to `chat.events`; every later record follows it. */
 export const partitionOf = (key: string, partitions: number): number =>
   (murmur2(Buffer.from(key)) & 0x7fffffff) % partitions;

@@ -1,10 +1,12 @@
 import { messageOf } from '../core/errors.ts';
 import { decodeLedger } from '../core/ledger-metadata.ts';
+import { tenantOfKey } from '../core/partitioner.ts';
 import type { Claim, PartitionHandler } from '../platform/kafka/claim.ts';
 import type { Logger } from '../platform/logger.ts';
 import { COMMIT_INTERVAL_MS, MAX_IN_FLIGHT_BYTES, MAX_QUEUED_BYTES, MAX_QUEUED_RECORDS } from './config.ts';
+import { FairQueue } from './fair-queue.ts';
 import type { EnricherMetrics } from './metrics.ts';
-import { type Job, PartitionWorker } from './partition-worker.ts';
+import { type Job, offsetOf, PartitionWorker, type WorkerEvents } from './partition-worker.ts';
 import type { RecordProcessor } from './record-processor.ts';
 
 export interface EnricherOptions {
@@ -13,22 +15,28 @@ export interface EnricherOptions {
   readonly replayTopic: string;
   /** What replay may have in flight at most; it also yields to live records that wait. */
   readonly maxReplayInFlight: number;
-  /** False while the NLP API is down: nothing new is started. */
-  readonly mayStart: () => boolean;
+  /** How many more records may be started now: few of them should have to wait for a permit of the NLP API. */
+  readonly room: () => number;
   readonly metrics: EnricherMetrics;
   readonly log: Logger;
 }
 
+type Lane = 'live' | 'replay';
+
 const UNFORESEEN_RETRY_MS = 1_000;
+const NO_TENANT = '';
+
+const bytesOf = (job: Job): number => (job.kind === 'record' ? job.record.size : 0);
 
 /**
- * Starts work over all partitions of the instance: round robin between them, live before replay, within the bounds on
- * records and bytes in flight. Fetching pauses while too much is queued and goes on at half of that.
+ * Starts work over all partitions of the instance: live before replay, tenants and their partitions in turn, within the
+ * bounds on records and bytes in flight. Fetching pauses while too much is queued and goes on at half of that.
  */
 export class Enricher {
   readonly #options: EnricherOptions;
+  readonly #queues: Record<Lane, FairQueue<PartitionWorker, Job>> = { live: new FairQueue(), replay: new FairQueue() };
+  readonly #events: WorkerEvents;
   #workers: PartitionWorker[] = [];
-  #turn = 0;
   #inFlight = 0;
   #replayInFlight = 0;
   #inFlightBytes = 0;
@@ -40,6 +48,12 @@ export class Enricher {
 
   constructor(options: EnricherOptions) {
     this.#options = options;
+    this.#events = {
+      offer: (worker, job) => this.#offer(worker, job),
+      held: (records, bytes) => this.#account(records, bytes),
+      skipped: () => options.metrics.skipped.inc(),
+      released: (worker) => this.#released(worker),
+    };
     this.#committer = setInterval(() => this.#commitAll(), COMMIT_INTERVAL_MS);
   }
 
@@ -73,16 +87,10 @@ export class Enricher {
       const fields = { topic, partition, state: ledger.state, committed: offset, watermark };
       log.warn(fields, 'commit metadata is not of this log: completed work may be repeated');
     }
-    const worker = new PartitionWorker(claim, watermark, ledger.completed, {
-      ready: () => this.schedule(),
-      queued: (records, bytes) => this.#account(records, bytes),
-      released: (released) => {
-        this.#workers = this.#workers.filter((each) => each !== released);
-      },
-    });
+    const worker = new PartitionWorker(claim, watermark, ledger.completed, this.#events);
     this.#workers.push(worker);
-    if (this.#intakePaused) claim.pause();
-    this.schedule();
+    worker.setIntakePaused(this.#intakePaused);
+    worker.begin();
     return worker;
   };
 
@@ -100,51 +108,61 @@ export class Enricher {
     clearInterval(this.#committer);
   }
 
+  #laneOf({ claim }: PartitionWorker): Lane {
+    return claim.topic === this.#options.replayTopic ? 'replay' : 'live';
+  }
+
+  #offer(worker: PartitionWorker, job: Job): void {
+    const tenant = job.kind === 'record' ? tenantOfKey(job.record.key) : NO_TENANT;
+    this.#queues[this.#laneOf(worker)].push(tenant, worker, job);
+    this.#account(1, bytesOf(job));
+    this.schedule();
+  }
+
+  #released(worker: PartitionWorker): void {
+    for (const job of this.#queues[this.#laneOf(worker)].remove(worker)) this.#account(-1, -bytesOf(job));
+    this.#workers = this.#workers.filter((each) => each !== worker);
+  }
+
   #startAll(): void {
-    const isReplay = ({ claim }: PartitionWorker) => claim.topic === this.#options.replayTopic;
-    if (!this.#options.mayStart()) return;
-    this.#startFrom(
-      this.#workers.filter((worker) => !isReplay(worker)),
-      false,
-    );
-    this.#startFrom(this.#workers.filter(isReplay), true);
+    const { maxInFlight, maxReplayInFlight, room } = this.#options;
+    const most = Math.min(room(), maxInFlight - this.#inFlight);
+    const started = this.#startFrom('live', most);
+    this.#startFrom('replay', Math.min(most - started, maxReplayInFlight - this.#replayInFlight));
   }
 
-  /** One record a partition and round, beginning at another partition each time. */
-  #startFrom(workers: readonly PartitionWorker[], replay: boolean): void {
-    const onSkipped = () => this.#options.metrics.skipped.inc();
-    let idle = 0;
-    for (; idle < workers.length && this.#hasRoom(replay); this.#turn++) {
-      const worker = workers[this.#turn % workers.length] as PartitionWorker;
-      const job = worker.start(performance.now(), onSkipped);
-      idle = job ? 0 : idle + 1;
-      if (job) void this.#run(worker, job, replay);
+  /** @returns how many it started. */
+  #startFrom(lane: Lane, most: number): number {
+    const queue = this.#queues[lane];
+    const now = performance.now();
+    let started = 0;
+    for (; started < most && this.#inFlightBytes < MAX_IN_FLIGHT_BYTES; started++) {
+      const next = queue.shift();
+      if (!next) break;
+      this.#account(-1, -bytesOf(next.item));
+      next.source.started(next.item, now);
+      void this.#run(next.source, next.item, lane);
     }
+    return started;
   }
 
-  #hasRoom(replay: boolean): boolean {
-    const { maxInFlight, maxReplayInFlight } = this.#options;
-    if (this.#inFlight >= maxInFlight || this.#inFlightBytes >= MAX_IN_FLIGHT_BYTES) return false;
-    return !replay || this.#replayInFlight < maxReplayInFlight;
-  }
-
-  async #run(worker: PartitionWorker, job: Job, replay: boolean): Promise<void> {
-    const bytes = job.kind === 'record' ? job.record.size : 0;
+  async #run(worker: PartitionWorker, job: Job, lane: Lane): Promise<void> {
+    const bytes = bytesOf(job);
     this.#inFlight++;
     this.#inFlightBytes += bytes;
-    if (replay) this.#replayInFlight++;
-    const offset = job.kind === 'record' ? job.record.offset : job.first;
+    if (lane === 'replay') this.#replayInFlight++;
     try {
-      if (await this.#process(worker, job)) worker.complete(offset);
+      if (await this.#process(worker, job)) worker.complete(offsetOf(job));
     } catch (error) {
       // Nothing that is foreseen: tried again for as long as the partition is ours, since giving up would lose it.
       const { topic, partition } = worker.claim;
-      this.#options.log.error({ err: error, topic, partition, offset }, `a record failed: ${messageOf(error)}`);
-      setTimeout(() => void (worker.claim.active && this.#run(worker, job, replay)), UNFORESEEN_RETRY_MS).unref();
+      const fields = { err: error, topic, partition, offset: offsetOf(job) };
+      this.#options.log.error(fields, `a record failed: ${messageOf(error)}`);
+      setTimeout(() => void (worker.claim.active && this.#run(worker, job, lane)), UNFORESEEN_RETRY_MS).unref();
     } finally {
       this.#inFlight--;
       this.#inFlightBytes -= bytes;
-      if (replay) this.#replayInFlight--;
+      if (lane === 'replay') this.#replayInFlight--;
       this.schedule();
     }
   }
@@ -159,13 +177,13 @@ export class Enricher {
     this.#queuedBytes += bytes;
     const full = this.#queued >= MAX_QUEUED_RECORDS || this.#queuedBytes >= MAX_QUEUED_BYTES;
     const low = this.#queued < MAX_QUEUED_RECORDS / 2 && this.#queuedBytes < MAX_QUEUED_BYTES / 2;
-    if (full && !this.#intakePaused) {
-      this.#intakePaused = true;
-      for (const { claim } of this.#workers) claim.pause();
-    } else if (low && this.#intakePaused) {
-      this.#intakePaused = false;
-      for (const { claim } of this.#workers) claim.resume();
-    }
+    if (full && !this.#intakePaused) this.#pauseIntake(true);
+    else if (low && this.#intakePaused) this.#pauseIntake(false);
+  }
+
+  #pauseIntake(paused: boolean): void {
+    this.#intakePaused = paused;
+    for (const worker of this.#workers) worker.setIntakePaused(paused);
   }
 
   #commitAll(): void {

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { TopicId } from '../core/brands.ts';
 import { decodeLedger, encodeLedger } from '../core/ledger-metadata.ts';
-import { OffsetLedger } from '../core/offset-ledger.ts';
+import { LEDGER_SPAN, OffsetLedger } from '../core/offset-ledger.ts';
 import type { Claim, FetchedRecord, OffsetAndMetadata } from '../platform/kafka/claim.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
@@ -28,6 +28,7 @@ const record = (offset: number): FetchedRecord => ({
 /** A claim whose commits a test can read. */
 function claimOf(logStart = 0) {
   const commits: OffsetAndMetadata[] = [];
+  let paused = false;
   const claim = {
     topic: 'chat.events',
     partition: 0,
@@ -38,29 +39,38 @@ function claimOf(logStart = 0) {
     seek: () => {},
     committed: { offset: null, metadata: '' },
     active: true,
-    pause: () => {},
-    resume: () => {},
+    pause: () => {
+      paused = true;
+    },
+    resume: () => {
+      paused = false;
+    },
     commit: async (snapshot: () => OffsetAndMetadata) => void commits.push(snapshot()),
   } satisfies Claim;
-  return { claim, commits };
+  return { claim, commits, paused: () => paused };
 }
 
+/** A partition whose jobs a test starts, all that are on offer at a time. */
 function workerOf({ watermark = 0, completed = [] as number[], logStart = 0 } = {}) {
-  const { claim, commits } = claimOf(logStart);
-  let queued = 0;
+  const { claim, commits, paused } = claimOf(logStart);
+  let held = 0;
+  let offered: Job[] = [];
   const worker = new PartitionWorker(claim, watermark, completed, {
-    ready: () => {},
-    queued: (records) => {
-      queued += records;
+    offer: (_, job) => void offered.push(job),
+    held: (records) => {
+      held += records;
     },
-    released: () => {},
+    skipped: () => {},
+    released: () => {
+      offered = [];
+    },
   });
+  worker.begin();
   const startAll = (): Job[] => {
-    const jobs: Job[] = [];
-    for (let job = worker.start(0, () => {}); job; job = worker.start(0, () => {})) jobs.push(job);
-    return jobs;
+    for (const job of offered) worker.started(job, 0);
+    return offered.splice(0);
   };
-  return { worker, claim, commits, startAll, queued: () => queued };
+  return { worker, claim, commits, paused, startAll, held: () => held };
 }
 
 describe('PartitionWorker', () => {
@@ -118,15 +128,33 @@ describe('PartitionWorker', () => {
     expect(commits).toEqual([]);
   });
 
-  it('gives back what it had queued when released', () => {
-    const { worker, startAll, queued } = workerOf();
-    worker.take([0, 1, 2].map(record));
-    expect(queued()).toBe(3);
-    worker.start(0, () => {});
-    expect(queued()).toBe(2);
-    worker.release();
-    expect(queued()).toBe(0);
+  it('holds what lies beyond the span, alone pauses its own partition, and goes on as the watermark moves', () => {
+    const { worker, claim, startAll, paused, held } = workerOf();
+    const records = Array.from({ length: LEDGER_SPAN + 300 }, (_, offset) => record(offset));
+    worker.take(records);
+    expect(startAll()).toHaveLength(LEDGER_SPAN);
+    expect([paused(), held()]).toEqual([true, 300]);
+    // One slow record holds the watermark: all above it may be done and nothing more is offered.
+    for (let offset = 1; offset < LEDGER_SPAN; offset++) worker.complete(offset);
     expect(startAll()).toEqual([]);
+    worker.complete(0);
+    expect(startAll()).toHaveLength(300);
+    expect([paused(), held()]).toEqual([false, 0]);
+    // The instance's own pause is another matter: it ends when the instance says so.
+    worker.setIntakePaused(true);
+    worker.take([]);
+    expect(paused()).toBe(true);
+    worker.setIntakePaused(false);
+    expect(paused()).toBe(false);
+    expect(claim.active).toBe(true);
+  });
+
+  it('gives back what it held when released', () => {
+    const { worker, held, startAll } = workerOf();
+    worker.take(Array.from({ length: LEDGER_SPAN + 3 }, (_, offset) => record(offset)));
+    expect(held()).toBe(3);
+    worker.release();
+    expect([held(), startAll()]).toEqual([0, []]);
   });
 });
 
@@ -138,7 +166,7 @@ describe('the enricher’s assignment', () => {
     maxInFlight: 1,
     replayTopic: 'chat.replay',
     maxReplayInFlight: 1,
-    mayStart: () => false,
+    room: () => 0,
     metrics,
     log,
   };

@@ -1,23 +1,35 @@
+import { Fifo } from '../core/fifo.ts';
 import { encodeLedger } from '../core/ledger-metadata.ts';
 import { OffsetLedger } from '../core/offset-ledger.ts';
 import { type Claim, ClaimLostError, type FetchedRecord, type PartitionHandler } from '../platform/kafka/claim.ts';
 
-/** What a partition tells the enricher that runs it. */
-export interface WorkerEvents {
-  /** Records were queued, or the watermark moved: there may be something to start. */
-  readonly ready: () => void;
-  readonly queued: (records: number, bytes: number) => void;
-  readonly released: (worker: PartitionWorker) => void;
-}
-
-/** The next thing to do of a partition. */
+/** One thing to do of a partition. */
 export type Job =
   | { readonly kind: 'record'; readonly record: FetchedRecord }
   | { readonly kind: 'gap'; readonly first: number; readonly last: number };
 
+/** What a partition tells the enricher that runs it. */
+export interface WorkerEvents {
+  /** A job that may be started now. */
+  readonly offer: (worker: PartitionWorker, job: Job) => void;
+  /** Records that wait for the watermark to move, not offered yet: so many more, or fewer. */
+  readonly held: (records: number, bytes: number) => void;
+  /** A record that an earlier instance completed was stepped over. */
+  readonly skipped: () => void;
+  /** The partition is gone: what it offered and was not started is void. */
+  readonly released: (worker: PartitionWorker) => void;
+}
+
+/** Beyond the span so many records are kept here; then fetching of this partition pauses. */
+const MAX_HELD_RECORDS = 256;
+
+/** @returns the first offset of a job. */
+export const offsetOf = (job: Job): number => (job.kind === 'record' ? job.record.offset : job.first);
+
 /**
- * One partition of chat.events or chat.replay in the enricher: the queue of what was fetched and not started, and the
- * ledger of what was started. Starting is up to the {@link Enricher}, which is fair between partitions.
+ * One partition of chat.events or chat.replay in the enricher: the ledger of what was fetched, and what lies beyond the
+ * ledger's span. Which of the offered jobs is started, and when, is up to the {@link Enricher}, which is fair between
+ * tenants and partitions.
  */
 export class PartitionWorker implements PartitionHandler {
   readonly claim: Claim;
@@ -25,9 +37,10 @@ export class PartitionWorker implements PartitionHandler {
   readonly #ledger: OffsetLedger;
   readonly #events: WorkerEvents;
   readonly #startedAtMs = new Map<number, number>();
-  #queue: FetchedRecord[] = [];
-  #head = 0;
+  readonly #held = new Fifo<FetchedRecord>();
   #expected: number;
+  #intakePaused = false;
+  #spanFull = false;
   #completedSinceCommit = false;
   #committing: Promise<void> | undefined;
 
@@ -40,10 +53,6 @@ export class PartitionWorker implements PartitionHandler {
     this.#events = events;
   }
 
-  get queuedRecords(): number {
-    return this.#queue.length - this.#head;
-  }
-
   get completedAhead(): number {
     return this.#ledger.completedAhead;
   }
@@ -53,47 +62,36 @@ export class PartitionWorker implements PartitionHandler {
     return this.#startedAtMs.values().next().value;
   }
 
+  /** Offers the gap before the log's start, if there is one: no record may ever come to show it. */
+  begin(): void {
+    this.#offerGapBefore(this.startAt);
+  }
+
   take(records: readonly FetchedRecord[]): void {
-    let bytes = 0;
     for (const record of records) {
-      this.#queue.push(record);
-      bytes += record.size;
+      if (this.#held.size === 0 && this.#admit(record)) continue;
+      this.#held.push(record);
+      this.#events.held(1, record.size);
     }
-    this.#events.queued(records.length, bytes);
-    this.#events.ready();
+    if (this.#held.size >= MAX_HELD_RECORDS) this.#pause({ spanFull: true });
   }
 
-  /**
-   * What comes next, marked as started; undefined when nothing is queued or the span is full. Records that an earlier
-   * instance completed are stepped over, `onSkipped` told of each.
-   */
-  start(nowMs: number, onSkipped: () => void): Job | undefined {
-    for (;;) {
-      if (!this.#ledger.hasRoomFor(this.#expected)) return undefined;
-      const record = this.#queue[this.#head];
-      const present = record?.offset ?? this.startAt;
-      if (present > this.#expected) return this.#startGap(this.#expected, present - 1, nowMs);
-      if (!record) return undefined;
-      this.#dequeue(record);
-      const done = this.#ledger.isComplete(record.offset);
-      this.#ledger.take(record.offset);
-      this.#expected = record.offset + 1;
-      if (!done) {
-        this.#startedAtMs.set(record.offset, nowMs);
-        return { kind: 'record', record };
-      }
-      this.#completedSinceCommit = true;
-      onSkipped();
-    }
+  started(job: Job, nowMs: number): void {
+    this.#startedAtMs.set(offsetOf(job), nowMs);
   }
 
-  /** All that the item at `offset` gave rise to is acked. */
+  /** All that the job at `offset` gave rise to is acked. */
   complete(offset: number): void {
     this.#startedAtMs.delete(offset);
     if (!this.claim.active) return;
     this.#ledger.complete(offset);
     this.#completedSinceCommit = true;
-    this.#events.ready();
+    if (this.#held.size > 0) this.#admitHeld();
+  }
+
+  /** The instance as a whole has fetched enough, or has not. */
+  setIntakePaused(intakePaused: boolean): void {
+    this.#pause({ intakePaused });
   }
 
   /** Commits the watermark and the set above it, if anything was completed since; one commit at a time. */
@@ -115,17 +113,49 @@ export class PartitionWorker implements PartitionHandler {
   }
 
   release(): void {
-    this.#events.queued(-this.queuedRecords, -this.#queue.slice(this.#head).reduce((sum, { size }) => sum + size, 0));
-    this.#queue = [];
-    this.#head = 0;
+    for (let record = this.#held.shift(); record; record = this.#held.shift()) this.#events.held(-1, -record.size);
     this.#events.released(this);
   }
 
-  #startGap(first: number, last: number, nowMs: number): Job {
-    this.#ledger.takeGap(first, last);
-    this.#startedAtMs.set(first, nowMs);
-    this.#expected = last + 1;
-    return { kind: 'gap', first, last };
+  /** Into the ledger, and on offer; false when the offset is beyond the span. */
+  #admit(record: FetchedRecord): boolean {
+    const { offset } = record;
+    if (!this.#ledger.hasRoomFor(offset)) return false;
+    this.#offerGapBefore(offset);
+    const done = this.#ledger.isComplete(offset);
+    this.#ledger.take(offset);
+    this.#expected = offset + 1;
+    if (!done) this.#events.offer(this, { kind: 'record', record });
+    else {
+      this.#completedSinceCommit = true;
+      this.#events.skipped();
+    }
+    return true;
+  }
+
+  #admitHeld(): void {
+    for (let record = this.#held.peek(); record && this.#admit(record); record = this.#held.peek()) {
+      this.#held.shift();
+      this.#events.held(-1, -record.size);
+    }
+    if (this.#held.size < MAX_HELD_RECORDS / 2) this.#pause({ spanFull: false });
+  }
+
+  #offerGapBefore(offset: number): void {
+    const first = this.#expected;
+    if (offset <= first) return;
+    this.#ledger.takeGap(first, offset - 1);
+    this.#expected = offset;
+    this.#events.offer(this, { kind: 'gap', first, last: offset - 1 });
+  }
+
+  #pause({ intakePaused = this.#intakePaused, spanFull = this.#spanFull }): void {
+    const before = this.#intakePaused || this.#spanFull;
+    this.#intakePaused = intakePaused;
+    this.#spanFull = spanFull;
+    const now = intakePaused || spanFull;
+    if (now && !before) this.claim.pause();
+    else if (before && !now) this.claim.resume();
   }
 
   async #commitOnce(): Promise<void> {
@@ -137,16 +167,6 @@ export class PartitionWorker implements PartitionHandler {
       });
     } catch (error) {
       if (!(error instanceof ClaimLostError)) throw error;
-    }
-  }
-
-  #dequeue(record: FetchedRecord): void {
-    this.#head++;
-    this.#events.queued(-1, -record.size);
-    // Compacted rarely, so that taking from the front stays cheap.
-    if (this.#head >= 1_024 && this.#head * 2 >= this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#head = 0;
     }
   }
 }

@@ -52,6 +52,10 @@ const NO_HEDGE: ExecuteOptions = { hedgeUntilMs: Number.NEGATIVE_INFINITY };
 /** An API that throttles is not sent a call more than it has to be. */
 const NO_HEDGE_AFTER_THROTTLE_MS = 2_000;
 
+/** What may wait for a permit, so that none lies idle between two turns of the event loop. */
+const AHEAD_SHARE = 1 / 16;
+const MIN_AHEAD = 16;
+
 const isFailure = (failures: readonly string[]) => (error: unknown) =>
   error instanceof NlpError && failures.includes(error.failure);
 
@@ -139,6 +143,12 @@ export class NlpPolicy {
   /** Attempts that wait for a permit. Bounded by the messages in flight. */
   get waiting(): number {
     return this.#limit.waiting;
+  }
+
+  /** How many more calls may come so that few of them wait: who waits here is no longer in turn by tenant. */
+  get room(): number {
+    const ahead = Math.max(MIN_AHEAD, this.concurrency * AHEAD_SHARE);
+    return Math.max(this.concurrency + Math.floor(ahead) - this.inFlight - this.waiting, 0);
   }
 
   get state(): 'closed' | 'open' | 'half_open' {
