@@ -10,6 +10,7 @@ import { Child, describeExit, type Exit } from '../process/child.ts';
 import type { StackAddresses } from './test-stack.ts';
 
 export { freePort } from '../ports.ts';
+export { Child, type Exit } from '../process/child.ts';
 export type { StackAddresses } from './test-stack.ts';
 
 /** The shared parts of this test run (jest's project `stack`). */

@@ -1,0 +1,50 @@
+/** What the load API does wrong on order. Shares are of calls. */
+export interface ApiFaults {
+  /** Answered 500, after the usual delay. */
+  readonly error_share: number;
+  /** Never answered. */
+  readonly hang_share: number;
+  /** Times the usual delay. */
+  readonly delay_factor: number;
+  /** Calls a second; what is above is answered 429 at once. 0: no limit. */
+  readonly throttle_per_s: number;
+  readonly retry_after_s: number;
+  /** Connections are refused, and those that are open are reset. */
+  readonly down: boolean;
+}
+
+export const NO_FAULTS: ApiFaults = {
+  error_share: 0,
+  hang_share: 0,
+  delay_factor: 1,
+  throttle_per_s: 0,
+  retry_after_s: 1,
+  down: false,
+};
+
+export interface ApiStats {
+  readonly calls: number;
+  readonly batches: number;
+  readonly documents: number;
+  readonly answered: number;
+  readonly errors: number;
+  readonly hangs: number;
+  readonly throttled: number;
+  readonly in_flight: number;
+  readonly most_in_flight: number;
+  readonly connections: number;
+}
+
+/** A bucket of one second's calls that fills up evenly. */
+export class Throttle {
+  #tokens = 0;
+  #filledAtMs = 0;
+
+  admits(perS: number, nowMs: number): boolean {
+    this.#tokens = Math.min(perS, this.#tokens + ((nowMs - this.#filledAtMs) * perS) / 1_000);
+    this.#filledAtMs = nowMs;
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+}

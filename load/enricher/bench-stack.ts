@@ -1,0 +1,20 @@
+import { readFileSync } from 'node:fs';
+import { type StackAddresses, startTestStack } from '../../services/local/testing/test-stack.ts';
+
+export interface BenchStack {
+  readonly kafkaBrokers: string;
+  readonly registryUrl: string;
+  readonly stop: () => Promise<void>;
+}
+
+/**
+ * A broker and a schema registry on free ports, of the run's own; or those of a stack that runs already: of
+ * `services/local/testing/keep.ts`, which names its file in `PARLEY_TEST_STACK`.
+ */
+export async function benchStack(runningFile: string | undefined, report: (line: string) => void): Promise<BenchStack> {
+  if (runningFile) return { ...addressesIn(runningFile), stop: async () => {} };
+  const stack = await startTestStack(report, ['kafka', 'registry']);
+  return { ...addressesIn(stack.file), stop: stack.stop };
+}
+
+const addressesIn = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as StackAddresses;

@@ -1,0 +1,43 @@
+import { randomBytes } from 'node:crypto';
+import type { Kafka } from '../../services/platform/kafka/kafka.ts';
+import { ensureTopics, topicNames } from '../../services/platform/kafka/topics.ts';
+import { PARTITIONS } from './messages.ts';
+
+/** Of kafkajs's ConfigResourceTypes. */
+const TOPIC_RESOURCE = 2;
+
+export interface BenchTopics {
+  readonly prefix: string;
+  readonly events: string;
+  readonly enriched: string;
+  readonly remove: () => Promise<void>;
+}
+
+/**
+ * The four topics of one run under a prefix of its own. Kafka itself stamps events and outcomes when it appends them, so
+ * that latency is measured alike whatever the program under test writes into a record.
+ */
+export async function makeBenchTopics(kafka: Kafka): Promise<BenchTopics> {
+  const prefix = `bench_${randomBytes(4).toString('hex')}.`;
+  const names = topicNames(prefix);
+  await ensureTopics(kafka, { prefix, partitions: PARTITIONS, replicationFactor: 1 });
+  const admin = kafka.admin();
+  await admin.connect();
+  await admin.alterConfigs({
+    validateOnly: false,
+    resources: [names.events, names.enriched].map((name) => ({
+      type: TOPIC_RESOURCE,
+      name,
+      configEntries: [{ name: 'message.timestamp.type', value: 'LogAppendTime' }],
+    })),
+  });
+  return {
+    prefix,
+    events: names.events,
+    enriched: names.enriched,
+    remove: async () => {
+      await admin.deleteTopics({ topics: Object.values(names) });
+      await admin.disconnect();
+    },
+  };
+}

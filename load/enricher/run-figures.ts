@@ -1,0 +1,101 @@
+import { LatencyHistogram, type LatencySummary } from '../../services/core/latency-histogram.ts';
+import type { DocumentBook } from './api/document-book.ts';
+import type { ApiStats } from './api/faults.ts';
+import type { LoggedOutcome } from './outcome-log.ts';
+import { cpuMicrosAt, type ProcSample } from './proc-stat.ts';
+
+/** What one run of one subject gave. */
+export interface RunFigures {
+  readonly outcomes: Readonly<Record<string, number>>;
+  /** Messages without a final outcome, and final outcomes beyond the first of a message. */
+  readonly missing: number;
+  readonly repeated: number;
+  /** From the first final outcome to the last. */
+  readonly seconds: number;
+  readonly messages_per_s: number;
+  readonly cpu_us_per_message: number;
+  /** The same in the second half of the outcomes, without the last twentieth: after the ramp-up, before the tail. */
+  readonly steady_messages_per_s: number;
+  readonly steady_cpu_us_per_message: number;
+  readonly max_rss_mb: number;
+  readonly api: ApiStats;
+  /** Documents sent to the API beyond one a message. */
+  readonly repeated_calls: number;
+  /** Outcome in the log minus event received, minus what the API took; and the same from the event's place in the log. */
+  readonly added_ms: LatencySummary;
+  readonly added_from_log_ms: LatencySummary;
+  /** Outcome in the log minus event received: what a bot waits for. */
+  readonly insight_ms: LatencySummary;
+}
+
+export interface Observed {
+  readonly messages: number;
+  /** Messages before this one only warmed up. */
+  readonly firstMeasured: number;
+  readonly outcomes: readonly LoggedOutcome[];
+  readonly samples: readonly ProcSample[];
+  readonly maxRssBytes: number;
+  readonly api: ApiStats;
+  readonly book: DocumentBook;
+}
+
+const STEADY_FROM = 0.5;
+const STEADY_TO = 0.95;
+
+export function figuresOf(observed: Observed): RunFigures {
+  const { messages, firstMeasured, outcomes, api, book } = observed;
+  const kinds: Record<string, number> = {};
+  const first = new Map<number, LoggedOutcome>();
+  let repeated = 0;
+  for (const outcome of outcomes) {
+    const kind = outcome.provisional ? 'provisional' : outcome.outcome;
+    kinds[kind] = (kinds[kind] ?? 0) + 1;
+    if (outcome.provisional) continue;
+    if (first.has(outcome.number)) repeated++;
+    else first.set(outcome.number, outcome);
+  }
+  const measured = [...first.values()].filter(({ number }) => number >= firstMeasured);
+  const times = measured.map(({ atMs }) => atMs).sort((a, b) => a - b);
+  const whole = rateBetween(times, 0, times.length - 1, observed.samples);
+  const [from, to] = [Math.floor(times.length * STEADY_FROM), Math.floor(times.length * STEADY_TO)];
+  const steady = rateBetween(times, from, to, observed.samples);
+  return {
+    outcomes: kinds,
+    missing: messages - first.size,
+    repeated,
+    seconds: whole.seconds,
+    messages_per_s: whole.perS,
+    cpu_us_per_message: whole.cpuMicros,
+    steady_messages_per_s: steady.perS,
+    steady_cpu_us_per_message: steady.cpuMicros,
+    max_rss_mb: Math.round(observed.maxRssBytes / 2 ** 20),
+    api,
+    repeated_calls: book.calls.reduce((sum, calls) => sum + Math.max(calls - 1, 0), 0),
+    ...latencies(measured, book),
+  };
+}
+
+function rateBetween(times: readonly number[], from: number, to: number, samples: readonly ProcSample[]) {
+  const [startMs, endMs] = [times[from] ?? 0, times[to] ?? 0];
+  const count = to - from;
+  const spentMicros = samples.length === 0 ? 0 : cpuMicrosAt(samples, endMs) - cpuMicrosAt(samples, startMs);
+  const seconds = (endMs - startMs) / 1_000;
+  return { seconds, perS: seconds > 0 ? count / seconds : 0, cpuMicros: count > 0 ? spentMicros / count : 0 };
+}
+
+function latencies(measured: readonly LoggedOutcome[], book: DocumentBook) {
+  const [added, addedFromLog, insight] = [new LatencyHistogram(), new LatencyHistogram(), new LatencyHistogram()];
+  for (const { number, atMs, receivedAtMs, eventAtMs } of measured) {
+    const apiMs = book.tookMs[number] ?? 0;
+    added.record(atMs - receivedAtMs - apiMs);
+    addedFromLog.record(atMs - eventAtMs - apiMs);
+    insight.record(atMs - receivedAtMs);
+  }
+  return { added_ms: added.summary(), added_from_log_ms: addedFromLog.summary(), insight_ms: insight.summary() };
+}
+
+/** The middle one; of an even number the lower of the two. */
+export function medianRun(runs: readonly RunFigures[], by: (run: RunFigures) => number): number {
+  const values = runs.map(by).sort((a, b) => a - b);
+  return values[(values.length - 1) >> 1] ?? Number.NaN;
+}
