@@ -1,11 +1,13 @@
 import { type ConfigOf, type Environment, int, number, readConfig } from '../core/config.ts';
 import { ParleyError } from '../core/errors.ts';
 import { KAFKA_SPEC, NLP_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
+import { ANALYSER_SPEC } from './nlp/config.ts';
 
 export const ENRICHER_SPEC = {
   ...KAFKA_SPEC,
   ...REGISTRY_SPEC,
   ...NLP_SPEC,
+  ...ANALYSER_SPEC,
   NLP_CONCURRENCY: int({ default: 2_000, min: 1, max: 20_000, doc: 'Calls to the NLP API in flight at most' }),
   NLP_INITIAL_CONCURRENCY: int({ default: 200, min: 1, max: 20_000, doc: 'Calls in flight at the start; it adapts' }),
   NLP_CONNECTIONS: int({ default: 2_000, min: 1, max: 20_000, doc: 'Connections to the NLP API at most' }),
@@ -57,6 +59,9 @@ export function readEnricherConfig(env: Environment): EnricherConfig {
       'CONFIG_INVALID',
       `NLP_HALF_OPEN_AFTER_MS is "${halfOpenAfterMs}"; allowed is more than NLP_TIMEOUT_MS, ${timeoutMs}`,
     );
+  }
+  if (config.NLP_PROVIDER === 'json' && config.NLP_MAPPING === undefined) {
+    throw new ParleyError('CONFIG_INVALID', 'NLP_MAPPING is not set; NLP_PROVIDER=json needs the path of a mapping file');
   }
   return config;
 }

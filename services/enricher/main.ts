@@ -26,7 +26,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   });
   const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: topics });
   const producer = await BatchProducer.connect(kafka, { log, metrics: registry });
-  const nlp = connectNlp({ config, log, metrics, onOpen: () => enricher.schedule() });
+  const nlp = connectNlp({ config, log, registry, metrics, env: context.env, onOpen: () => enricher.schedule() });
   const processor = new RecordProcessor({
     codec,
     analyser: nlp.analyser,

@@ -22,8 +22,25 @@ export class Metrics {
     return this.registry.getMetricsAsJSON();
   }
 
-  counter<L extends string = never>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> {
-    return new Counter({ name, help, labelNames: [...labelNames], registers: [this.registry] });
+  /** A counter; with `collect` it is set at each scrape, from figures that are kept elsewhere: nothing is paid a message. */
+  counter<L extends string = never>(
+    name: string,
+    help: string,
+    labelNames: readonly L[] = [],
+    collect?: (counter: Counter<L>) => void,
+  ): Counter<L> {
+    return new Counter({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [this.registry],
+      ...(collect && {
+        collect() {
+          this.reset();
+          collect(this);
+        },
+      }),
+    });
   }
 
   /** A gauge; with `collect` its value is read at each scrape, which waits for it. */

@@ -1,42 +1,48 @@
 import type { Logger } from '../../platform/logger.ts';
+import type { Metrics } from '../../platform/metrics.ts';
 import type { EnricherConfig } from '../config.ts';
 import type { EnricherMetrics } from '../metrics.ts';
 import { Analyser } from './analyser.ts';
+import { batchSizes, registerCacheMetrics } from './analyser-metrics.ts';
+import { ApiAnalyser } from './api-analyser.ts';
+import { MicroBatcher } from './micro-batcher.ts';
 import { NlpPolicy } from './nlp-policy.ts';
 import { OutageGate } from './outage-gate.ts';
-import { ParleyProvider } from './providers/parley.ts';
+import { connectProvider } from './providers/connect.ts';
+import type { NlpProvider } from './providers/provider.ts';
+import { ResultCache } from './result-cache.ts';
 
 interface ConnectOptions {
   readonly config: EnricherConfig;
   readonly log: Logger;
+  readonly registry: Metrics;
   readonly metrics: EnricherMetrics;
+  /** As it is at the start: what a mapping file names of it. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** The API answers again. */
   readonly onOpen: () => void;
 }
 
-/** A connection is made within this, or the attempt's own time-out where that is shorter. */
-const CONNECT_TIMEOUT_MS = 2_000;
-
-/** All between a record and the NLP API, composed: gate ▸ policy ▸ provider. */
-export function connectNlp({ config, log, metrics, onOpen }: ConnectOptions) {
-  const provider = new ParleyProvider({
-    url: config.NLP_URL,
-    connections: config.NLP_CONNECTIONS,
-    connectTimeoutMs: Math.min(config.NLP_TIMEOUT_MS, CONNECT_TIMEOUT_MS),
-  });
+/**
+ * All between a record and the NLP API, composed: cache ▸ gate ▸ batcher ▸ policy ▸ provider.
+ *
+ * @throws {ParleyError} CONFIG_INVALID for a mapping file that cannot be used.
+ */
+export function connectNlp({ config, log, registry, metrics, env, onOpen }: ConnectOptions) {
+  const provider = connectProvider(config, env);
   const policy = policyOf(config, metrics);
   // A little later than the breaker's own time, so that the probe finds it half-open.
   const gate = new OutageGate(policy, config.NLP_HALF_OPEN_AFTER_MS + 50, (open) => {
     log.warn(open ? 'the NLP API answers again: the breaker is closed' : 'the NLP API fails: the breaker is open');
     if (open) onOpen();
   });
-  const analyser = new Analyser({
-    provider,
-    policy,
-    gate,
-    roundDelayMs: () => config.NLP_BACKOFF_CAP_MS * (0.5 + Math.random() / 2),
-    onCall: (seconds, result) => metrics.nlpCalls.observe({ result }, seconds),
-  });
+  const batcher = batcherOf(config, provider, policy, log, registry, metrics);
+  const roundDelayMs = () => config.NLP_BACKOFF_CAP_MS * (0.5 + Math.random() / 2);
+  const api = new ApiAnalyser({ batcher, policy, gate, roundDelayMs });
+  const { NLP_CACHE_BYTES: maxBytes, NLP_CACHE_TTL_MS: ttlMs } = config;
+  const cache = maxBytes === 0 ? undefined : new ResultCache({ maxBytes, ttlMs });
+  const analyser = new Analyser({ api, cache });
+  registerCacheMetrics(registry, analyser, cache);
   return {
     analyser,
     policy,
@@ -47,10 +53,36 @@ export function connectNlp({ config, log, metrics, onOpen }: ConnectOptions) {
     },
     close: async () => {
       gate.close();
+      batcher.close();
       policy.close();
       await provider.close();
     },
   };
+}
+
+function batcherOf(
+  config: EnricherConfig,
+  provider: NlpProvider,
+  policy: NlpPolicy,
+  log: Logger,
+  registry: Metrics,
+  metrics: EnricherMetrics,
+): MicroBatcher {
+  const sizes = batchSizes(registry);
+  return new MicroBatcher({
+    provider,
+    policy,
+    mode: config.NLP_BATCH,
+    maxDocuments: config.NLP_BATCH_MAX_DOCUMENTS,
+    maxBytes: config.NLP_BATCH_MAX_BYTES,
+    lingerMs: config.NLP_BATCH_LINGER_MS,
+    onCall: (seconds, result, documents) => {
+      metrics.nlpCalls.observe({ result }, seconds);
+      sizes.observe(documents);
+    },
+    onRetry: (cause) => metrics.nlpRetries.inc({ cause }),
+    onNoBatches: () => log.warn({ provider: provider.name }, 'the NLP API has no batches: documents are sent alone'),
+  });
 }
 
 function policyOf(config: EnricherConfig, metrics: EnricherMetrics): NlpPolicy {

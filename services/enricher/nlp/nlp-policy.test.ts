@@ -1,12 +1,14 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import type { Insight } from '../../core/records.ts';
 import { eventually } from '../../core/testing/eventually.ts';
-import { Analyser, type Analysis } from './analyser.ts';
+import type { Analysis } from './analysis.ts';
+import { ApiAnalyser } from './api-analyser.ts';
 import { GradientLimit } from './gradient-limit.ts';
+import { MicroBatcher } from './micro-batcher.ts';
 import { errorOfStatus, NlpError } from './nlp-errors.ts';
 import { backoffMs, NlpPolicy, type NlpPolicyOptions } from './nlp-policy.ts';
 import { OutageGate } from './outage-gate.ts';
-import type { NlpProvider } from './providers/provider.ts';
+import type { NlpProvider, ProviderLimits } from './providers/provider.ts';
 
 const OPTIONS: NlpPolicyOptions = {
   concurrency: 50,
@@ -30,6 +32,16 @@ const failed = () => new NlpError('failed', 'http_500', 'the NLP API answered 50
 const throttled = (retryAfterMs?: number) => new NlpError('throttled', 'http_429', 'too many', { retryAfterMs });
 const rejected = () => new NlpError('rejected', 'http_400', 'the NLP API answered 400');
 
+const LIMITS: ProviderLimits = {
+  maxDocuments: 1,
+  maxRequestBytes: 1_000_000,
+  requestOverheadBytes: 0,
+  documentOverheadBytes: 0,
+  maxTextChars: 1_000,
+  overlongText: 'reject',
+};
+const BATCHES = { mode: 'off', maxDocuments: 1, maxBytes: 1_000_000, lingerMs: 0 } as const;
+
 /** The analyser over a policy and a gate, with the API's answers given by the test. */
 function analyserOf(answer: (call: number) => Promise<Insight>, options: Partial<NlpPolicyOptions> = {}) {
   const all = { ...OPTIONS, ...options };
@@ -38,8 +50,17 @@ function analyserOf(answer: (call: number) => Promise<Insight>, options: Partial
   const gate = new OutageGate(policy, all.halfOpenAfterMs + 10, (open) => changes.push(open));
   let calls = 0;
   const analyze = jest.fn(async () => [{ ok: true as const, insight: await answer(++calls) }]);
-  const provider = { analyze } as unknown as NlpProvider;
-  const analyser = new Analyser({ provider, policy, gate, roundDelayMs: () => 5, onCall: () => {} });
+  const provider: NlpProvider = { name: 'test', limits: LIMITS, analyze, close: async () => {} };
+  const ignore = () => {};
+  const batcher = new MicroBatcher({
+    ...BATCHES,
+    provider,
+    policy,
+    onCall: ignore,
+    onRetry: ignore,
+    onNoBatches: ignore,
+  });
+  const analyser = new ApiAnalyser({ batcher, policy, gate, roundDelayMs: () => 5 });
   const analyse = (id: string, text: string, stillWanted: () => boolean) =>
     analyser.analyse({ id, text, stillWanted, hedgeUntilMs: Number.NEGATIVE_INFINITY, onOutage: 'wait' });
   return { analyse, policy, gate, changes, analyze };

@@ -1,19 +1,15 @@
 import { HttpClient, type HttpResponse } from '../http-client.ts';
 import { errorOfBatchStatus, errorOfStatus, garbage, NlpError } from '../nlp-errors.ts';
 import { asObject, insightOf, parseJson } from '../nlp-response.ts';
-import type { DocumentResult, NlpDocument, NlpProvider, ProviderLimits } from './provider.ts';
-
-export interface Connection {
-  readonly url: string;
-  /** About what is to be in flight. */
-  readonly connections: number;
-  readonly connectTimeoutMs: number;
-}
+import type { Connection, DocumentResult, NlpDocument, NlpProvider, ProviderLimits } from './provider.ts';
 
 /** As the contract says (`schemas/nlp-api.openapi.yaml`). */
 const LIMITS: ProviderLimits = {
   maxDocuments: 25,
   maxRequestBytes: 2_547_712,
+  requestOverheadBytes: 32,
+  // `{"id":"","text":""},`, and a few for an id that had to be made unique.
+  documentOverheadBytes: 32,
   maxTextChars: 16_384,
   overlongText: 'reject',
 };

@@ -11,14 +11,26 @@ export type DocumentResult =
   | { readonly ok: true; readonly insight: Insight }
   | { readonly ok: false; readonly error: NlpError };
 
+export interface Connection {
+  readonly url: string;
+  /** About what is to be in flight. */
+  readonly connections: number;
+  readonly connectTimeoutMs: number;
+}
+
 /** What an NLP API takes, as its documentation says. */
 export interface ProviderLimits {
   /** Documents of one request; 1: there are no batches. */
   readonly maxDocuments: number;
   /** Bytes of one request's body. */
   readonly maxRequestBytes: number;
+  /** Bytes around the texts: of the request itself, and of each document. */
+  readonly requestOverheadBytes: number;
+  readonly documentOverheadBytes: number;
   /** UTF-16 units of one text. */
   readonly maxTextChars: number;
+  /** UTF-8 bytes of one text; undefined: only characters are counted. */
+  readonly maxTextBytes?: number;
   /** What becomes of a longer one: refused without a call, or cut. */
   readonly overlongText: 'reject' | 'truncate';
   /** Requests a second; undefined: as many as it answers. */

@@ -1,0 +1,11 @@
+/** Anything but single spaces between words. */
+const UNTIDY = /^\s|\s$|\s\s|[^\S ]/;
+
+/**
+ * What two texts have in common that are one for the NLP API: canonical composition (NFC), and white space that is
+ * trimmed and collapsed. Case is kept: "GREAT" and "great" differ in sentiment.
+ */
+export function textKey(text: string): string {
+  const composed = text.normalize('NFC');
+  return UNTIDY.test(composed) ? composed.trim().replace(/\s+/g, ' ') : composed;
+}
