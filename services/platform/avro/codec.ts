@@ -9,13 +9,20 @@ export type { Decoded } from './avro-decoder.ts';
 export { RegistryUnavailableError } from './registry-client.ts';
 
 interface RawMetadata {
-  readonly metadata: Readonly<Record<string, string>>;
+  metadata: Readonly<Record<string, string>> | ReadonlyMap<string, string>;
 }
 
-const withMap = <T>(raw: RawMetadata): T => ({ ...raw, metadata: new Map(Object.entries(raw.metadata)) }) as T;
-const withoutMap = ({ metadata, ...rest }: { readonly metadata: ReadonlyMap<string, string> }) => ({
-  ...rest,
-  metadata: Object.fromEntries(metadata),
+const NO_METADATA: ReadonlyMap<string, string> = new Map();
+
+/** What avsc decoded is nobody else's: its map is exchanged in place, since a copy of all fields cost more than decoding. */
+const withMap = <T>(raw: RawMetadata): T => {
+  const entries = Object.entries(raw.metadata);
+  raw.metadata = entries.length === 0 ? NO_METADATA : new Map(entries);
+  return raw as T;
+};
+const withoutMap = <T extends { readonly metadata: ReadonlyMap<string, string> }>(record: T) => ({
+  ...record,
+  metadata: record.metadata.size === 0 ? {} : Object.fromEntries(record.metadata),
 });
 
 export interface CodecOptions {

@@ -1,0 +1,75 @@
+import { createRequire } from 'node:module';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import fc from 'fast-check';
+import { crc32c } from './crc32c.ts';
+import { ProduceEncoder } from './record-batch-encoder.ts';
+
+const require = createRequire(import.meta.url);
+const kafkajsCrc32c = require('kafkajs/src/protocol/recordBatch/crc32C/crc32C') as (bytes: Buffer) => number;
+const kafkajsRequest = require('kafkajs/src/protocol/requests/produce/v7/request') as (produce: object) => {
+  encode: () => Promise<{ buffer: Buffer }>;
+};
+
+beforeEach(() => void jest.useFakeTimers({ now: 1_790_000_000_123 }));
+afterEach(() => void jest.useRealTimers());
+
+describe('crc32c', () => {
+  it('is the checksum of kafkajs and of the RFC, for any range of any bytes', () => {
+    expect(crc32c(Buffer.from('123456789'))).toBe(0xe3069283);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(40), (bytes, start) => {
+        const from = Math.min(start, bytes.length);
+        expect(crc32c(bytes, from)).toBe(kafkajsCrc32c(Buffer.from(bytes.subarray(from))));
+      }),
+    );
+  });
+});
+
+describe('ProduceEncoder', () => {
+  const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((array) => Buffer.from(array));
+  const text = fc.oneof(fc.string({ maxLength: 80 }), fc.string({ unit: 'grapheme', maxLength: 40 }));
+  const message = fc.record({
+    key: fc.oneof(fc.constantFrom(null, undefined), text, bytes(100)),
+    value: fc.oneof(fc.constant(null), text, bytes(400)),
+    // Names as they are in use: JavaScript would put a name that is a number first, here as in kafkajs.
+    headers: fc.dictionary(fc.stringMatching(/^[a-z-]{1,20}$/), fc.oneof(text, bytes(200)), { maxKeys: 6 }),
+  });
+  const partition = fc.record({
+    partition: fc.nat(1_000),
+    firstSequence: fc.nat(0x7fffffff),
+    messages: fc.array(message, { minLength: 1, maxLength: 80 }),
+  });
+  const topic = fc.record({ topic: text, partitions: fc.array(partition, { minLength: 1, maxLength: 4 }) });
+  const encoder = new ProduceEncoder();
+
+  it('writes byte for byte what kafkajs writes', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(topic, { minLength: 1, maxLength: 3 }),
+        fc.bigInt({ min: -1n, max: 2n ** 62n }).map(String),
+        async (topics, producerId) => {
+          const produce = { acks: -1, timeout: 30_000, producerId, producerEpoch: 7 };
+          const expected = await kafkajsRequest({ ...produce, topicData: topics }).encode();
+          const encoded = encoder.encode({ ...produce, timeoutMs: 30_000, topics }, Date.now());
+          expect(encoded.equals(expected.buffer)).toBe(true);
+        },
+      ),
+      { numRuns: 60 },
+    ));
+
+  it('takes records larger than its buffer, and leaves earlier ones alone', async () => {
+    const produce = { acks: -1, timeout: 30_000, producerId: '5', producerEpoch: 0 };
+    const topicsOf = (size: number) => [
+      {
+        topic: 't',
+        partitions: [{ partition: 0, firstSequence: 0, messages: [{ key: null, value: Buffer.alloc(size, 'x') }] }],
+      },
+    ];
+    const small = encoder.encode({ ...produce, timeoutMs: 30_000, topics: topicsOf(10) }, Date.now());
+    const before = Buffer.from(small);
+    const large = encoder.encode({ ...produce, timeoutMs: 30_000, topics: topicsOf(3 << 20) }, Date.now());
+    const expected = await kafkajsRequest({ ...produce, topicData: topicsOf(3 << 20) }).encode();
+    expect(large.equals(expected.buffer)).toBe(true);
+    expect(small.equals(before)).toBe(true);
+  });
+});
