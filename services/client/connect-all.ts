@@ -1,4 +1,5 @@
 import { messageOf, ParleyError } from '../core/errors.ts';
+import type { ClientOptions } from './options.ts';
 import { ParleyClient } from './parley-client.ts';
 
 /** Handshakes at once: enough to open 1,000 in a second or two, few enough not to crowd out the bots that are there. */
@@ -16,7 +17,7 @@ export async function connectAll(url: string, tokens: readonly string[]): Promis
   const work = async () => {
     while (next < tokens.length) {
       const index = next++;
-      clients[index] = await connect(url, tokens[index] ?? '');
+      clients[index] = await connectClient({ url, token: tokens[index] ?? '' });
     }
   };
   try {
@@ -29,13 +30,16 @@ export async function connectAll(url: string, tokens: readonly string[]): Promis
   }
 }
 
-async function connect(url: string, token: string): Promise<ParleyClient> {
+/** @throws {ParleyError} GATEWAY_UNREACHABLE, with the reason that the client knows. */
+export async function connectClient(options: ClientOptions): Promise<ParleyClient> {
   try {
-    return await ParleyClient.connect({ url, token, connectTimeoutMs: CONNECT_TIMEOUT_MS });
+    return await ParleyClient.connect({ connectTimeoutMs: CONNECT_TIMEOUT_MS, ...options });
   } catch (error) {
     const { detail } = error as { detail?: string };
     const why = detail ? `${messageOf(error)} (${detail})` : messageOf(error);
-    throw new ParleyError('GATEWAY_UNREACHABLE', `The gateway at ${url} took no connection: ${why}.`, { cause: error });
+    throw new ParleyError('GATEWAY_UNREACHABLE', `The gateway at ${options.url} took no connection: ${why}.`, {
+      cause: error,
+    });
   }
 }
 

@@ -29,7 +29,8 @@ export type ServerFrame =
   | NackFrame
   | { readonly type: 'error'; readonly code: NackCode; readonly message: string }
   | { readonly type: 'goaway'; readonly reconnect_after_ms: number }
-  | InsightFrame;
+  | { readonly type: 'token_expiring'; readonly expires_in_ms: number }
+  | ({ readonly type: 'insight' } & Insight);
 
 export interface NackFrame {
   readonly type: 'nack';
@@ -39,13 +40,23 @@ export interface NackFrame {
   readonly retry_after_ms?: number;
 }
 
-/** The result of a message's analysis; fields as in the protocol. */
-export interface InsightFrame {
-  readonly type: 'insight';
+/** What became of a message. The analysis is there where the outcome is `enriched` or `degraded`. */
+export interface Insight {
+  /** The message's. */
   readonly id: string;
   readonly conversation_id: string;
-  readonly outcome: string;
+  readonly outcome: 'enriched' | 'degraded' | 'dead_lettered';
+  /** An early answer of a simpler model, within the latency budget; the final one follows. */
   readonly provisional: boolean;
+  /** 0, and one more each time the message is analysed again. */
   readonly revision: number;
-  readonly [field: string]: unknown;
+  /** Why it is degraded or dead-lettered. */
+  readonly reason?: string;
+  readonly sentiment?: { readonly label: 'positive' | 'neutral' | 'negative'; readonly score: number };
+  readonly intent?: { readonly name: string; readonly confidence: number };
+  /** ISO 639-1, or `und`. */
+  readonly language?: { readonly code: string; readonly confidence: number };
+  readonly toxicity?: { readonly score: number };
+  readonly topics?: readonly string[];
+  readonly model?: string;
 }

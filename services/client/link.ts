@@ -21,6 +21,8 @@ export interface LinkEvents {
   lost(): void;
   /** No further session will be tried. */
   failed(error: ParleyClientError): void;
+  /** The session is ended for one with another token. */
+  renewing(): void;
   /** Whether messages wait for an answer: then silence is a fault even where pings can not be seen. */
   expectsAnswer(): boolean;
 }
@@ -38,6 +40,8 @@ const STABLE_MS = 10_000;
 const MAX_AUTH_REFUSALS = 3;
 const NORMAL = 1_000;
 const CLOSE_TIMEOUT_MS = 2_000;
+/** How long a session whose token is about to expire waits for the answers to what it sent. */
+const RENEW_DRAIN_MS = 2_000;
 
 /** Keeps one session with the gateway open: connects, watches for signs of life, comes back after a loss. */
 export class Link {
@@ -49,6 +53,10 @@ export class Link {
   #aliveAtMs = 0;
   #goawayDelayMs: number | undefined;
   #authRefusals = 0;
+  #renewTimer: Timer | undefined;
+  /** The token of the present session, and the one that will be used next. */
+  #token: string | undefined;
+  #nextToken: string | undefined;
   #lastProblem: string | undefined;
   #onClosed: (() => void) | undefined;
 
@@ -76,11 +84,28 @@ export class Link {
     if (this.#phase.name === 'open') this.#phase.connection.send(data);
   }
 
+  /**
+   * The token expires in `inMs`. Where there may be another: some time before (drawn at random, since thousands of tokens
+   * may end at once) it is asked for, and the session handed over when nothing waits for its answer.
+   */
+  renew(inMs: number): void {
+    if (!this.#options.renewable) return;
+    clearTimeout(this.#renewTimer);
+    const delayMs = (this.#options.backoff.random() * inMs) / 2;
+    this.#renewTimer = setTimeout(() => void this.#prepareRenewal(), delayMs);
+  }
+
+  /** A message was answered: what waits for that may go on. */
+  settled(): void {
+    if (this.#nextToken !== undefined && !this.#events.expectsAnswer()) this.#endForRenewal();
+  }
+
   /** Ends the session and comes back for no other; resolves when the socket is gone. */
   async close(): Promise<void> {
     const phase = this.#phase;
     this.#phase = { name: 'closed' };
     clearTimeout(this.#watch);
+    clearTimeout(this.#renewTimer);
     if (phase.name === 'waiting') clearTimeout(phase.timer);
     if (phase.name === 'connecting') phase.connection?.terminate();
     if (phase.name !== 'open') return;
@@ -100,13 +125,15 @@ export class Link {
     this.#goawayDelayMs = undefined;
     let token: string;
     try {
-      token = await this.#options.token();
+      token = this.#nextToken ?? (await this.#options.token());
+      this.#nextToken = undefined;
     } catch (error) {
       this.#lastProblem = `no token: ${messageOf(error)}`;
       if (this.#phase === attempt) this.#reconnectIn(this.#backoff.next());
       return;
     }
     if (this.#phase !== attempt) return;
+    this.#token = token;
     this.#aliveAtMs = performance.now();
     let ended = false;
     const connection = this.#options.transport.open(this.#options.url, token, {
@@ -122,6 +149,30 @@ export class Link {
     if (ended) return;
     this.#phase = { name: 'connecting', connection };
     this.#watch = setTimeout(() => connection.terminate(), WELCOME_TIMEOUT_MS);
+  }
+
+  async #prepareRenewal(): Promise<void> {
+    const phase = this.#phase;
+    let token: string;
+    try {
+      token = await this.#options.token();
+    } catch (error) {
+      // The session lives on to the token's end; then another is asked for again.
+      this.#lastProblem = `no token: ${messageOf(error)}`;
+      return;
+    }
+    if (this.#phase !== phase || !this.isOpen || token === this.#token) return;
+    this.#nextToken = token;
+    // Nothing new is sent from here on, and the next connection follows at once.
+    this.#goawayDelayMs = 0;
+    this.#events.renewing();
+    if (!this.#events.expectsAnswer()) this.#endForRenewal();
+    else this.#renewTimer = setTimeout(() => this.#endForRenewal(), RENEW_DRAIN_MS);
+  }
+
+  #endForRenewal(): void {
+    clearTimeout(this.#renewTimer);
+    if (this.#phase.name === 'open') this.#phase.connection.close(NORMAL, 'token renewal');
   }
 
   #onFrame(connection: Connection, data: string): void {
@@ -156,6 +207,7 @@ export class Link {
 
   #onEnd(end: TransportEnd): void {
     clearTimeout(this.#watch);
+    clearTimeout(this.#renewTimer);
     const phase = this.#phase;
     if (phase.name === 'closed') {
       this.#onClosed?.();

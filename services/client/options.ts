@@ -1,4 +1,4 @@
-import type { InsightFrame, NackFrame, ServerFrame } from './frames.ts';
+import type { Insight, NackFrame, ServerFrame } from './frames.ts';
 import type { Transport } from './transport.ts';
 
 interface ClientListeners {
@@ -9,7 +9,10 @@ interface ClientListeners {
   onError?(error: Extract<ServerFrame, { type: 'error' }>): void;
   /** A session is open again. @param resent how many messages go out once more. */
   onReconnect?(resent: number): void;
-  onInsight?(insight: InsightFrame): void;
+  /** Each once; for a loop see {@link ParleyClient.insights}. */
+  onInsight?(insight: Insight): void;
+  /** The gateway will close the session then. With a `tokenProvider` the client renews it before, by itself. */
+  onTokenExpiring?(inMs: number): void;
 }
 
 export interface ClientOptions {
@@ -17,8 +20,12 @@ export interface ClientOptions {
   readonly url: string;
   /** Give this or `tokenProvider`. */
   readonly token?: string;
-  /** Called before each connection, so that a session can outlive a token. */
+  /** Called before each connection and when the gateway warns that a token is about to expire. */
   readonly tokenProvider?: () => string | Promise<string>;
+  /** Whether insights of this client's messages are to come back; see {@link ParleyClient.insights}. */
+  readonly insights?: boolean;
+  /** Insights that may wait for a reader; above it the oldest are dropped and counted. */
+  readonly maxBufferedInsights?: number;
   /** Messages that may wait in this client, acked ones not counted. */
   readonly maxBuffered?: number;
   /** Of these, how many may be unacked at the gateway; its own limit holds as well. */
@@ -26,7 +33,7 @@ export interface ClientOptions {
   /** Until the first session; afterwards the client tries without end. */
   readonly connectTimeoutMs?: number;
   readonly backoff?: { readonly minMs: number; readonly maxMs: number };
-  /** The `ws` package where it is missing. */
+  /** Where it is missing: the `ws` package on Node, the global WebSocket elsewhere. */
   readonly transport?: Transport;
   readonly listeners?: ClientListeners;
   /** From 0 to below 1; for tests. */
@@ -46,6 +53,12 @@ export interface Counters {
   resent: number;
   reconnects: number;
   insights: number;
+  /** Insights that came a second time after a reconnect, and were not passed on. */
+  insightsRepeated: number;
+  /** Insights that nobody read in time. */
+  insightsDropped: number;
+  /** Sessions ended for another because their token was about to expire. */
+  renewals: number;
   errors: number;
   /** All nacks by code. */
   readonly nacks: Record<string, number>;
@@ -59,12 +72,16 @@ export const newCounters = (): Counters => ({
   resent: 0,
   reconnects: 0,
   insights: 0,
+  insightsRepeated: 0,
+  insightsDropped: 0,
+  renewals: 0,
   errors: 0,
   nacks: {},
 });
 
 export const DEFAULTS = {
   maxBuffered: 1_024,
+  maxBufferedInsights: 1_024,
   connectTimeoutMs: 30_000,
   backoff: { minMs: 500, maxMs: 20_000 },
 } as const;

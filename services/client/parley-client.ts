@@ -1,10 +1,13 @@
 import { type FinalNackCode, isTemporaryNack } from '../core/wire-codes.ts';
+import { defaultTransport } from './default-transport.ts';
 import { ParleyClientError } from './errors.ts';
-import type { NackFrame, OutgoingMessage, ServerFrame, WelcomeLimits } from './frames.ts';
+import type { Insight, NackFrame, OutgoingMessage, ServerFrame, WelcomeLimits } from './frames.ts';
+import { InsightStream } from './insight-stream.ts';
 import { Link } from './link.ts';
 import { type ClientOptions, type Counters, DEFAULTS, newCounters } from './options.ts';
 import { type Entry, Outbox } from './outbox.ts';
-import { wsTransport } from './ws-transport.ts';
+import { SeenInsights } from './seen-insights.ts';
+import type { Transport } from './transport.ts';
 
 const RETRY_FALLBACK_MS = 1_000;
 const utf8 = new TextEncoder();
@@ -17,9 +20,12 @@ const closedError = () => new ParleyClientError('closed', 'the client was closed
  */
 export class ParleyClient {
   readonly counters: Counters = newCounters();
+  /** What became of the messages, as it comes; empty unless the client was connected with `insights: true`. */
+  readonly insights: InsightStream;
   readonly #options: ClientOptions;
   readonly #maxBuffered: number;
   readonly #outbox = new Outbox();
+  readonly #seen = new SeenInsights();
   readonly #link: Link;
   readonly #opened = Promise.withResolvers<void>();
   #limits: WelcomeLimits | undefined;
@@ -31,8 +37,11 @@ export class ParleyClient {
   #onRoom: (() => void)[] = [];
   #onEmpty: (() => void)[] = [];
 
-  private constructor(options: ClientOptions) {
+  private constructor(options: ClientOptions, transport: Transport) {
     this.#options = options;
+    this.insights = new InsightStream(options.maxBufferedInsights ?? DEFAULTS.maxBufferedInsights, () => {
+      this.counters.insightsDropped += 1;
+    });
     this.#maxBuffered = options.maxBuffered ?? DEFAULTS.maxBuffered;
     const { token, tokenProvider } = options;
     if ((token === undefined) === (tokenProvider === undefined)) {
@@ -40,8 +49,8 @@ export class ParleyClient {
     }
     this.#link = new Link(
       {
-        url: options.url,
-        transport: options.transport ?? wsTransport,
+        url: options.insights ? withInsights(options.url) : options.url,
+        transport,
         token: tokenProvider ?? (() => token as string),
         renewable: tokenProvider !== undefined,
         backoff: { ...(options.backoff ?? DEFAULTS.backoff), random: options.random ?? Math.random },
@@ -54,6 +63,9 @@ export class ParleyClient {
           this.counters.resent += this.#lostLast;
         },
         failed: (error) => this.#fail(error),
+        renewing: () => {
+          this.counters.renewals += 1;
+        },
         expectsAnswer: () => this.#outbox.sentCount > 0,
       },
     );
@@ -65,7 +77,7 @@ export class ParleyClient {
    * @throws {ParleyClientError} `connect_timeout`, or `handshake_refused` with the gateway's code in `detail`.
    */
   static async connect(options: ClientOptions): Promise<ParleyClient> {
-    const client = new ParleyClient(options);
+    const client = new ParleyClient(options, options.transport ?? (await defaultTransport()));
     const timeoutMs = options.connectTimeoutMs ?? DEFAULTS.connectTimeoutMs;
     const timer = setTimeout(() => {
       const { lastProblem } = client.#link;
@@ -190,13 +202,26 @@ export class ParleyClient {
         listeners?.onError?.(frame);
         return;
       case 'insight':
-        this.counters.insights += 1;
-        listeners?.onInsight?.(frame);
+        this.#onInsight(frame);
+        return;
+      case 'token_expiring':
+        listeners?.onTokenExpiring?.(frame.expires_in_ms);
+        this.#link.renew(frame.expires_in_ms);
         return;
       default:
         // A newer gateway may say more than this client knows.
         return;
     }
+  }
+
+  #onInsight({ type: _, ...insight }: { type: 'insight' } & Insight): void {
+    if (!this.#seen.note(insight)) {
+      this.counters.insightsRepeated += 1;
+      return;
+    }
+    this.counters.insights += 1;
+    this.#options.listeners?.onInsight?.(insight);
+    if (this.#options.insights) this.insights.push(insight);
   }
 
   #onNack(nack: NackFrame): void {
@@ -232,6 +257,7 @@ export class ParleyClient {
     if (this.#onRoom.length > 0 && this.#outbox.size < this.#maxBuffered) {
       for (const resolve of this.#onRoom.splice(0)) resolve();
     }
+    this.#link.settled();
     if (this.#outbox.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 
@@ -240,10 +266,17 @@ export class ParleyClient {
     this.#closedBy = error;
     clearTimeout(this.#pauseTimer);
     this.#outbox.rejectAll(error);
+    this.insights.end();
     this.#opened.reject(error);
     // Where connect() has resolved long since, nobody listens to this promise any more.
     this.#opened.promise.catch(() => {});
     this.#afterSettling();
     if (error.code === 'connect_timeout') void this.#link.close();
   }
+}
+
+function withInsights(url: string): string {
+  const parsed = new URL(url);
+  parsed.searchParams.set('insights', 'true');
+  return parsed.href;
 }

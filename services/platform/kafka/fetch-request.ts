@@ -65,9 +65,9 @@ export function decodeFetch(payload: Buffer): FetchedSet[] {
       const partitionError = payload.readInt16BE(at);
       // The error, and three offsets: high watermark, last stable, log start.
       at += 2 + 24;
-      at += Math.max(int32(), 0) * 16;
-      // The preferred replica.
-      at += 4;
+      const aborted = Math.max(int32(), 0);
+      // Each a producer and an offset; then the preferred replica.
+      at += aborted * 16 + 4;
       const bytes = int32();
       const records = bytes > 0 ? payload.subarray(at, at + bytes) : EMPTY;
       at += Math.max(bytes, 0);

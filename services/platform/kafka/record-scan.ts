@@ -45,7 +45,7 @@ export function scanRecords(
   let unreadable = 0;
   for (let at = 0; at + AT.records <= set.length; ) {
     const end = at + LENGTH_ENDS_AT + set.readInt32BE(at + AT.length);
-    if (end > set.length) break;
+    if (end > set.length || end < at + AT.records) break;
     const base = Number(set.readBigInt64BE(at));
     if ((set.readInt16BE(at + AT.attributes) & CONTROL_BATCH) === 0) {
       try {
@@ -86,6 +86,7 @@ class BatchScan {
     for (let left = count; left > 0; left--) {
       const length = this.#varint();
       const end = this.#at + length;
+      if (length <= 0 || end > this.#bytes.length) throw new RangeError('a record reaches beyond its batch');
       // One byte of attributes, then the timestamp, which nobody asks for.
       this.#at += 1;
       this.#skipVarint();
