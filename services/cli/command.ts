@@ -8,6 +8,8 @@ export interface CliContext {
   readonly progress: (line: string) => void;
   /** Aborted by SIGINT or SIGTERM: finish what is begun, then report. */
   readonly signal: AbortSignal;
+  /** What is typed, or comes through a pipe, line by line until its end or the signal. */
+  readonly lines: () => AsyncIterable<string>;
   /** Asks the person at the terminal; absent where there is none. */
   readonly confirm?: (question: string) => Promise<boolean>;
 }

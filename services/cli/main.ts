@@ -26,9 +26,21 @@ async function confirm(question: string): Promise<boolean> {
 }
 const hasTerminal = process.stdin.isTTY && process.stderr.isTTY;
 
+async function* lines(): AsyncGenerator<string> {
+  const { signal } = interrupt;
+  const reader = createInterface({ input: process.stdin, ...(hasTerminal && { output: process.stderr }), signal });
+  reader.once('SIGINT', () => interrupt.abort());
+  reader.setPrompt('> ');
+  if (hasTerminal) reader.prompt();
+  for await (const line of reader) {
+    yield line;
+    if (hasTerminal) reader.prompt();
+  }
+}
+
 const exitCode = await runCli(
   process.argv.slice(2),
-  { env: process.env, signal: interrupt.signal, ...(hasTerminal && { confirm }) },
+  { env: process.env, signal: interrupt.signal, lines, ...(hasTerminal && { confirm }) },
   { out: (text) => process.stdout.write(text), err: (text) => process.stderr.write(text) },
 );
 // Not by an empty event loop: a client that is still trying to reach a cluster that is away would hold it open.

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { ERRORS, isParleyError, messageOf } from '../core/errors.ts';
 import { VERSION } from '../core/package-info.ts';
 import type { CliContext, CommandDeps, CommandResult } from './command.ts';
+import { botCommand } from './commands/bot.ts';
 import { dlqCommand } from './commands/dlq.ts';
 import { replayCommand } from './commands/replay.ts';
 import { sendCommand } from './commands/send.ts';
@@ -18,20 +19,32 @@ export interface CliStreams {
 /** 0: done; 1: a check failed or the work is incomplete; 2: wrong usage. */
 export type ExitCode = 0 | 1 | 2;
 
-const COMMANDS = [statusCommand, tokenCommand, sendCommand, verifyCommand, topicsCommand, dlqCommand, replayCommand];
+const COMMANDS = [
+  statusCommand,
+  tokenCommand,
+  sendCommand,
+  botCommand,
+  verifyCommand,
+  topicsCommand,
+  dlqCommand,
+  replayCommand,
+];
 
 const EPILOGUE = `
 Exit codes: 0 success, 1 the check failed or the work is incomplete, 2 wrong usage.
 Addresses are the embedded stack's; KAFKA_BROKERS, SCHEMA_REGISTRY_URL, CLICKHOUSE_URL, GATEWAY_PORT, TOPIC_PREFIX and
 PARLEY_DATA_DIR change them. Manual: docs/cli.md.`;
 
+async function* noLines(): AsyncGenerator<string> {}
+
 /** The `parley` command: parses, runs, prints, and returns the exit code. Throws nothing. */
 export async function runCli(
   args: readonly string[],
-  context: Omit<CliContext, 'progress'>,
+  given: Omit<CliContext, 'progress' | 'lines'> & Partial<Pick<CliContext, 'lines'>>,
   streams: CliStreams,
 ): Promise<ExitCode> {
   let exitCode: ExitCode = 0;
+  const context = { lines: noLines, ...given };
   const report = ({ document, text, ok }: CommandResult, json: boolean) => {
     streams.out(`${json ? JSON.stringify(document) : text}\n`);
     exitCode = ok ? 0 : 1;
