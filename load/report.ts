@@ -37,6 +37,6 @@ export function describeLoad(report: LoadReport): string {
     cpu,
     '',
     `verify: ${verify.ok ? 'ok' : 'NOT OK'}; ${events.events} events, ${events.missing} missing, ${events.in_flight} in flight, ` +
-      `${Object.values(verify.violations).reduce((sum, count) => sum + count, 0)} violations.`,
+      `${Object.values(verify.violations).reduce((sum: number, count) => sum + (count ?? 0), 0)} violations.`,
   ].join('\n');
 }

@@ -12,7 +12,7 @@ import { verifySources } from '../../services/replay/sources.ts';
 import { type VerifyReport, verify } from '../../services/replay/verify.ts';
 
 export interface VerdictInput {
-  readonly brokers: string;
+  readonly brokers: readonly string[];
   readonly clickhouse: ClickHouse;
   readonly acked: ReadonlySet<string>;
   /** Every value that was put on `chat.events` and is no event. */
@@ -33,14 +33,14 @@ export interface Verdict {
 export async function judge(input: VerdictInput): Promise<Verdict> {
   const { brokers, clickhouse, acked, poison, waitMs, signal, progress } = input;
   const log = createLogger('chaos', 'silent');
-  const kafka = createKafka({ brokers: [brokers], clientId: 'chaos-verdict', log });
-  const view = await ClusterView.connect(kafka, [brokers]);
+  const kafka = createKafka({ brokers: [...brokers], clientId: 'chaos-verdict', log });
+  const view = await ClusterView.connect(kafka, brokers);
   try {
     const report = await verify(verifySources(view, clickhouse, ''), {
       clock: systemClock,
       waitMs,
       signal,
-      progress: (inFlight) => progress(`verify: ${inFlight} in flight`),
+      progress: (line) => progress(`verify: ${line}`),
     });
     const ranges = await view.logRanges(topicNames().dlq);
     const standing = ranges.reduce((sum, { start, end }) => sum + end - start, 0);

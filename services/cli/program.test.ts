@@ -31,7 +31,7 @@ async function parley(args: readonly string[], env: Record<string, string> = {})
   return { code, out, err };
 }
 
-const COMMANDS = ['status', 'token', 'send', 'verify', 'topics', 'dlq list', 'dlq show', 'replay'];
+const COMMANDS = ['status', 'token', 'send', 'bot', 'verify', 'topics', 'dlq list', 'dlq show', 'replay'];
 
 describe('every command', () => {
   it.each(COMMANDS)('%s explains itself', async (command) => {
@@ -171,8 +171,9 @@ describe('the verdict of verify in words', () => {
     describeReport({
       ok,
       topics: { 'chat.events': { ...nothing, ...over }, 'chat.replay': nothing },
-      violations: { double_receipts: 0, double_facts: 0, rollup_mismatches: 0 },
-      examples: { double_receipts: [], double_facts: [], rollup_mismatches: [] },
+      scope: { since: null, partitions: null },
+      violations: { double_receipts: 0, double_facts: 0, lost_facts: 0, rollup_mismatches: 0, log_mismatches: null },
+      examples: { double_receipts: [], double_facts: [], lost_facts: [], rollup_mismatches: [], log_mismatches: [] },
       by_partition: [],
     })
       .split('\n')

@@ -32,12 +32,16 @@ const IN_ORDER = 'SETTINGS optimize_aggregation_in_order = 1';
 
 const parametersOf = ({ topicId, partition, from, to }: Window) => ({ topic_id: topicId, partition, from, to });
 
-/** All gaps of a topic by partition, merged. There is one receipt for each removal by retention, so they are few. */
-export async function readGaps(query: RunQuery, topicId: TopicId): Promise<Map<number, OffsetRange[]>> {
+/**
+ * All gaps of a topic by partition, merged; with `since` (ms since the epoch) those told of since then. There is one
+ * receipt for each removal by retention, so they are few.
+ */
+export async function readGaps(query: RunQuery, topicId: TopicId, since = 0): Promise<Map<number, OffsetRange[]>> {
   const rows = await query<{ partition: number; offset: string; last_offset: string }>(
     `SELECT partition, offset, last_offset FROM receipts
-     WHERE topic_id = {topic_id:String} AND outcome = 'gap' ORDER BY partition, offset`,
-    { topic_id: topicId },
+     WHERE topic_id = {topic_id:String} AND outcome = 'gap' AND toUnixTimestamp64Milli(enriched_at) >= {since:Int64}
+     ORDER BY partition, offset`,
+    { topic_id: topicId, since },
   );
   const byPartition = Map.groupBy(rows, ({ partition }) => Number(partition));
   return new Map(

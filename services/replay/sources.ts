@@ -1,6 +1,7 @@
 import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
 import type { ClusterView } from '../platform/kafka/cluster-view.ts';
 import { groupNames, topicNames } from '../platform/kafka/topics.ts';
+import type { LogRecord } from './log-check.ts';
 import type { VerifySources } from './verify.ts';
 import { readViolations } from './violations.ts';
 
@@ -9,9 +10,25 @@ export function verifySources(kafka: ClusterView, clickhouse: ClickHouse, prefix
   const { events, replay, enriched } = topicNames(prefix);
   return {
     kafka,
+    readOutcomes: (partition, start, end) => readOutcomes(kafka, enriched, partition, start, end),
     query: (sql, params) => clickhouse.query(sql, { params }),
-    violations: () => readViolations(clickhouse),
+    violations: (scope, progress) => readViolations(clickhouse, scope, progress),
     topics: { events, replay, enriched },
     groups: groupNames(prefix),
   };
+}
+
+async function* readOutcomes(
+  kafka: ClusterView,
+  topic: string,
+  partition: number,
+  start: number,
+  end: number,
+): AsyncGenerator<readonly LogRecord[]> {
+  const reader = await kafka.openLogReader();
+  try {
+    yield* reader.read(topic, partition, start, end);
+  } finally {
+    await reader.close();
+  }
 }

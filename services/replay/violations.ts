@@ -1,44 +1,27 @@
 import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
-import { doubleFacts, doubleReceipts, rollupMismatches } from '../platform/clickhouse/reconciliation.ts';
+import {
+  doubleFacts,
+  doubleOrigins,
+  doubleReceipts,
+  receiptsWithoutFacts,
+} from '../platform/clickhouse/reconciliation.ts';
+import { rollupMismatches } from '../platform/clickhouse/rollup-recount.ts';
+import { type Scope, together, type Violations as Violation } from '../platform/clickhouse/violation-query.ts';
 
-/** How many there are, and the first of them as rows. */
-export interface Violation {
-  readonly count: number;
-  readonly examples: readonly Readonly<Record<string, unknown>>[];
-}
+export type { Violation };
 
+/** By kind; null where the kind was not looked for. */
 export interface Violations {
   readonly double_receipts: Violation;
   readonly double_facts: Violation;
-  readonly rollup_mismatches: Violation;
+  readonly lost_facts: Violation;
+  /** A rollup row is of no partition, so that it is not recounted where some partitions alone are asked for. */
+  readonly rollup_mismatches: Violation | null;
 }
 
 const NONE: Violation = { count: 0, examples: [] };
 const LOOKS = 4;
 const PAUSE_MS = 300;
-
-/** Two current rows for one first place in `chat.events`: one message under two ids. */
-async function doubleOrigins(client: ClickHouse): Promise<Violation> {
-  const rows = await client.query<Record<string, unknown> & { violations: number }>(
-    `SELECT *, count() OVER () AS violations
-     FROM (
-       SELECT origin_topic_id, origin_partition, origin_offset, count() AS copies, min(message_id) AS a, max(message_id) AS b
-       FROM messages FINAL
-       GROUP BY origin_topic_id, origin_partition, origin_offset
-       HAVING copies > 1 AND a != b
-     )
-     LIMIT 10`,
-  );
-  return {
-    count: Number(rows[0]?.violations ?? 0),
-    examples: rows.map(({ violations: _, a, b, ...row }) => ({ ...row, message_ids: [a, b] })),
-  };
-}
-
-const together = (one: Violation, other: Violation): Violation => ({
-  count: one.count + other.count,
-  examples: [...one.examples, ...other.examples],
-});
 
 /** What was seen in both looks; where not all rows are listed they cannot be compared, and the later look counts. */
 function inBoth(earlier: Violation, later: Violation): Violation {
@@ -65,12 +48,26 @@ export async function lasting(
   return found.count === 0 ? NONE : found;
 }
 
-/** The three kinds one after another, since each reads a whole table. */
-export async function readViolations(client: ClickHouse): Promise<Violations> {
+/** One kind after another, since each reads a whole table. */
+export async function readViolations(
+  client: ClickHouse,
+  scope: Scope,
+  progress: (line: string) => void,
+): Promise<Violations> {
   const { database } = client;
+  const checks = [doubleReceipts, doubleFacts, doubleOrigins, receiptsWithoutFacts] as const;
+  const told = ['double receipts', 'double facts', 'double origins', 'lost facts'];
+  const found: Violation[] = [];
+  for (const [index, check] of checks.entries()) {
+    progress(`looking for ${told[index]}`);
+    found.push(await lasting(() => check(client, database, scope)));
+  }
+  const [receipts, facts, origins, lost] = found as [Violation, Violation, Violation, Violation];
+  if (!scope.partitions) progress('recounting rollups');
   return {
-    double_receipts: await lasting(() => doubleReceipts(client, database)),
-    double_facts: await lasting(async () => together(await doubleFacts(client, database), await doubleOrigins(client))),
-    rollup_mismatches: await lasting(() => rollupMismatches(client, database)),
+    double_receipts: receipts,
+    double_facts: together(facts, origins),
+    lost_facts: lost,
+    rollup_mismatches: scope.partitions ? null : await lasting(() => rollupMismatches(client, database, scope)),
   };
 }

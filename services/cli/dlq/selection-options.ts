@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { type DurationMs, type EpochMs, epochMs } from '../../core/brands.ts';
 import { systemClock } from '../../core/clock.ts';
 import { DLQ_REASONS } from '../../core/wire-codes.ts';
-import { durationOption, integerOption } from '../../platform/operator/option-readers.ts';
+import { durationOption, instantOption, integerOption } from '../../platform/operator/option-readers.ts';
 import type { DeadLetter } from '../../replay/dead-letter-record.ts';
 import type { OffsetRange } from '../../replay/offset-ranges.ts';
 import type { Selection } from '../../replay/selection.ts';
@@ -29,14 +29,6 @@ function reasonOption(value: string, before: readonly Reason[] = []): Reason[] {
   const reason = REASONS.find((known) => known === value);
   if (!reason) throw new InvalidArgumentError(`Allowed are ${REASONS.join(', ')}.`);
   return [...before, reason];
-}
-
-function instantOption(value: string): EpochMs {
-  const ms = /^\d{12,14}$/.test(value) ? Number(value) : /^\d{4}-\d{2}/.test(value) ? Date.parse(value) : Number.NaN;
-  if (Number.isNaN(ms)) {
-    throw new InvalidArgumentError('Allowed is 2026-05-01T10:00:00Z or milliseconds since the epoch.');
-  }
-  return epochMs(ms);
 }
 
 function offsetsOption(value: string): OffsetRange {

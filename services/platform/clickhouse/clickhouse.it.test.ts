@@ -10,7 +10,8 @@ import { createLogger } from '../logger.ts';
 import { type ClickHouse, createClickHouse } from './clickhouse.ts';
 import { assertDedupWindows } from './dedup-windows.ts';
 import { migrate } from './migrations.ts';
-import { doubleFacts, doubleReceipts, receiptsWithoutFacts, rollupMismatches } from './reconciliation.ts';
+import { doubleFacts, doubleReceipts, receiptsWithoutFacts } from './reconciliation.ts';
+import { rollupMismatches } from './rollup-recount.ts';
 
 const log = createLogger('test', 'silent');
 const FOLDER = fileURLToPath(new URL('../../../schemas/clickhouse/', import.meta.url));

@@ -1,72 +1,107 @@
 import type { ClickHouse } from './clickhouse.ts';
 import { quoteName } from './sql-statements.ts';
+import {
+  conditions,
+  findViolations,
+  inPartitions,
+  instant,
+  type Scope,
+  sentSince,
+  together,
+  touchedSince,
+  type Violations,
+} from './violation-query.ts';
 
 /**
- * The guarantees of ClickHouse's side as queries, for `parley verify`, the chaos run and the tests alike. Each counts
- * violations and shows the first of them. No query sees several tables at one instant: while the sink inserts, a
- * mismatch may be one that is about to vanish, so ask again before believing it.
+ * The guarantees of ClickHouse's side, but for the rollups, as queries: for `parley verify`, the chaos run and the tests
+ * alike.
  */
-export interface Violations {
-  readonly count: number;
-  /** At most ten, as rows. */
-  readonly examples: readonly Readonly<Record<string, unknown>>[];
-}
-
-const EXAMPLES = 10;
-
-/** Runs a query that gives one row a violation. */
-async function violations(client: ClickHouse, offenders: string): Promise<Violations> {
-  const rows = await client.query<Record<string, unknown> & { violations: number }>(
-    `SELECT *, count() OVER () AS violations FROM (${offenders}) LIMIT ${EXAMPLES}`,
-  );
-  const examples = rows.map(({ violations: _, ...row }) => row);
-  return { count: Number(rows[0]?.violations ?? 0), examples };
-}
 
 /** Source records with more than one receipt, or whose receipt overlaps that of a gap. */
-export function doubleReceipts(client: ClickHouse, database: string): Promise<Violations> {
-  return violations(
+export async function doubleReceipts(client: ClickHouse, database: string, scope: Scope = {}): Promise<Violations> {
+  const receipts = `${quoteName(database)}.receipts`;
+  const where = conditions([inPartitions('partition', scope)]);
+  const twice = await findViolations(
     client,
-    `SELECT topic_id, partition, offset, last_offset, reached AS earlier_last_offset
-     FROM (
-       SELECT topic_id, partition, offset, last_offset,
-         max(last_offset) OVER (
-           PARTITION BY topic_id, partition ORDER BY offset, last_offset
-           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-         ) AS reached,
-         row_number() OVER (PARTITION BY topic_id, partition ORDER BY offset, last_offset) AS place
-       FROM ${quoteName(database)}.receipts
-     )
-     WHERE place > 1 AND offset <= reached`,
+    `SELECT topic_id, partition, offset, count() AS copies, groupArray(4)(outcome) AS outcomes
+     FROM ${receipts} WHERE ${where}
+     GROUP BY topic_id, partition, offset
+     HAVING ${conditions(['copies > 1', touchedSince(scope)])}`,
+    scope,
   );
+  // There is one gap for each removal by retention, so the right side is small.
+  const underGap = await findViolations(
+    client,
+    `SELECT r.topic_id AS topic_id, r.partition AS partition, r.offset AS offset, r.outcome AS outcome,
+       g.offset AS gap_first, g.last_offset AS gap_last
+     FROM ${receipts} AS r
+     INNER JOIN (SELECT topic_id, partition, offset, last_offset, enriched_at FROM ${receipts} WHERE outcome = 'gap') AS g
+       ON r.topic_id = g.topic_id AND r.partition = g.partition
+     WHERE ${conditions([
+       inPartitions('r.partition', scope),
+       'r.offset > g.offset AND r.offset <= g.last_offset',
+       scope.since === undefined ? undefined : `greatest(r.enriched_at, g.enriched_at) >= ${instant(scope.since)}`,
+     ])}`,
+    scope,
+  );
+  return together(twice, underGap);
 }
 
 /** Messages with more than one current row. */
-export function doubleFacts(client: ClickHouse, database: string): Promise<Violations> {
-  return violations(
+export function doubleFacts(client: ClickHouse, database: string, scope: Scope = {}): Promise<Violations> {
+  return findViolations(
     client,
     `SELECT tenant_id, bot_id, conversation_id, message_id, count() AS copies
      FROM ${quoteName(database)}.messages FINAL
+     WHERE ${conditions([inPartitions('origin_partition', scope), sentSince(scope)])}
      GROUP BY tenant_id, bot_id, conversation_id, message_id
-     HAVING copies > 1`,
+     HAVING ${conditions(['copies > 1', touchedSince(scope)])}`,
+    scope,
   );
 }
 
-/** Receipts of a message that should have a fact (by their place in the log, or replaced since) and have none. */
-export function receiptsWithoutFacts(client: ClickHouse, database: string): Promise<Violations> {
-  const db = quoteName(database);
-  return violations(
+/** Two current rows for one first place in `chat.events`: one message under two ids. */
+export async function doubleOrigins(client: ClickHouse, database: string, scope: Scope = {}): Promise<Violations> {
+  return await findViolations(
     client,
-    `SELECT topic_id, partition, offset, outcome, message_id, log_topic_id, log_partition, log_offset
-     FROM ${db}.receipts
-     WHERE outcome NOT IN ('duplicate', 'gap') AND message_id NOT IN (SELECT message_id FROM ${db}.messages)`,
+    `SELECT origin_topic_id, origin_partition, origin_offset, count() AS copies,
+       [min(message_id), max(message_id)] AS message_ids
+     FROM ${quoteName(database)}.messages FINAL
+     WHERE ${conditions([inPartitions('origin_partition', scope), sentSince(scope)])}
+     GROUP BY origin_topic_id, origin_partition, origin_offset
+     HAVING ${conditions(['copies > 1', 'min(message_id) != max(message_id)', touchedSince(scope)])}`,
+    scope,
+  );
+}
+
+/** Receipts of a message that should have a fact and have none: no row of its id, of any revision. */
+export function receiptsWithoutFacts(client: ClickHouse, database: string, scope: Scope = {}): Promise<Violations> {
+  const db = quoteName(database);
+  // Both sides under one grouping: a set of all ids would not spill to disk, groups do.
+  return findViolations(
+    client,
+    `SELECT message_id, min(each.topic_id) AS topic_id, min(each.partition) AS partition, min(each.offset) AS offset,
+       any(each.outcome) AS outcome
+     FROM (
+       SELECT message_id, topic_id, partition, offset, outcome, 0 AS facts FROM ${db}.receipts
+       WHERE ${conditions([
+         "outcome NOT IN ('duplicate', 'gap')",
+         inPartitions('partition', scope),
+         scope.since === undefined ? undefined : `enriched_at >= ${instant(scope.since)}`,
+       ])}
+       UNION ALL
+       SELECT message_id, '', 0, 0, '', 1 FROM ${db}.messages WHERE ${conditions([sentSince(scope)])}
+     ) AS each
+     GROUP BY message_id
+     HAVING sum(each.facts) = 0`,
+    scope,
   );
 }
 
 /** Facts whose record has no receipt, as far back as receipts are kept (14 days). */
 export function factsWithoutReceipts(client: ClickHouse, database: string): Promise<Violations> {
   const db = quoteName(database);
-  return violations(
+  return findViolations(
     client,
     `SELECT message_id, log_topic_id, log_partition, log_offset, enriched_at
      FROM ${db}.messages FINAL
@@ -74,82 +109,4 @@ export function factsWithoutReceipts(client: ClickHouse, database: string): Prom
        AND (log_topic_id, log_partition, log_offset) NOT IN
          (SELECT log_topic_id, log_partition, log_offset FROM ${db}.receipts)`,
   );
-}
-
-const COUNTS = [
-  'messages',
-  'enriched',
-  'degraded',
-  'dead_lettered',
-  'positive',
-  'neutral',
-  'negative',
-  'sentiment_e4',
-  'toxic',
-] as const;
-
-/** The facts counted afresh, negated, in the columns of the `_sums` tables. */
-const recount = (db: string, bucket: string) => `
-  SELECT ${bucket}(sent_at) AS at, tenant_id, bot_id,
-    -toInt64(1) AS messages,
-    -toInt64(outcome = 'enriched') AS enriched,
-    -toInt64(outcome = 'degraded') AS degraded,
-    -toInt64(outcome = 'dead_lettered') AS dead_lettered,
-    -toInt64(sentiment_label = 'positive') AS positive,
-    -toInt64(sentiment_label = 'neutral') AS neutral,
-    -toInt64(sentiment_label = 'negative') AS negative,
-    -sentiment_e4 AS sentiment_e4,
-    -toInt64(toxicity_score >= 0.5) AS toxic,
-    if(revision = 0, map(toUInt16(floor(log(latency_ms + 1) / log(1.05))), -toInt64(1)), map()) AS latency
-  FROM ${db}.messages FINAL`;
-
-function sumMismatches(db: string, rollup: string, column: string, bucket: string): string {
-  const sums = COUNTS.map((name) => `sum(s.${name}) AS d_${name}`).join(', ');
-  const differs = COUNTS.map((name) => `d_${name} != 0`).join(' OR ');
-  return `
-    SELECT '${rollup}_sums' AS rollup, at, tenant_id, bot_id, '' AS conversation_id,
-      toJSONString(map(${COUNTS.map((name) => `'${name}', d_${name}`).join(', ')})) AS surplus,
-      toJSONString(d_latency) AS surplus_latency
-    FROM (
-      SELECT at, tenant_id, bot_id, ${sums}, mapFilter((k, v) -> v != 0, sumMap(s.latency)) AS d_latency
-      FROM (
-        SELECT ${column} AS at, tenant_id, bot_id, ${COUNTS.join(', ')}, latency FROM ${db}.${rollup}_sums
-        UNION ALL ${recount(db, bucket)}
-      ) AS s
-      GROUP BY at, tenant_id, bot_id
-    )
-    WHERE ${differs} OR notEmpty(d_latency)`;
-}
-
-function conversationMismatches(db: string, rollup: string, column: string, bucket: string): string {
-  return `
-    SELECT '${rollup}_conversations' AS rollup, at, tenant_id, bot_id, conversation_id,
-      toString(sum(s.messages)) AS surplus, '' AS surplus_latency
-    FROM (
-      SELECT ${column} AS at, tenant_id, bot_id, conversation_id, messages FROM ${db}.${rollup}_conversations
-      UNION ALL
-      SELECT ${bucket}(sent_at), tenant_id, bot_id, conversation_id, -toInt64(1) FROM ${db}.messages FINAL
-    ) AS s
-    GROUP BY at, tenant_id, bot_id, conversation_id
-    HAVING sum(s.messages) != 0`;
-}
-
-/** Rows of a rollup that differ from a recount of the facts; `surplus` is rollup minus recount. */
-export async function rollupMismatches(client: ClickHouse, database: string): Promise<Violations> {
-  const db = quoteName(database);
-  const all = await Promise.all(
-    (
-      [
-        ['bot_minute', 'minute', 'toStartOfMinute'],
-        ['bot_hour', 'hour', 'toStartOfHour'],
-      ] as const
-    ).flatMap(([rollup, column, bucket]) => [
-      violations(client, sumMismatches(db, rollup, column, bucket)),
-      violations(client, conversationMismatches(db, rollup, column, bucket)),
-    ]),
-  );
-  return {
-    count: all.reduce((sum, { count }) => sum + count, 0),
-    examples: all.flatMap(({ examples }) => examples).slice(0, EXAMPLES),
-  };
 }

@@ -1,7 +1,9 @@
 import type { EpochMs, TopicId } from '../../core/brands.ts';
+import { isOfOtherTopic } from '../../core/commit-owner.ts';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import { tcpProbe } from '../tcp-probe.ts';
 import type { Kafka } from './kafka.ts';
+import { LogReader } from './log-reader.ts';
 import { fetchTopicIds } from './topic-ids.ts';
 
 type Admin = ReturnType<Kafka['admin']>;
@@ -110,12 +112,18 @@ export class ClusterView {
     return new Map(offsets.map(({ partition, offset }) => [partition, Number(offset)]));
   }
 
-  /** A group's committed offsets in a topic, by partition; a partition without one is left out. */
-  async committed(group: string, topic: string): Promise<Map<number, number>> {
+  /**
+   * A group's committed offsets in a topic, by partition. Left out are partitions without one; and with `topicId` those
+   * whose commit was made for an earlier topic of this name.
+   */
+  async committed(group: string, topic: string, topicId?: TopicId): Promise<Map<number, number>> {
     const [found] = await this.#bounded('committed offsets', () =>
       this.#admin.fetchOffsets({ groupId: group, topics: [topic] }),
     );
-    const set = (found?.partitions ?? []).filter(({ offset }) => Number(offset) >= 0);
+    const set = (found?.partitions ?? []).filter(
+      ({ offset, metadata }) =>
+        Number(offset) >= 0 && !(topicId !== undefined && isOfOtherTopic(metadata ?? '', topicId)),
+    );
     return new Map(set.map(({ partition, offset }) => [partition, Number(offset)]));
   }
 
@@ -134,6 +142,11 @@ export class ClusterView {
         Object.fromEntries(configEntries.map(({ configName, configValue }) => [configName, configValue])),
       ]),
     );
+  }
+
+  /** For reading records; to be closed by the caller. */
+  openLogReader(): Promise<LogReader> {
+    return this.#bounded('log reader', () => LogReader.connect(this.#kafka));
   }
 
   async describeGroups(groups: readonly string[]): Promise<GroupDescription[]> {

@@ -1,0 +1,120 @@
+import type { EpochMs, TopicId } from '../core/brands.ts';
+import { ParleyError } from '../core/errors.ts';
+import type { Scope } from '../platform/clickhouse/violation-query.ts';
+import { conserve, settledEnd } from './conservation.ts';
+import type { ReadOutcomes } from './log-check.ts';
+import { clipRanges } from './offset-ranges.ts';
+import { countReceipts, listUnreceipted, type RunQuery, readGaps } from './receipt-reader.ts';
+import type { PartitionVerdict, SourceTopic } from './verify-report.ts';
+import type { Violations } from './violations.ts';
+
+export interface LogRange {
+  readonly partition: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What `verify` reads of Kafka; `ClusterView` offers it. */
+interface KafkaReader {
+  describeTopics(topics: readonly string[]): Promise<readonly { topic: string; topic_id: TopicId | null }[]>;
+  logRanges(topic: string): Promise<readonly LogRange[]>;
+  offsetsSince(topic: string, since: EpochMs): Promise<ReadonlyMap<number, number>>;
+  committed(group: string, topic: string, topicId: TopicId): Promise<ReadonlyMap<number, number>>;
+}
+
+/** The ports of `verify`: all that it reads comes through these. */
+export interface VerifySources {
+  readonly kafka: KafkaReader;
+  /** Reads `chat.enriched` itself; opened only where `readLog` is asked for. */
+  readonly readOutcomes: ReadOutcomes;
+  readonly query: RunQuery;
+  readonly violations: (scope: Scope, progress: (line: string) => void) => Promise<Violations>;
+  /** Full names, with the prefix. */
+  readonly topics: { readonly events: string; readonly replay: string; readonly enriched: string };
+  readonly groups: { readonly enricher: string; readonly sink: string };
+}
+
+/** What is looked at, and who is told. */
+export interface Looking {
+  readonly since?: EpochMs;
+  readonly partitions?: readonly number[];
+  readonly progress: (line: string) => void;
+}
+
+const LISTED_RANGES = 20;
+
+/** The log of the partitions that are asked for, from the first record of the time that is asked for. */
+export async function rangesOf(
+  { kafka }: VerifySources,
+  name: string,
+  { since, partitions }: Looking,
+): Promise<LogRange[]> {
+  const [ranges, first] = await Promise.all([
+    kafka.logRanges(name),
+    since === undefined ? undefined : kafka.offsetsSince(name, since),
+  ]);
+  const unknown = partitions?.find((wanted) => !ranges.some(({ partition }) => partition === wanted));
+  if (unknown !== undefined) {
+    throw new ParleyError('CONFIG_INVALID', `There is no partition ${unknown}: ${name} has 0 to ${ranges.length - 1}.`);
+  }
+  return ranges
+    .filter(({ partition }) => !partitions || partitions.includes(partition))
+    .map(({ partition, start, end }) => ({
+      partition,
+      // An end that was read a moment before the offset by time: nothing of that time is in it.
+      start: Math.min(Math.max(start, first?.get(partition) ?? start), end),
+      end,
+    }));
+}
+
+interface Source {
+  readonly topic: SourceTopic;
+  readonly id: TopicId;
+  readonly watermarks: ReadonlyMap<number, number>;
+}
+
+/** What was read of one source topic, partition by partition. The caller reads watermarks and the sink's place before. */
+export async function readSource(
+  sources: VerifySources,
+  looking: Looking,
+  { topic, id: topicId, watermarks }: Source,
+  sinkPast: ReadonlySet<number>,
+): Promise<PartitionVerdict[]> {
+  const { query, topics } = sources;
+  const ranges = await rangesOf(sources, topic === 'chat.events' ? topics.events : topics.replay, looking);
+  const [allGaps, toldSince] = [await readGaps(query, topicId), await readGaps(query, topicId, looking.since)];
+  const verdicts: PartitionVerdict[] = [];
+  // One after another: a partition's count may be heavy, and the endpoint has other users.
+  for (const { partition, start, end } of ranges) {
+    looking.progress(`${topic} partition ${partition}: offsets ${start} to ${end}`);
+    const log = { logStart: start, logEnd: end, watermark: watermarks.get(partition) ?? null };
+    const window = { topicId, partition, from: start, to: end };
+    // Below the window those gaps count that were told of in the time that is asked for; within it, all.
+    const gaps = [
+      ...clipRanges(toldSince.get(partition) ?? [], 0, start),
+      ...clipRanges(allGaps.get(partition) ?? [], start, end),
+    ];
+    const counted = await countReceipts(query, window, log.watermark ?? start, gaps);
+    const conservation = conserve({
+      ...log,
+      partition,
+      sinkPastOutcomes: sinkPast.has(partition),
+      receipts: counted.receipts,
+      receiptsBelowWatermark: counted.belowWatermark,
+      gaps,
+    });
+    const missingWindow = { ...window, to: settledEnd(log) };
+    verdicts.push({
+      topic,
+      topic_id: topicId,
+      partition,
+      log_start: start,
+      log_end: end,
+      watermark: log.watermark,
+      ...conservation,
+      missing_ranges:
+        conservation.missing === 0 ? [] : await listUnreceipted(query, missingWindow, gaps, LISTED_RANGES),
+    });
+  }
+  return verdicts;
+}
