@@ -43,6 +43,13 @@ export const DLQ_REASONS = [
 ] as const;
 export type DlqReason = (typeof DLQ_REASONS)[number];
 
+/** Why an outcome is `degraded` (its `reason`). */
+export const DEGRADED_REASONS = ['nlp_unavailable'] as const;
+export type DegradedReason = (typeof DEGRADED_REASONS)[number];
+
+/** Design §4.5: after so many failed replays a record is parked for good (`replay_exhausted`). */
+export const MAX_REPLAYS = 3;
+
 /** Final outcomes as they stand in `chat.enriched` and in ClickHouse. */
 export const OUTCOMES = ['enriched', 'degraded', 'dead_lettered', 'gap'] as const;
 type Outcome = (typeof OUTCOMES)[number];

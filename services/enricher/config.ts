@@ -1,4 +1,4 @@
-import { type ConfigOf, type Environment, int, number, readConfig } from '../core/config.ts';
+import { type ConfigOf, type Environment, int, number, oneOf, readConfig } from '../core/config.ts';
 import { ParleyError } from '../core/errors.ts';
 import { KAFKA_SPEC, NLP_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
 import { ANALYSER_SPEC } from './nlp/config.ts';
@@ -34,6 +34,22 @@ export const ENRICHER_SPEC = {
     max: 0.5,
     doc: 'Hedged calls at most, as a share of all calls; 0: no hedging',
   }),
+  ON_NLP_OUTAGE: oneOf(['degrade', 'wait'], {
+    default: 'degrade',
+    doc: 'While the NLP API is down: answer from the local model and analyse again later, or leave messages in Kafka',
+  }),
+  NLP_PROVISIONAL_MARGIN_MS: int({
+    default: 60,
+    min: 1,
+    max: 60_000,
+    doc: 'How long before the end of its latency budget a message without an answer gets a provisional one',
+  }),
+  FALLBACK_CPU_SHARE: number({
+    default: 0.2,
+    min: 0.01,
+    max: 1,
+    doc: 'Share of the event loop’s time that the local model may take',
+  }),
   REPLAY_SHARE: number({
     default: 0.1,
     min: 0.01,
@@ -61,7 +77,10 @@ export function readEnricherConfig(env: Environment): EnricherConfig {
     );
   }
   if (config.NLP_PROVIDER === 'json' && config.NLP_MAPPING === undefined) {
-    throw new ParleyError('CONFIG_INVALID', 'NLP_MAPPING is not set; NLP_PROVIDER=json needs the path of a mapping file');
+    throw new ParleyError(
+      'CONFIG_INVALID',
+      'NLP_MAPPING is not set; NLP_PROVIDER=json needs the path of a mapping file',
+    );
   }
   return config;
 }

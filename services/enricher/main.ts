@@ -9,6 +9,8 @@ import { IN_FLIGHT_FACTOR, readEnricherConfig } from './config.ts';
 import { Enricher } from './enricher.ts';
 import { enricherMetrics, registerGauges } from './metrics.ts';
 import { connectNlp } from './nlp/connect.ts';
+import { connectOutage } from './outage/connect.ts';
+import { OutcomeEmitter } from './outcome-emitter.ts';
 import { RecordProcessor } from './record-processor.ts';
 
 await runService({ name: 'enricher', env: process.env, adminPort: 9481, drainTimeoutMs: 15_000, start });
@@ -27,22 +29,31 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: topics });
   const producer = await BatchProducer.connect(kafka, { log, metrics: registry });
   const nlp = connectNlp({ config, log, registry, metrics, env: context.env, onOpen: () => enricher.schedule() });
+  const emitter = new OutcomeEmitter({ codec, producer, topics, metrics, clock: systemClock, log });
+  const outage = connectOutage({ config, emitter, metrics, log, onCalm: () => enricher.schedule() });
   const processor = new RecordProcessor({
     codec,
     analyser: nlp.analyser,
-    producer,
-    topics,
-    metrics,
+    emitter,
+    ...outage,
+    replayTopic: topics.replay,
+    onOutage: config.ON_NLP_OUTAGE,
     clock: systemClock,
     log,
   });
   const maxInFlight = config.NLP_CONCURRENCY * IN_FLIGHT_FACTOR;
+  const room = (): number => {
+    if (outage.storm.isFull) return 0;
+    if (nlp.gate.isOpen) return nlp.policy.room;
+    // While the API is down: all are degraded, or one record at a time probes it.
+    return config.ON_NLP_OUTAGE === 'degrade' ? maxInFlight : enricher.inFlight === 0 ? 1 : 0;
+  };
   const enricher = new Enricher({
     processor,
     maxInFlight,
     replayTopic: topics.replay,
     maxReplayInFlight: Math.max(1, Math.floor(maxInFlight * config.REPLAY_SHARE)),
-    mayStart: () => nlp.gate.isOpen || enricher.inFlight === 0,
+    room,
     metrics,
     log,
   });
@@ -56,6 +67,9 @@ async function start(context: ServiceContext): Promise<RunningService> {
     breakerOpen: () => (nlp.policy.state === 'closed' ? 0 : 1),
     oldestUnfinishedMs: () => enricher.oldestUnfinishedMs,
     aheadOfWatermark: () => enricher.completedAhead,
+    fallbackWaiting: () => outage.fallback.waiting,
+    stormTripped: () => (outage.storm.state === 'storm' ? 1 : 0),
+    stormHeld: () => outage.storm.held,
   });
   const consumer = await GroupConsumer.start({
     kafka,
@@ -68,9 +82,11 @@ async function start(context: ServiceContext): Promise<RunningService> {
   });
   return {
     checks: { kafka: consumer.check, registry: codec.check, nlp: nlp.check },
+    routes: outage.routes,
     stop: async () => {
       await consumer.close();
       enricher.stop();
+      outage.close();
       await producer.close();
       await nlp.close();
     },

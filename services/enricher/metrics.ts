@@ -9,6 +9,10 @@ export interface EnricherMetrics {
   readonly nlpHedges: Counter<'result'>;
   readonly nlpLimitMoves: Counter<'why'>;
   readonly latency: Histogram<'lane'>;
+  readonly firstAnswer: Histogram;
+  readonly provisional: Counter<'result'>;
+  readonly deferred: Counter;
+  readonly fallbackSeconds: Counter;
   readonly skipped: Counter;
   readonly ledgerMetadata: Counter<'state'>;
 }
@@ -24,6 +28,9 @@ export interface EnricherGauges {
   readonly breakerOpen: () => number;
   readonly oldestUnfinishedMs: () => number;
   readonly aheadOfWatermark: () => number;
+  readonly fallbackWaiting: () => number;
+  readonly stormTripped: () => number;
+  readonly stormHeld: () => number;
 }
 
 export function enricherMetrics(metrics: Metrics): EnricherMetrics {
@@ -44,6 +51,21 @@ export function enricherMetrics(metrics: Metrics): EnricherMetrics {
       LATENCY_BUCKETS_S,
       ['lane'],
     ),
+    firstAnswer: metrics.histogram(
+      'parley_first_answer_seconds',
+      'From the gateway’s receipt of a live message to its first outcome, provisional or final',
+      LATENCY_BUCKETS_S,
+    ),
+    provisional: metrics.counter(
+      'parley_provisional_outcomes_total',
+      'Messages without an answer at the edge of their latency budget: an early one sent, or no CPU left for it',
+      ['result'],
+    ),
+    deferred: metrics.counter('parley_deferred_total', 'Messages put on chat.replay to be analysed after an outage'),
+    fallbackSeconds: metrics.counter(
+      'parley_fallback_seconds_total',
+      'Time of the event loop that the local model took',
+    ),
     skipped: metrics.counter('parley_records_skipped_total', 'Records complete already by the recovered ledger'),
     ledgerMetadata: metrics.counter('parley_ledger_metadata_total', 'Commit metadata read at assignment, by state', [
       'state',
@@ -63,4 +85,7 @@ export function registerGauges(metrics: Metrics, gauges: EnricherGauges): void {
   gauge('parley_nlp_breaker_open', '1 while the circuit breaker is not closed', gauges.breakerOpen);
   gauge('parley_oldest_unfinished_ms', 'Age of the oldest record taken and not complete', gauges.oldestUnfinishedMs);
   gauge('parley_completed_ahead', 'Completed offsets above the low watermarks', gauges.aheadOfWatermark);
+  gauge('parley_fallback_waiting', 'Messages that wait for their turn with the local model', gauges.fallbackWaiting);
+  gauge('parley_storm_guard_tripped', '1 while the storm guard keeps failures from chat.dlq', gauges.stormTripped);
+  gauge('parley_storm_guard_held', 'Records that wait instead of being dead-lettered', gauges.stormHeld);
 }

@@ -1,6 +1,6 @@
 import type { EpochMs } from '../core/brands.ts';
 import type { ChatEvent, ChatOutcome, Coordinates, Insight } from '../core/records.ts';
-import type { DlqReason } from '../core/wire-codes.ts';
+import type { DegradedReason, DlqReason } from '../core/wire-codes.ts';
 import type { FetchedRecord } from '../platform/kafka/claim.ts';
 import { MAX_ID_CHARS, MAX_TIME_MS, MIN_TIME_MS } from './event-check.ts';
 
@@ -25,6 +25,29 @@ export function enriched(
     cache_hit: told.cacheHit,
     insight: told.insight,
   };
+}
+
+/** The outcome of a message that the local model alone could look at; it is on chat.replay, to be analysed later. */
+export function degraded(
+  source: Coordinates,
+  event: ChatEvent,
+  told: Told & { readonly insight: Insight },
+): ChatOutcome {
+  return {
+    ...common(source, event, told),
+    outcome: 'degraded',
+    reason: 'nlp_unavailable' satisfies DegradedReason,
+    insight: told.insight,
+  };
+}
+
+/** An early answer at the edge of the latency budget; the final outcome follows. */
+export function provisional(
+  source: Coordinates,
+  event: ChatEvent,
+  told: Told & { readonly insight: Insight },
+): ChatOutcome {
+  return { ...common(source, event, told), outcome: 'degraded', provisional: true, insight: told.insight };
 }
 
 /** The outcome of a record that is on chat.dlq; its event is known unless it could not be decoded. */

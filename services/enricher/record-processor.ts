@@ -1,41 +1,47 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
-import type { ChatEvent, ChatOutcome, Coordinates } from '../core/records.ts';
-import type { DlqReason } from '../core/wire-codes.ts';
-import { type ChatCodec, RegistryUnavailableError } from '../platform/avro/codec.ts';
-import type { BatchProducer } from '../platform/kafka/batch-producer.ts';
+import type { ChatEvent, Coordinates } from '../core/records.ts';
+import { type DlqReason, MAX_REPLAYS } from '../core/wire-codes.ts';
+import { type ChatCodec, type Decoded, RegistryUnavailableError } from '../platform/avro/codec.ts';
 import type { Claim, FetchedRecord } from '../platform/kafka/claim.ts';
-import { deadLetter } from '../platform/kafka/dead-letter.ts';
-import type { TopicNames } from '../platform/kafka/topics.ts';
 import type { Logger } from '../platform/logger.ts';
-import { outcomeHeaders, passedOnHeaders } from '../platform/record-headers.ts';
 import { faultOf } from './event-check.ts';
-import type { EnricherMetrics } from './metrics.ts';
-import type { Analyser } from './nlp/analyser.ts';
-import { deadLettered, enriched, gap } from './outcomes.ts';
+import type { Fallback } from './fallback/fallback.ts';
+import type { Analyser, Analysis } from './nlp/analyser.ts';
+import type { EarlyAnswers } from './outage/early-answers.ts';
+import type { StormGuard } from './outage/storm-guard.ts';
+import type { OutcomeEmitter } from './outcome-emitter.ts';
+import { WorkItem } from './work-item.ts';
 
 export interface ProcessorOptions {
   readonly codec: ChatCodec;
-  readonly analyser: Analyser;
-  readonly producer: BatchProducer;
-  readonly topics: TopicNames;
-  readonly metrics: EnricherMetrics;
+  readonly analyser: Pick<Analyser, 'analyse'>;
+  readonly emitter: OutcomeEmitter;
+  readonly early: EarlyAnswers;
+  readonly fallback: Fallback;
+  readonly storm: StormGuard;
+  /** `chat.replay` with the prefix. */
+  readonly replayTopic: string;
+  readonly onOutage: 'degrade' | 'wait';
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-type Decoded =
+type Checked =
   | { readonly kind: 'event'; readonly event: ChatEvent }
   | { readonly kind: 'poison'; readonly reason: DlqReason; readonly detail: string; readonly event?: ChatEvent };
+type Failure = Extract<Analysis, { kind: 'rejected' | 'exhausted' }>;
 
 const REGISTRY_RETRY_MS = 500;
 
 /**
  * The way of one record through the enricher:
  *
- *     decode ─▶ check ─▶ analyse ─▶ outcome on chat.enriched
- *        └─────────┴────────┴────▶ dead letter on chat.dlq, and its outcome
+ *     decode ─▶ check ─▶ analyse ──────────────▶ outcome on chat.enriched
+ *        │         │        ├── API down ──────▶ chat.replay, then a degraded outcome
+ *        │         │        └── text given up ─▶ storm guard ─┐
+ *        └─────────┴─────────────────────────────────────────┴▶ dead letter on chat.dlq, and its outcome
  *
  * Resolves when Kafka has acked all that the record gave rise to, so that its offset is complete; or false when the
  * claim was lost on the way, so that nothing may be said of it.
@@ -48,108 +54,104 @@ export class RecordProcessor {
   }
 
   async process(claim: Claim, record: FetchedRecord): Promise<boolean> {
-    const decoded = await this.#decode(claim, record);
+    const { codec, clock, early, emitter, replayTopic, onOutage } = this.#options;
+    const decoding = codec.decodeEvent(record.value);
+    const decoded = decoding instanceof Promise ? await this.#settleDecoding(claim, record, decoding) : decoding;
     if (!decoded || !claim.active) return false;
+    const isReplay = claim.topic === replayTopic;
+    const checked = check(decoded, isReplay);
     const source = sourceOf(claim, record.offset);
-    if (decoded.kind === 'poison') return this.#bury(claim, record, source, decoded.event, { ...decoded, attempts: 0 });
-    const { event } = decoded;
-    const analysis = await this.#options.analyser.analyse({
-      id: event.message_id,
-      text: event.text,
-      stillWanted: () => claim.active,
-      hedgeUntilMs: Number.NEGATIVE_INFINITY,
-      onOutage: 'wait',
-    });
-    switch (analysis.kind) {
-      case 'unavailable':
-      case 'abandoned':
-        return false;
-      case 'analysed':
-        return this.#emit(
-          claim,
-          record,
-          enriched(source, event, { ...analysis, enrichedAt: this.#options.clock.now() }),
-        );
-      case 'rejected':
-        return this.#bury(claim, record, source, event, { reason: 'nlp_rejected', ...analysis });
-      case 'exhausted':
-        return this.#bury(claim, record, source, event, { reason: 'nlp_exhausted', ...analysis });
+    if (checked.kind === 'poison') {
+      return await emitter.deadLettered({ claim, record, source }, checked.event, { ...checked, attempts: 0 });
+    }
+    const leftMs = checked.event.deadline_at - clock.now();
+    const degrades = onOutage === 'degrade';
+    const item = new WorkItem(claim, record, source, checked.event, { isReplay, leftMs, degrades });
+    early.watch(item, leftMs);
+    try {
+      return await this.#answer(item);
+    } finally {
+      item.settled = true;
     }
   }
 
   /** Says in the log that retention removed `first..last` before they were read. */
   async skip(claim: Claim, first: number, last: number): Promise<boolean> {
-    const { log, clock } = this.#options;
-    log.error(
-      { topic: claim.topic, partition: claim.partition, first, last },
-      'records are gone: retention removed them',
-    );
-    const record: FetchedRecord = { offset: first, timestamp: 0, key: null, value: null, headers: {}, size: 0 };
-    return this.#emit(claim, record, gap(sourceOf(claim, first), last, clock.now()));
+    const { topic, partition } = claim;
+    this.#options.log.error({ topic, partition, first, last }, 'records are gone: retention removed them');
+    return await this.#options.emitter.gap(claim, sourceOf(claim, first), last);
+  }
+
+  async #answer(item: WorkItem): Promise<boolean> {
+    const { analyser, emitter, storm } = this.#options;
+    for (let probe = false; ; ) {
+      const analysis = await analyser.analyse(item);
+      switch (analysis.kind) {
+        case 'analysed':
+          item.settled = true;
+          // Out of the cache: it tells nothing of the API.
+          if (analysis.attempts > 0) storm.passed(probe);
+          else storm.forget(probe);
+          return await emitter.enriched(item, analysis);
+        case 'unavailable':
+          storm.forget(probe);
+          return await this.#degrade(item, analysis.attempts);
+        case 'abandoned':
+          storm.forget(probe);
+          return false;
+        default: {
+          const failed = storm.failed(probe, item);
+          const verdict = failed instanceof Promise ? await failed : failed;
+          if (verdict === 'abandoned') return false;
+          if (verdict === 'bury') return await this.#giveUp(item, analysis);
+          probe = verdict === 'probe';
+        }
+      }
+    }
+  }
+
+  async #degrade(item: WorkItem, attempts: number): Promise<boolean> {
+    const { fallback, emitter } = this.#options;
+    item.settled = true;
+    const insight = await fallback.inTurn(item.text, item);
+    return insight !== undefined && (await emitter.degraded(item, insight, attempts));
+  }
+
+  /** After three failed replays a record is parked for good (design §4.5); its row stays as it is. */
+  async #giveUp(item: WorkItem, { kind, detail, attempts }: Failure): Promise<boolean> {
+    item.settled = true;
+    const { event, isReplay } = item;
+    const isLast = isReplay && event.replay_attempt >= MAX_REPLAYS;
+    const reason = isLast ? 'replay_exhausted' : kind === 'rejected' ? 'nlp_rejected' : 'nlp_exhausted';
+    return await this.#options.emitter.deadLettered(item, event, { reason, detail, attempts }, item.answered);
   }
 
   /** Waits for the registry for as long as it takes: its outage is not poison. */
-  async #decode(claim: Claim, record: FetchedRecord): Promise<Decoded | undefined> {
-    const { codec, topics, log } = this.#options;
-    while (claim.active) {
+  async #settleDecoding(
+    claim: Claim,
+    record: FetchedRecord,
+    first: Promise<Decoded<ChatEvent>>,
+  ): Promise<Decoded<ChatEvent> | undefined> {
+    const { codec, log } = this.#options;
+    for (let decoding: Decoded<ChatEvent> | Promise<Decoded<ChatEvent>> = first; ; ) {
       try {
-        const decoded = await codec.decodeEvent(record.value);
-        if (!decoded.ok) return { kind: 'poison', reason: decoded.reason, detail: decoded.detail };
-        const fault = faultOf(decoded.value, claim.topic === topics.replay);
-        if (fault) return { kind: 'poison', reason: 'invalid', detail: fault, event: decoded.value };
-        return { kind: 'event', event: decoded.value };
+        return await decoding;
       } catch (error) {
         if (!(error instanceof RegistryUnavailableError)) throw error;
         log.warn({ err: messageOf(error), topic: claim.topic, partition: claim.partition }, 'waiting for the registry');
         await delay(REGISTRY_RETRY_MS);
+        if (!claim.active) return undefined;
+        decoding = codec.decodeEvent(record.value);
       }
     }
-    return undefined;
   }
+}
 
-  async #emit(claim: Claim, record: FetchedRecord, outcome: ChatOutcome): Promise<boolean> {
-    const { producer, metrics, topics } = this.#options;
-    if (!claim.active) return false;
-    await producer.send(this.#outcomeRecord(claim, record, outcome));
-    const lane = claim.topic === topics.replay ? 'replay' : 'live';
-    metrics.outcomes.inc({ outcome: outcome.outcome, lane });
-    metrics.latency.observe({ lane }, Math.max(outcome.enriched_at - outcome.received_at, 0) / 1_000);
-    return true;
-  }
-
-  async #bury(
-    claim: Claim,
-    record: FetchedRecord,
-    source: Coordinates,
-    event: ChatEvent | undefined,
-    why: { readonly reason: DlqReason; readonly detail: string; readonly attempts: number },
-  ): Promise<boolean> {
-    const { clock, producer, topics, metrics, log } = this.#options;
-    const now = clock.now();
-    const letter = deadLetter(topics.dlq, record, source, {
-      ...why,
-      firstFailedAt: now,
-      failedAt: now,
-      service: 'enricher',
-    });
-    const outcome = deadLettered(source, record, event, { ...why, enrichedAt: now });
-    if (!claim.active) return false;
-    const [, emitted] = await Promise.all([producer.send(letter), this.#emit(claim, record, outcome)]);
-    metrics.deadLetters.inc({ reason: why.reason });
-    const { topic, partition, offset } = source;
-    log.warn({ reason: why.reason, detail: why.detail, topic, partition, offset }, 'a record is dead-lettered');
-    return emitted;
-  }
-
-  #outcomeRecord(claim: Claim, record: FetchedRecord, outcome: ChatOutcome) {
-    return {
-      topic: this.#options.topics.enriched,
-      partition: claim.partition,
-      key: record.key,
-      value: this.#options.codec.encodeOutcome(outcome),
-      headers: { ...outcomeHeaders(outcome), ...passedOnHeaders(record.headers) },
-    };
-  }
+function check(decoded: Decoded<ChatEvent>, isReplay: boolean): Checked {
+  if (!decoded.ok) return { kind: 'poison', reason: decoded.reason, detail: decoded.detail };
+  const fault = faultOf(decoded.value, isReplay);
+  if (fault) return { kind: 'poison', reason: 'invalid', detail: fault, event: decoded.value };
+  return { kind: 'event', event: decoded.value };
 }
 
 const sourceOf = ({ topicId, topic, partition }: Claim, offset: number): Coordinates => ({

@@ -1,4 +1,5 @@
 import type { ChatEvent, Coordinates } from '../core/records.ts';
+import { MAX_REPLAYS } from '../core/wire-codes.ts';
 import type { ReadLetter } from './dead-letters.ts';
 
 /** A message's row in `messages`, as far as a replay has to know it. */
@@ -22,9 +23,6 @@ export type SkipReason = keyof typeof SKIP_REASONS;
 const SETTLED: readonly SkipReason[] = ['already_repaired', 'newer_letter'];
 /** Whether a skip leaves work undone. */
 export const isFailure = (reason: SkipReason): boolean => !SETTLED.includes(reason);
-
-/** Design §4.5: after three failed replays a record is parked for good. */
-export const MAX_REPLAYS = 3;
 
 export type Verdict =
   | { readonly kind: 'replay'; readonly event: ChatEvent }

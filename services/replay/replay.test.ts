@@ -4,13 +4,14 @@ import { epochMs, type TopicId } from '../core/brands.ts';
 import { systemClock } from '../core/clock.ts';
 import type { ChatEvent, Coordinates } from '../core/records.ts';
 import type { DLQ_REASONS } from '../core/wire-codes.ts';
+import { MAX_REPLAYS } from '../core/wire-codes.ts';
 import type { FetchedRecord } from '../platform/kafka/claim.ts';
 import { deadLetter } from '../platform/kafka/dead-letter.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
 import { ownHeaders, readDeadLetter } from './dead-letter-record.ts';
 import type { ReadLetter } from './dead-letters.ts';
 import { LetterSummary } from './letter-summary.ts';
-import { isFailure, judgeLetter, MAX_REPLAYS, type PresentRow } from './plan.ts';
+import { isFailure, judgeLetter, type PresentRow } from './plan.ts';
 import { matchesEvent, matchesLetter, type Selection } from './selection.ts';
 import { Tally } from './tally.ts';
 

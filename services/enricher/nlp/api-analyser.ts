@@ -3,12 +3,11 @@ import { messageOf } from '../../core/errors.ts';
 import type { AnalyseRequest, Analysis } from './analysis.ts';
 import type { MicroBatcher } from './micro-batcher.ts';
 import { NlpError } from './nlp-errors.ts';
-import { isBrokenCircuit, type NlpPolicy } from './nlp-policy.ts';
+import { isBrokenCircuit } from './nlp-policy.ts';
 import type { OutageGate } from './outage-gate.ts';
 
 export interface ApiAnalyserOptions {
   readonly batcher: Pick<MicroBatcher, 'ask'>;
-  readonly policy: Pick<NlpPolicy, 'state'>;
   readonly gate: OutageGate;
   /** Between two rounds of retries while the breaker is closed. */
   readonly roundDelayMs: () => number;
@@ -16,7 +15,7 @@ export interface ApiAnalyserOptions {
 
 /**
  * Asks the NLP API until there is an answer that stands. A text is given up only for its own sake: rejected, or its
- * retries spent while the API works for others (breaker closed). An outage makes it wait or come back, as the request
+ * retries spent while the API works for others. An outage makes it wait or come back, as the request
  * wants; a throttle makes it wait.
  */
 export class ApiAnalyser {
@@ -63,7 +62,7 @@ export class ApiAnalyser {
     if (isBrokenCircuit(error)) return 'wait';
     if (!(error instanceof NlpError)) throw error;
     if (error.failure === 'rejected' || error.failure === 'too_large') return 'rejected';
-    if (error.failure === 'failed' && this.#options.policy.state === 'closed') return 'exhausted';
+    if (error.failure === 'failed' && this.#options.gate.apiWorks) return 'exhausted';
     return 'wait';
   }
 }

@@ -38,7 +38,7 @@ export function connectNlp({ config, log, registry, metrics, env, onOpen }: Conn
   });
   const batcher = batcherOf(config, provider, policy, log, registry, metrics);
   const roundDelayMs = () => config.NLP_BACKOFF_CAP_MS * (0.5 + Math.random() / 2);
-  const api = new ApiAnalyser({ batcher, policy, gate, roundDelayMs });
+  const api = new ApiAnalyser({ batcher, gate, roundDelayMs });
   const { NLP_CACHE_BYTES: maxBytes, NLP_CACHE_TTL_MS: ttlMs } = config;
   const cache = maxBytes === 0 ? undefined : new ResultCache({ maxBytes, ttlMs });
   const analyser = new Analyser({ api, cache });

@@ -60,7 +60,7 @@ function analyserOf(answer: (call: number) => Promise<Insight>, options: Partial
     onRetry: ignore,
     onNoBatches: ignore,
   });
-  const analyser = new ApiAnalyser({ batcher, policy, gate, roundDelayMs: () => 5 });
+  const analyser = new ApiAnalyser({ batcher, gate, roundDelayMs: () => 5 });
   const analyse = (id: string, text: string, stillWanted: () => boolean) =>
     analyser.analyse({ id, text, stillWanted, hedgeUntilMs: Number.NEGATIVE_INFINITY, onOutage: 'wait' });
   return { analyse, policy, gate, changes, analyze };

@@ -1,3 +1,4 @@
+import { ApiHealth } from './api-health.ts';
 import type { NlpPolicy } from './nlp-policy.ts';
 
 /**
@@ -14,6 +15,7 @@ import type { NlpPolicy } from './nlp-policy.ts';
 export class OutageGate {
   readonly #probeAfterMs: number;
   readonly #onChange: (open: boolean) => void;
+  readonly #health = new ApiHealth();
   #state: 'pass' | 'hold' | 'probe' | 'probing' = 'pass';
   #waiting: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -23,6 +25,14 @@ export class OutageGate {
     this.#onChange = onChange;
     policy.breaker.onBreak(() => this.#hold());
     policy.breaker.onReset(() => this.#pass());
+    policy.breaker.onSuccess(() => this.#health.attempted(true));
+    // What the breaker does not handle (a rejection, a throttle) is an answer too.
+    policy.breaker.onFailure(({ handled }) => this.#health.attempted(!handled));
+  }
+
+  /** Whether a text whose retries are spent is itself at fault: the API works for others. */
+  get apiWorks(): boolean {
+    return this.#state === 'pass' && this.#health.works;
   }
 
   /** False while messages would only wait: intake pauses. */

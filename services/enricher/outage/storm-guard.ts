@@ -1,0 +1,169 @@
+import { FailureWindow } from './failure-window.ts';
+
+export interface StormGuardOptions {
+  /** Records held above which {@link StormGuard.isFull}. */
+  readonly maxHeld: number;
+  readonly onChange: (state: StormState, why: StormChange) => void;
+  /** Monotonic milliseconds. */
+  readonly now?: () => number;
+}
+
+export type StormState = 'calm' | 'storm';
+/** `tripped`: too many fail; `probes`: three in a row passed; `operator`: somebody decided. */
+export type StormChange = 'tripped' | 'probes' | 'operator';
+
+/** What becomes of a record that the NLP API failed: dead letter, another try, a try that decides on the storm, nothing. */
+type StormVerdict = 'bury' | 'retry' | 'probe' | 'abandoned';
+
+interface Waiter {
+  /** False once its partition is lost. */
+  stillWanted(): boolean;
+}
+
+/** Design §4.6. */
+const WINDOW_MS = 60_000;
+const MIN_RECORDS = 200;
+const FAILED_SHARE = 0.5;
+const PROBE_EVERY_MS = 5_000;
+const SUCCESSES_TO_RELEASE = 3;
+
+interface Held {
+  readonly waiter: Waiter;
+  readonly resolve: (verdict: StormVerdict) => void;
+}
+
+/**
+ * Keeps a broken NLP API from turning a stream of good messages into dead letters.
+ *
+ *     calm ──half of ≥ 200 records in 60 s failed──▶ storm ──three probes in a row, or an operator──▶ calm
+ *
+ * In a storm, a record that fails is held instead of being dead-lettered; every 5 s one of them is tried again. At the end
+ * all of them are. It sees only what the API decided (`nlp_*` reasons): poison is none of its business, and neither are
+ * answers out of the cache, which tell nothing of the API.
+ */
+export class StormGuard {
+  readonly #options: StormGuardOptions;
+  readonly #now: () => number;
+  readonly #window: FailureWindow;
+  #held: Held[] = [];
+  /** Records that are tried as probes now. */
+  #probing = 0;
+  #passed = 0;
+  /** Nobody was held at the time of a probe: the next record that is judged is the probe. */
+  #anyIsProbe = false;
+  #timer: NodeJS.Timeout | undefined;
+  #disarmedUntilMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: StormGuardOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+    this.#window = new FailureWindow(WINDOW_MS, this.#now);
+  }
+
+  get state(): StormState {
+    return this.#timer === undefined ? 'calm' : 'storm';
+  }
+
+  /** Records that wait. */
+  get held(): number {
+    return this.#held.length;
+  }
+
+  /** So many are held that nothing new may be started. */
+  get isFull(): boolean {
+    return this.#held.length >= this.#options.maxHeld;
+  }
+
+  /** The API analysed a record. @param probe it had been held, and was let go as a probe. */
+  passed(probe: boolean): void {
+    if (this.#timer === undefined) {
+      this.#window.add(false);
+      return;
+    }
+    if (!this.#isProbe(probe)) return;
+    if (++this.#passed >= SUCCESSES_TO_RELEASE) this.#release('probes');
+  }
+
+  /** The API rejected a record, or it failed for good. Resolves when it is clear what becomes of the record. */
+  failed(probe: boolean, waiter: Waiter): Promise<StormVerdict> | 'bury' {
+    if (this.#timer === undefined) {
+      this.#window.add(true);
+      if (!this.#isStorm()) return 'bury';
+      this.#trip();
+    } else if (this.#isProbe(probe)) this.#passed = 0;
+    return new Promise((resolve) => this.#held.push({ waiter, resolve }));
+  }
+
+  /** A probe ended without a verdict: its partition was lost, say. */
+  forget(probe: boolean): void {
+    this.#isProbe(probe);
+  }
+
+  /**
+   * An operator's decision: what is held is tried once more, and whatever fails from now on becomes a dead letter for so
+   * long, however much it is.
+   *
+   * @returns how many were held.
+   */
+  releaseFor(graceMs: number): number {
+    const held = this.#held.length;
+    this.#disarmedUntilMs = this.#now() + graceMs;
+    if (this.#timer !== undefined) this.#release('operator');
+    return held;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    for (const { resolve } of this.#held.splice(0)) resolve('abandoned');
+  }
+
+  #isStorm(): boolean {
+    if (this.#now() < this.#disarmedUntilMs) return false;
+    const { failed, all } = this.#window.counts();
+    return all >= MIN_RECORDS && failed >= all * FAILED_SHARE;
+  }
+
+  #trip(): void {
+    this.#passed = 0;
+    this.#anyIsProbe = false;
+    this.#timer = setInterval(() => this.#probe(), PROBE_EVERY_MS);
+    this.#options.onChange('storm', 'tripped');
+  }
+
+  /** One at a time, the one that has waited longest; a probe that fails goes to the end of the line. */
+  #probe(): void {
+    this.#held = this.#held.filter(({ waiter, resolve }) => {
+      if (waiter.stillWanted()) return true;
+      resolve('abandoned');
+      return false;
+    });
+    if (this.#probing > 0) return;
+    const next = this.#held.shift();
+    if (next === undefined) {
+      this.#anyIsProbe = true;
+      return;
+    }
+    this.#probing++;
+    next.resolve('probe');
+  }
+
+  #isProbe(probe: boolean): boolean {
+    if (probe) {
+      this.#probing = 0;
+      return true;
+    }
+    const any = this.#anyIsProbe;
+    this.#anyIsProbe = false;
+    return any;
+  }
+
+  #release(why: StormChange): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#probing = 0;
+    this.#window.clear();
+    this.#options.onChange('calm', why);
+    for (const { resolve } of this.#held.splice(0)) resolve('retry');
+  }
+}

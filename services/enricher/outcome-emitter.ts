@@ -1,0 +1,134 @@
+import type { Clock } from '../core/clock.ts';
+import type { ChatEvent, ChatOutcome, Coordinates, Insight } from '../core/records.ts';
+import type { DlqReason } from '../core/wire-codes.ts';
+import type { ChatCodec } from '../platform/avro/codec.ts';
+import type { BatchProducer } from '../platform/kafka/batch-producer.ts';
+import type { Claim, FetchedRecord } from '../platform/kafka/claim.ts';
+import { deadLetter } from '../platform/kafka/dead-letter.ts';
+import type { TopicNames } from '../platform/kafka/topics.ts';
+import type { Logger } from '../platform/logger.ts';
+import { outcomeHeaders, passedOnHeaders } from '../platform/record-headers.ts';
+import type { EnricherMetrics } from './metrics.ts';
+import type { Analysis } from './nlp/analyser.ts';
+import { deferral } from './outage/deferral.ts';
+import { deadLettered, degraded, enriched, gap, provisional } from './outcomes.ts';
+import type { WorkItem } from './work-item.ts';
+
+export interface EmitterOptions {
+  readonly codec: ChatCodec;
+  readonly producer: BatchProducer;
+  readonly topics: TopicNames;
+  readonly metrics: EnricherMetrics;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+type Analysed = Extract<Analysis, { kind: 'analysed' }>;
+
+/** The place of a record that a letter and an outcome are made of. */
+interface Place {
+  readonly claim: Claim;
+  readonly record: FetchedRecord;
+  readonly source: Coordinates;
+}
+
+/**
+ * Puts outcomes on chat.enriched, dead letters on chat.dlq and deferred messages on chat.replay. Everything resolves when
+ * Kafka has acked all of it, or with false when the claim was lost on the way and nothing may be said any more.
+ */
+export class OutcomeEmitter {
+  readonly #options: EmitterOptions;
+
+  constructor(options: EmitterOptions) {
+    this.#options = options;
+  }
+
+  enriched(item: WorkItem, analysis: Analysed): Promise<boolean> {
+    const told = { ...analysis, enrichedAt: this.#options.clock.now() };
+    return this.#emit(item, enriched(item.source, item.event, told), item.answered);
+  }
+
+  /**
+   * The record on chat.replay first, and only when it is acked the degraded outcome: a crash in between leaves a replay
+   * too many, which changes nothing, and never a degraded row that nobody looks at again (ADR 11).
+   */
+  async degraded(item: WorkItem, insight: Insight, attempts: number): Promise<boolean> {
+    const { claim, record, source, event } = item;
+    const { codec, producer, topics, metrics, clock } = this.#options;
+    const outcome = degraded(source, event, { insight, attempts, enrichedAt: clock.now() });
+    if (!claim.active) return false;
+    await producer.send(deferral(topics.replay, codec, record, source, event, outcome.revision));
+    metrics.deferred.inc();
+    return await this.#emit(item, outcome, item.answered);
+  }
+
+  /** An early answer; nobody waits for its ack, since the final outcome follows. */
+  provisional(item: WorkItem, insight: Insight): void {
+    const { producer, metrics, log } = this.#options;
+    const outcome = provisional(item.source, item.event, {
+      insight,
+      attempts: 0,
+      enrichedAt: this.#options.clock.now(),
+    });
+    item.answered = true;
+    metrics.firstAnswer.observe(secondsOf(outcome));
+    producer.send(this.#outcomeRecord(item, outcome)).catch((error: unknown) => {
+      log.warn({ err: error, partition: item.claim.partition, offset: item.record.offset }, 'an early answer is lost');
+    });
+  }
+
+  async deadLettered(
+    at: Place,
+    event: ChatEvent | undefined,
+    why: { readonly reason: DlqReason; readonly detail: string; readonly attempts: number },
+    answered = false,
+  ): Promise<boolean> {
+    const { clock, producer, topics, metrics, log } = this.#options;
+    const { claim, record, source } = at;
+    const now = clock.now();
+    const letter = deadLetter(topics.dlq, record, source, {
+      ...why,
+      firstFailedAt: now,
+      failedAt: now,
+      service: 'enricher',
+    });
+    const outcome = deadLettered(source, record, event, { ...why, enrichedAt: now });
+    if (!claim.active) return false;
+    const [, emitted] = await Promise.all([producer.send(letter), this.#emit(at, outcome, answered)]);
+    metrics.deadLetters.inc({ reason: why.reason });
+    const { topic, partition, offset } = source;
+    log.warn({ reason: why.reason, detail: why.detail, topic, partition, offset }, 'a record is dead-lettered');
+    return emitted;
+  }
+
+  /** One outcome for `source.offset..lastOffset`, which retention removed. */
+  gap(claim: Claim, source: Coordinates, lastOffset: number): Promise<boolean> {
+    const record = { offset: source.offset, timestamp: 0, key: null, value: null, headers: {}, size: 0 };
+    return this.#emit({ claim, record, source }, gap(source, lastOffset, this.#options.clock.now()), true);
+  }
+
+  async #emit(at: Place, outcome: ChatOutcome, answered: boolean): Promise<boolean> {
+    const { producer, metrics, topics } = this.#options;
+    const { claim } = at;
+    if (!claim.active) return false;
+    await producer.send(this.#outcomeRecord(at, outcome));
+    const lane = claim.topic === topics.replay ? 'replay' : 'live';
+    metrics.outcomes.inc({ outcome: outcome.outcome, lane });
+    const seconds = secondsOf(outcome);
+    metrics.latency.observe({ lane }, seconds);
+    if (!answered && lane === 'live') metrics.firstAnswer.observe(seconds);
+    return true;
+  }
+
+  #outcomeRecord({ claim, record }: Place, outcome: ChatOutcome) {
+    return {
+      topic: this.#options.topics.enriched,
+      partition: claim.partition,
+      key: record.key,
+      value: this.#options.codec.encodeOutcome(outcome),
+      headers: { ...outcomeHeaders(outcome), ...passedOnHeaders(record.headers) },
+    };
+  }
+}
+
+const secondsOf = ({ enriched_at, received_at }: ChatOutcome): number => Math.max(enriched_at - received_at, 0) / 1_000;

@@ -1,0 +1,53 @@
+import type { ChatEvent, Coordinates } from '../core/records.ts';
+import type { Claim, FetchedRecord } from '../platform/kafka/claim.ts';
+import type { AnalyseRequest } from './nlp/analyser.ts';
+
+/**
+ * One record on its way through the enricher, from its check to its final outcome. It is the request to the analyser and
+ * the item of the budget edge as well: one object a message.
+ */
+export class WorkItem implements AnalyseRequest {
+  readonly claim: Claim;
+  readonly record: FetchedRecord;
+  readonly source: Coordinates;
+  readonly event: ChatEvent;
+  readonly isReplay: boolean;
+  readonly hedgeUntilMs: number;
+  readonly onOutage: 'wait' | 'return';
+  /** What becomes of it is decided: there will be no early answer any more. */
+  settled = false;
+  /** An early answer went out. */
+  answered = false;
+
+  /**
+   * @param leftMs what is left of its latency budget.
+   * @param degrades whether it gets a degraded outcome while the API is down.
+   */
+  constructor(
+    claim: Claim,
+    record: FetchedRecord,
+    source: Coordinates,
+    event: ChatEvent,
+    { isReplay, leftMs, degrades }: { readonly isReplay: boolean; readonly leftMs: number; readonly degrades: boolean },
+  ) {
+    this.claim = claim;
+    this.record = record;
+    this.source = source;
+    this.event = event;
+    this.isReplay = isReplay;
+    this.hedgeUntilMs = !isReplay && leftMs > 0 ? performance.now() + leftMs : Number.NEGATIVE_INFINITY;
+    this.onOutage = degrades && !isReplay ? 'return' : 'wait';
+  }
+
+  get id(): string {
+    return this.event.message_id;
+  }
+
+  get text(): string {
+    return this.event.text;
+  }
+
+  stillWanted(): boolean {
+    return this.claim.active;
+  }
+}
