@@ -118,6 +118,7 @@ describe('parley.asyncapi.yaml', () => {
       error: 'Error',
       goaway: 'Goaway',
       token_expiring: 'TokenExpiring',
+      insight: 'Insight',
     };
     for (const [message, schema] of Object.entries(names)) {
       const validate = schemaOf(schema);
@@ -229,6 +230,7 @@ describe('docs/protocol.md', () => {
       error: 'Error',
       goaway: 'Goaway',
       token_expiring: 'TokenExpiring',
+      insight: 'Insight',
     };
     const blocks = [...protocolPage.matchAll(/^```(jsonl?)\n(.*?)^```/gms)];
     const shown = blocks.flatMap(([, kind, body = '']) => (kind === 'jsonl' ? body.trim().split('\n') : [body]));
