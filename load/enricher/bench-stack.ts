@@ -4,16 +4,22 @@ import { type StackAddresses, startTestStack } from '../../services/local/testin
 export interface BenchStack {
   readonly kafkaBrokers: string;
   readonly registryUrl: string;
+  /** Of a run that was asked for with it, or of the running stack. */
+  readonly clickhouseUrl: string;
   readonly stop: () => Promise<void>;
 }
 
 /**
- * A broker and a schema registry on free ports, of the run's own; or those of a stack that runs already: of
+ * A broker and a schema registry on free ports, of the run's own (with `analytics` also the ClickHouse endpoint); or those of a stack that runs already: of
  * `services/local/testing/keep.ts`, which names its file in `PARLEY_TEST_STACK`.
  */
-export async function benchStack(runningFile: string | undefined, report: (line: string) => void): Promise<BenchStack> {
+export async function benchStack(
+  runningFile: string | undefined,
+  report: (line: string) => void,
+  analytics: boolean,
+): Promise<BenchStack> {
   if (runningFile) return { ...addressesIn(runningFile), stop: async () => {} };
-  const stack = await startTestStack(report, ['kafka', 'registry']);
+  const stack = await startTestStack(report, ['kafka', 'registry', ...(analytics ? ['clickhouse'] : [])]);
   return { ...addressesIn(stack.file), stop: stack.stop };
 }
 

@@ -1,8 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { demoChats, fileChats } from '../chats.ts';
 import type { BenchOptions } from './options.ts';
+import type { RunContext } from './rig.ts';
 import type { RunFigures } from './run-figures.ts';
-import { type RunContext, type RunOptions, runOnce } from './run-once.ts';
+import { type RunOptions, runOnce } from './run-once.ts';
 import type { SubjectName } from './subject.ts';
 
 export interface BenchReport {

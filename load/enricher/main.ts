@@ -3,11 +3,9 @@ import { setMaxListeners } from 'node:events';
 import { CommanderError } from 'commander';
 import { messageOf } from '../../services/core/errors.ts';
 import { ApiProcess } from './api-process.ts';
-import { bench } from './bench.ts';
 import { benchStack } from './bench-stack.ts';
+import { runMode } from './modes.ts';
 import { benchCommand } from './options.ts';
-import { describeProfiles } from './profile-summary.ts';
-import { describeBench } from './report.ts';
 
 const interrupt = new AbortController();
 setMaxListeners(0, interrupt.signal);
@@ -15,13 +13,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const progress = (line: string) => process.stderr.write(`${line}\n`);
 
 const command = benchCommand(async (options) => {
-  const stack = await benchStack(process.env['PARLEY_TEST_STACK'], progress);
+  const stack = await benchStack(process.env['PARLEY_TEST_STACK'], progress, options.scenario === 'outage');
   try {
     const api = await ApiProcess.start({ API_SEED: String(options.seed) });
     try {
-      const report = await bench(options, { stack, api, progress, signal: interrupt.signal });
-      process.stdout.write(`${options.json ? JSON.stringify(report) : describeBench(report)}\n`);
-      if (options.profile) process.stderr.write(await describeProfiles(options.profile, options.subject));
+      const { report, text } = await runMode(options, { stack, api, progress, signal: interrupt.signal });
+      process.stdout.write(`${options.json ? JSON.stringify(report) : text}\n`);
       process.exitCode = report.ok ? 0 : 1;
     } finally {
       await api.stop();

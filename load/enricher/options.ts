@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { type DurationMs, durationMs } from '../../services/core/brands.ts';
 import { durationOption, integerOption, numberOption } from '../../services/platform/operator/option-readers.ts';
+import { isScenario, SCENARIOS, type ScenarioName } from './scenarios/all.ts';
 import { SUBJECTS, type SubjectName } from './subject.ts';
 
 export interface BenchOptions {
@@ -14,13 +15,17 @@ export interface BenchOptions {
   readonly seed: number;
   readonly data?: string;
   readonly profile?: string;
+  readonly kill?: boolean;
+  readonly soak?: DurationMs;
+  readonly scenario?: ScenarioName;
   readonly json?: boolean;
 }
 
 const DESCRIPTION = `Measures the enrichment loop on this machine: CPU a message, throughput, memory, added latency and calls to the API, of
 the enricher (parley), of the leanest loop without guards (floor) and of the loop as it is first written (naive), in
 turns, against an API that takes 150 to 250 ms. Brings up a broker and a registry of its own, or uses the stack that
-PARLEY_TEST_STACK names. Linux alone: it reads /proc. Exits 1 when a message has no outcome.`;
+PARLEY_TEST_STACK names. Linux alone: it reads /proc. Exits 1 when a message has no outcome.
+--kill, --soak and --scenario each do something else with the enricher alone, and exit 1 unless all bounds are kept.`;
 
 function subjectsOption(value: string): readonly SubjectName[] {
   const names = value.split(',');
@@ -35,6 +40,11 @@ const rateOption = (value: string): number | 'preloaded' =>
 
 function batchOption(value: string): 'auto' | 'on' | 'off' {
   if (value !== 'auto' && value !== 'on' && value !== 'off') throw new InvalidArgumentError('Allowed: auto, on, off.');
+  return value;
+}
+
+function scenarioOption(value: string): ScenarioName {
+  if (!isScenario(value)) throw new InvalidArgumentError(`Allowed is one of ${Object.keys(SCENARIOS).join(', ')}.`);
   return value;
 }
 
@@ -57,6 +67,9 @@ export function benchCommand(run: (options: BenchOptions) => Promise<void>): Com
     .option('--seed <n>', 'of texts and delays', integerOption(0, 2 ** 32 - 1), 1)
     .option('--data <file>', 'texts from a JSON Lines file instead of made-up ones')
     .option('--profile <dir>', 'one run each with a CPU profile, put there, its top told')
+    .option('--kill', 'kill -9 the enricher at full speed and start another: what is repeated, how long until it works')
+    .option('--soak <duration>', 'the enricher at full speed for so long: is its memory flat?', durationOption)
+    .option('--scenario <name>', `one of ${Object.keys(SCENARIOS).join(', ')}`, scenarioOption)
     .option('--json', 'print one JSON document on stdout')
     .showHelpAfterError('(node load/enricher/main.ts --help shows what is allowed)')
     .exitOverride();

@@ -9,6 +9,11 @@ export interface LoggedOutcome {
   readonly number: number;
   readonly outcome: string;
   readonly provisional: boolean;
+  /** Of a record on chat.replay: a further analysis of a message that had an outcome. */
+  readonly replayed: boolean;
+  readonly partition: number;
+  /** Of the source record. */
+  readonly offset: number;
   /** When Kafka appended the event and the outcome, and when the event was received; ms since the epoch. */
   readonly eventAtMs: number;
   readonly atMs: number;
@@ -16,9 +21,9 @@ export interface LoggedOutcome {
   readonly tenant: string;
 }
 
-/** How many records a topic got in all. */
+/** How many records a topic got in all, since it was made. */
 export async function countRecords(view: ClusterView, topic: string): Promise<number> {
-  return (await view.logRanges(topic)).reduce((sum, { start, end }) => sum + end - start, 0);
+  return (await view.logRanges(topic)).reduce((sum, { end }) => sum + end, 0);
 }
 
 /** All outcomes of a run, in the order of the log by partition. */
@@ -43,7 +48,10 @@ export async function readOutcomes(
             number: Number(message_id.slice(1)),
             outcome,
             provisional,
-            eventAtMs: eventTimes.get(source.partition)?.[source.offset] ?? Number.NaN,
+            replayed: source.topic !== topics.events,
+            partition,
+            offset: source.offset,
+            eventAtMs: eventTimes.get(partition)?.[source.offset] ?? Number.NaN,
             atMs: timestamp,
             receivedAtMs: received_at,
             tenant: tenant_id,

@@ -11,6 +11,7 @@ const COLUMNS: readonly (readonly [title: string, of: (run: RunFigures) => numbe
   ['RSS MB', (run) => run.max_rss_mb],
   ['IN FLIGHT', (run) => run.api.most_in_flight],
   ['CALLS', (run) => run.api.calls],
+  ['API CPU µS', (run) => run.api_cpu_us_per_message],
   ['ADDED P50', (run) => run.added_ms.p50],
   ['ADDED P99', (run) => run.added_ms.p99],
   ['FROM LOG P50', (run) => run.added_from_log_ms.p50],

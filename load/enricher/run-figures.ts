@@ -19,6 +19,8 @@ export interface RunFigures {
   readonly steady_cpu_us_per_message: number;
   readonly max_rss_mb: number;
   readonly api: ApiStats;
+  /** What the API itself spent on a message: to be small beside the subject's. */
+  readonly api_cpu_us_per_message: number;
   /** Documents sent to the API beyond one a message. */
   readonly repeated_calls: number;
   /** Outcome in the log minus event received, minus what the API took; and the same from the event's place in the log. */
@@ -37,6 +39,7 @@ export interface Observed {
   readonly maxRssBytes: number;
   readonly api: ApiStats;
   readonly book: DocumentBook;
+  readonly apiCpuMicros: number;
 }
 
 const STEADY_FROM = 0.5;
@@ -50,7 +53,7 @@ export function figuresOf(observed: Observed): RunFigures {
   for (const outcome of outcomes) {
     const kind = outcome.provisional ? 'provisional' : outcome.outcome;
     kinds[kind] = (kinds[kind] ?? 0) + 1;
-    if (outcome.provisional) continue;
+    if (outcome.provisional || outcome.replayed) continue;
     if (first.has(outcome.number)) repeated++;
     else first.set(outcome.number, outcome);
   }
@@ -70,6 +73,7 @@ export function figuresOf(observed: Observed): RunFigures {
     steady_cpu_us_per_message: steady.cpuMicros,
     max_rss_mb: Math.round(observed.maxRssBytes / 2 ** 20),
     api,
+    api_cpu_us_per_message: observed.apiCpuMicros / messages,
     repeated_calls: book.calls.reduce((sum, calls) => sum + Math.max(calls - 1, 0), 0),
     ...latencies(measured, book),
   };

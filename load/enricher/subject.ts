@@ -8,16 +8,21 @@ import { type ProcSample, sampleProcess } from './proc-stat.ts';
 export const SUBJECTS = ['parley', 'floor', 'naive'] as const;
 export type SubjectName = (typeof SUBJECTS)[number];
 
-const PROGRAMS: Record<SubjectName, string> = {
-  parley: join(import.meta.dirname, '../../services/enricher/main.ts'),
+/** Subjects, and what some runs need beside them. */
+export type ProgramName = SubjectName | 'sink';
+
+const SERVICES = join(import.meta.dirname, '../../services');
+const PROGRAMS: Record<ProgramName, string> = {
+  parley: join(SERVICES, 'enricher/main.ts'),
   floor: join(import.meta.dirname, 'floor.ts'),
   naive: join(import.meta.dirname, 'naive.ts'),
+  sink: join(SERVICES, 'sink/main.ts'),
 };
 const SAMPLE_MS = 25;
 const LAST_WORDS = 4_000;
 
 export interface SubjectOptions {
-  readonly name: SubjectName;
+  readonly name: ProgramName;
   readonly env: Readonly<Record<string, string>>;
   /** Flags of Node, before the program. */
   readonly nodeArgs?: readonly string[];

@@ -1,0 +1,44 @@
+import { formatTable } from '../../services/core/text-table.ts';
+import { demoChats, fileChats } from '../chats.ts';
+import { bench } from './bench.ts';
+import { killRun } from './kill-run.ts';
+import type { BenchOptions } from './options.ts';
+import { describeProfiles } from './profile-summary.ts';
+import { describeBench } from './report.ts';
+import type { RunContext } from './rig.ts';
+import { SCENARIOS, scenarioRate } from './scenarios/all.ts';
+import type { ScenarioReport } from './scenarios/scenario.ts';
+import { soakRun } from './soak-run.ts';
+
+export interface Told {
+  /** The document of `--json`. */
+  readonly report: { readonly ok: boolean };
+  readonly text: string;
+}
+
+/** What the options ask for: a comparison of subjects, or one of the runs that put the enricher to the test. */
+export async function runMode(options: BenchOptions, context: RunContext): Promise<Told> {
+  const { messages, batch, env: given, limit: limitMs, seed, data, rate, scenario } = options;
+  const env = { ...(batch && { NLP_BATCH: batch }), ...given };
+  // Read once: the sources start over, they do not end.
+  const chats = data ? await fileChats(data) : demoChats(seed);
+  if (options.kill) return asTable(await killRun({ messages, env, chats, limitMs }, context));
+  if (options.soak !== undefined) return asTable(await soakRun({ durationMs: options.soak, env, chats }, context));
+  if (scenario) {
+    const ratePerS = rate === 'preloaded' ? scenarioRate(scenario) : rate;
+    return asFindings(await SCENARIOS[scenario]({ ratePerS, env, chats: () => chats, limitMs }, context));
+  }
+  const report = await bench(options, context);
+  const profiles = options.profile ? `\n\n${await describeProfiles(options.profile, options.subject)}` : '';
+  return { report, text: `${describeBench(report)}${profiles}` };
+}
+
+function asTable<T extends { readonly ok: boolean }>(report: T): Told {
+  const cells = Object.entries(report).map(([name, value]) => [name, String(value)]);
+  return { report, text: formatTable(['WHAT', 'VALUE'], cells) };
+}
+
+function asFindings(report: ScenarioReport): Told {
+  const cells = report.findings.map(({ what, value, bound, ok }) => [what, value, bound, ok ? '' : 'NOT KEPT']);
+  return { report, text: formatTable(['WHAT', 'VALUE', 'BOUND', ''], cells) };
+}

@@ -1,0 +1,113 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ChatCodec } from '../../services/platform/avro/codec.ts';
+import { ClusterView } from '../../services/platform/kafka/cluster-view.ts';
+import { createKafka, type Kafka } from '../../services/platform/kafka/kafka.ts';
+import { topicNames } from '../../services/platform/kafka/topics.ts';
+import { createLogger } from '../../services/platform/logger.ts';
+import type { ApiProcess } from './api-process.ts';
+import type { BenchStack } from './bench-stack.ts';
+import { type BenchTopics, makeBenchTopics } from './bench-topics.ts';
+import { EventSource } from './event-source.ts';
+import type { LoadEvent } from './messages.ts';
+import { countRecords, type LoggedOutcome, readOutcomes } from './outcome-log.ts';
+import { type ProgramName, Subject } from './subject.ts';
+
+export interface RunContext {
+  readonly stack: BenchStack;
+  readonly api: ApiProcess;
+  readonly progress: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+interface Parts {
+  readonly kafka: Kafka;
+  readonly codec: ChatCodec;
+  readonly topics: BenchTopics;
+  readonly source: EventSource;
+  readonly view: ClusterView;
+}
+
+const POLL_MS = 100;
+/** Nothing more came for so long after the last expected outcome: the run is over. */
+const QUIET_MS = 500;
+const TELL_MS = 5_000;
+
+/** Topics of one run, a source of events into them, and subjects between them and the API. */
+export class Rig {
+  readonly topics: BenchTopics;
+  readonly source: EventSource;
+  readonly view: ClusterView;
+  readonly kafka: Kafka;
+  readonly #context: RunContext;
+  readonly #codec: ChatCodec;
+  readonly #subjects: Subject[] = [];
+
+  private constructor(context: RunContext, { kafka, codec, topics, source, view }: Parts) {
+    this.#context = context;
+    this.kafka = kafka;
+    this.#codec = codec;
+    this.topics = topics;
+    this.source = source;
+    this.view = view;
+  }
+
+  static async open(context: RunContext, events: Iterator<LoadEvent, void>): Promise<Rig> {
+    const { kafkaBrokers, registryUrl } = context.stack;
+    const log = createLogger('bench', 'silent');
+    const kafka = createKafka({ brokers: [kafkaBrokers], clientId: 'bench', log });
+    const topics = await makeBenchTopics(kafka);
+    const codec = await ChatCodec.connect({ registryUrl, topicNames: topicNames(topics.prefix) });
+    const source = await EventSource.connect(kafka, { codec, topic: topics.events, events, log });
+    const view = await ClusterView.connect(kafka, [kafkaBrokers]);
+    return new Rig(context, { kafka, codec, topics, source, view });
+  }
+
+  async start(name: ProgramName, env: Readonly<Record<string, string>>, nodeArgs?: readonly string[]) {
+    const { stack, api } = this.#context;
+    const addresses = {
+      KAFKA_BROKERS: stack.kafkaBrokers,
+      SCHEMA_REGISTRY_URL: stack.registryUrl,
+      NLP_URL: api.url,
+      TOPIC_PREFIX: this.topics.prefix,
+    };
+    const subject = await Subject.start({ name, env: { ...addresses, ...env }, ...(nodeArgs && { nodeArgs }) });
+    this.#subjects.push(subject);
+    return subject;
+  }
+
+  outcomes(): Promise<number> {
+    return countRecords(this.view, this.topics.enriched);
+  }
+
+  /** Waits until the log holds that many outcomes and no more come, or the time is up: then false. */
+  async untilOutcomes(expected: number, subject: Subject, deadlineMs: number, quietMs = QUIET_MS): Promise<boolean> {
+    const { progress, signal } = this.#context;
+    let [count, changedMs, toldMs] = [0, performance.now(), performance.now()];
+    while (performance.now() < deadlineMs) {
+      signal.throwIfAborted();
+      if (subject.ended) throw new Error(`the subject ended by itself:\n${subject.lastWords}`);
+      const now = await this.outcomes();
+      if (now !== count) changedMs = performance.now();
+      count = now;
+      if (count >= expected && performance.now() - changedMs >= quietMs) return true;
+      if (performance.now() - toldMs > TELL_MS) {
+        progress(`  ${count} of ${expected} outcomes`);
+        toldMs = performance.now();
+      }
+      await delay(POLL_MS);
+    }
+    return false;
+  }
+
+  readOutcomes(): Promise<LoggedOutcome[]> {
+    return readOutcomes(this.kafka, this.#codec, this.topics, [this.#context.stack.kafkaBrokers]);
+  }
+
+  /** Ends what still runs and removes the topics. */
+  async close(): Promise<void> {
+    await Promise.all(this.#subjects.map((subject) => subject.kill()));
+    await this.source.close();
+    await this.view.close();
+    await this.topics.remove();
+  }
+}

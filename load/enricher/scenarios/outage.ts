@@ -1,0 +1,91 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { loadEvents } from '../messages.ts';
+import type { LoggedOutcome } from '../outcome-log.ts';
+import { Rig, type RunContext } from '../rig.ts';
+import { checkRollups } from './rollups.ts';
+import {
+  atMost,
+  BUDGET_MS,
+  countOf,
+  type Finding,
+  firstAnswers,
+  insightLatency,
+  outcomesWhen,
+  reportOn,
+  type Scenario,
+  type ScenarioOptions,
+  settledMessages,
+  startEnricher,
+  told,
+} from './scenario.ts';
+
+const BEFORE_S = 10;
+const OUTAGE_S = 60;
+const AFTER_S = 20;
+const MAX_RSS_MB = 600;
+
+/** The API refuses connections for a minute; `ON_NLP_OUTAGE=degrade`, then `wait`. */
+export const outage: Scenario = async (options, context) =>
+  reportOn('outage', [
+    ...(await oneOutage('degrade', options, context)),
+    ...(await oneOutage('wait', options, context)),
+  ]);
+
+async function oneOutage(
+  mode: 'degrade' | 'wait',
+  options: ScenarioOptions,
+  context: RunContext,
+): Promise<readonly Finding[]> {
+  const { api, signal, progress } = context;
+  const rig = await Rig.open(context, loadEvents(options.chats()));
+  try {
+    await api.reset(0);
+    const env = { ON_NLP_OUTAGE: mode, ...options.env };
+    const { subject, sent: warmUp } = await startEnricher(rig, { ...options, env }, context);
+    const count = options.ratePerS * (BEFORE_S + OUTAGE_S + AFTER_S);
+    const sending = rig.source.pace(count, options.ratePerS, signal);
+    await delay(BEFORE_S * 1_000, undefined, { signal });
+    progress(`${mode}: the API is down`);
+    await api.setFaults({ down: true });
+    await delay(OUTAGE_S * 1_000, undefined, { signal });
+    await api.heal();
+    const healedAtMs = Date.now();
+    progress(`${mode}: the API is back`);
+    await sending;
+    const all = warmUp + count;
+    const deadlineMs = performance.now() + options.limitMs;
+    const outcomes = await outcomesWhen(rig, subject, all, deadlineMs, (found) => outstanding(found, all) === 0);
+    await subject.stop();
+    const rollups = mode === 'degrade' ? await checkRollups(rig, context, options.limitMs) : [];
+    const findings = [...common(outcomes, all, healedAtMs, subject.maxRssBytes), ...rollups];
+    const answers = insightLatency(firstAnswers(outcomes, warmUp).values());
+    if (mode === 'degrade') findings.push(atMost('first answer p99 ms', answers.p99, BUDGET_MS));
+    else findings.push(atMost('degraded', countOf(outcomes, 'degraded'), 0));
+    return findings.map((finding) => ({ ...finding, what: `${mode}: ${finding.what}` }));
+  } finally {
+    await api.heal();
+    await rig.close();
+  }
+}
+
+/** Messages without a final outcome, and degraded ones without the analysis that replaces it. */
+function outstanding(outcomes: readonly LoggedOutcome[], all: number): number {
+  return all - settledMessages(outcomes) + countOf(outcomes, 'degraded') - countOf(outcomes, 'enriched', true);
+}
+
+function common(outcomes: readonly LoggedOutcome[], all: number, healedAtMs: number, maxRssBytes: number): Finding[] {
+  // A message that waited, or was analysed again, shows that the backlog is not gone yet.
+  const late = outcomes.filter(
+    ({ atMs, receivedAtMs, replayed }) => atMs > healedAtMs && (replayed || atMs - receivedAtMs > 2_000),
+  );
+  const caughtUpAtMs = late.reduce((latest, { atMs }) => Math.max(latest, atMs), healedAtMs);
+  return [
+    told('messages', all),
+    atMost('missing', all - settledMessages(outcomes), 0),
+    atMost('dead-lettered', countOf(outcomes, 'dead_lettered'), 0),
+    told('degraded, then analysed', countOf(outcomes, 'enriched', true)),
+    atMost('degraded and not analysed', outstanding(outcomes, all), 0),
+    told('caught up after s', Math.round((caughtUpAtMs - healedAtMs) / 100) / 10),
+    atMost('max RSS MB', Math.round(maxRssBytes / 2 ** 20), MAX_RSS_MB),
+  ];
+}
