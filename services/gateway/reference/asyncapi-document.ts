@@ -20,7 +20,7 @@ export interface Channel {
 }
 
 /** Why a code is given and what to do about it, by the code. */
-export type CodeTable = Readonly<Record<string, { readonly cause: string; readonly remedy: string }>>;
+type CodeTable = Readonly<Record<string, { readonly cause: string; readonly remedy: string }>>;
 export type Codes = Readonly<Record<'final' | 'temporary' | 'close' | 'handshake', CodeTable>>;
 
 interface Operation {

@@ -1,6 +1,6 @@
 import { fetchRequestV11, type InternalBroker } from './kafkajs-internals.ts';
 
-export interface PartitionPosition {
+interface PartitionPosition {
   readonly partition: number;
   readonly offset: number;
 }
@@ -49,7 +49,7 @@ export async function fetchRaw(
 }
 
 /** Skips throttle time, error and session of the head; topics, which are one; then a header and a set a partition. */
-export function decodeFetch(payload: Buffer): FetchedSet[] {
+function decodeFetch(payload: Buffer): FetchedSet[] {
   const found: FetchedSet[] = [];
   const error = payload.readInt16BE(4);
   if (error !== 0) throw new Error(`Kafka refused a fetch with error ${error}`);
