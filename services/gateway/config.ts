@@ -123,6 +123,7 @@ export const GATEWAY_SPEC = {
   JWT_LEEWAY_S: int({ default: 5, min: 0, max: 300, doc: 'Clock difference allowed when a token is checked' }),
   LATENCY_BUDGET_MS: int({ default: 400, min: 1, max: 600_000, doc: 'Time until an insight should be out' }),
   PRODUCE_LINGER_MS: int({ default: 4, min: 0, max: 1_000, doc: 'How long the first record of a batch waits' }),
+  PRODUCE_MAX_LINGER_MS: int({ default: 15, min: 0, max: 1_000, doc: 'The same under load, for larger batches' }),
   PRODUCE_LANES: int({ default: 1, min: 1, max: 64, doc: 'Kafka producers side by side' }),
 };
 

@@ -24,12 +24,17 @@ export class GatewayMetrics {
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics;
-    const messages = metrics.counter('parley_gateway_messages_total', 'Frames by what became of them', ['result']);
+    // Counted here and handed over at a scrape: finding a labelled series costs half a microsecond.
+    const counts = new Map<MessageResult, number>();
+    metrics.counter('parley_gateway_messages_total', 'Frames by what became of them', ['result'], (counter) => {
+      for (const [result, count] of counts) counter.inc({ result }, count);
+      counts.clear();
+    });
     const handshakes = metrics.counter('parley_gateway_handshakes_total', 'Handshakes by result', ['result']);
     const closes = metrics.counter('parley_gateway_closes_total', 'Sockets closed, by our close code or peer', [
       'code',
     ]);
-    this.#messages = (result) => messages.inc({ result });
+    this.#messages = (result) => counts.set(result, (counts.get(result) ?? 0) + 1);
     this.#handshakes = (result) => handshakes.inc({ result });
     this.#closes = (code) => closes.inc({ code });
     this.ackSeconds = metrics.histogram(

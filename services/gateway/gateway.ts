@@ -20,6 +20,8 @@ import { SocketServer } from './socket-server.ts';
 import type { Buckets } from './token-bucket.ts';
 
 const PRODUCER_CLOSE_MS = 2_000;
+/** A send costs about as much CPU as encoding these: larger batches gain little more. */
+const ENOUGH_RECORDS = 100;
 
 /** What the processes of one gateway share, as one of them sees it. */
 export interface Commons {
@@ -116,6 +118,8 @@ export async function startGateway(config: GatewayConfig, commons: Commons, cont
 const connectProducer = (config: GatewayConfig, { workers }: Commons, kafka: Kafka, { log, metrics }: Context) =>
   BatchProducer.connect(kafka, {
     lingerMs: config.PRODUCE_LINGER_MS,
+    maxLingerMs: Math.max(config.PRODUCE_LINGER_MS, config.PRODUCE_MAX_LINGER_MS),
+    enoughRecords: ENOUGH_RECORDS,
     lanes: config.PRODUCE_LANES,
     maxPendingBytes: Math.ceil(config.MAX_PENDING_BYTES / workers),
     ttlMs: config.KAFKA_ACK_TIMEOUT_MS,

@@ -132,7 +132,23 @@ describe('KnownMessages', () => {
     expect(byCount.size).toBe(10);
     expect(byCount.stateOf('key 499')).toBe('safe');
     expect(byCount.stateOf('key 0')).toBeUndefined();
-    expect(byBytes.size).toBe(5);
+    expect(byBytes.size).toBe(4);
+  });
+
+  it('remembers for the window at least and twice the window at most', () => {
+    let nowMs = 0;
+    const known = new KnownMessages({ maxEntries: 100, maxBytes: 1 << 20, windowMs: 1_000 }, () => nowMs);
+    nowMs = 999;
+    known.note('late', 'safe');
+    known.note('unsure', 'unclear');
+    nowMs = 1_999;
+    expect([known.stateOf('late'), known.stateOf('unsure')]).toEqual(['safe', 'unclear']);
+    known.note('unsure', 'safe');
+    expect(known.stateOf('unsure')).toBe('safe');
+    nowMs = 3_000;
+    expect([known.stateOf('late'), known.stateOf('unsure')]).toEqual([undefined, 'safe']);
+    nowMs = 10_000;
+    expect([known.stateOf('unsure'), known.size]).toEqual([undefined, 0]);
   });
 });
 
@@ -140,10 +156,13 @@ describe('KnownMessages', () => {
 class HandProducer {
   readonly sent: { record: OutgoingRecord; ack: () => void; fail: (error: Error) => void }[] = [];
   room = true;
-  send(record: OutgoingRecord): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.sent.push({ record, ack: resolve, fail: reject });
-    return promise;
+  post(record: OutgoingRecord, settled: (error?: Error) => void): void {
+    let open = true;
+    const once = (error?: Error) => {
+      if (open) settled(error);
+      open = false;
+    };
+    this.sent.push({ record, ack: () => once(), fail: once });
   }
   hasRoomFor(): boolean {
     return this.room;

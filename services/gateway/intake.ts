@@ -22,7 +22,7 @@ export type Acceptance = 'waiting' | 'joined' | 'known' | 'overloaded' | 'unavai
 
 /** The part of the producer that the intake needs. */
 interface EventSink {
-  send(record: OutgoingRecord): Promise<void>;
+  post(record: OutgoingRecord, settled: (error?: Error) => void): void;
   hasRoomFor(bytes: number): boolean;
 }
 
@@ -36,6 +36,8 @@ export interface IntakeOptions {
   readonly onClamped: () => void;
   readonly log: Logger;
 }
+
+const NO_HEADERS = {};
 
 /** How many records may try their luck while Kafka does not answer: enough to notice its return at once. */
 const PROBES_IN_FLIGHT = 64;
@@ -79,12 +81,12 @@ export class Intake {
     this.#flights.set(messageKey, { messageId: message.id, waiters: [waiter] });
     const { topic, partitions } = this.#options;
     const resendValue = () => encode({ ...event, resent: true });
-    const headers = waiter.replyTo === undefined ? {} : { [REPLY_TO_HEADER]: waiter.replyTo };
+    const headers = waiter.replyTo === undefined ? NO_HEADERS : { [REPLY_TO_HEADER]: waiter.replyTo };
     const partition = partitionOf(recordKey, partitions);
-    producer.send({ topic, partition, key: recordKey, value, headers, resendValue }).then(
-      () => this.#safe(messageKey),
-      (error: unknown) => this.#failed(messageKey, error),
-    );
+    producer.post({ topic, partition, key: recordKey, value, headers, resendValue }, (error) => {
+      if (error) this.#failed(messageKey, error);
+      else this.#safe(messageKey);
+    });
     return 'waiting';
   }
 

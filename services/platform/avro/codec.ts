@@ -25,6 +25,32 @@ const withoutMap = <T extends { readonly metadata: ReadonlyMap<string, string> }
   metadata: record.metadata.size === 0 ? {} : Object.fromEntries(record.metadata),
 });
 
+const NO_ENTRIES = {};
+
+/** Every field by name: spreading 20 of them cost a third of the encoding itself. */
+const rawEvent = (event: ChatEvent): { readonly [K in keyof ChatEvent]: unknown } => ({
+  message_id: event.message_id,
+  tenant_id: event.tenant_id,
+  bot_id: event.bot_id,
+  conversation_id: event.conversation_id,
+  speaker: event.speaker,
+  text: event.text,
+  sent_at: event.sent_at,
+  sent_at_original: event.sent_at_original,
+  received_at: event.received_at,
+  deadline_at: event.deadline_at,
+  attempt: event.attempt,
+  resent: event.resent,
+  user_id: event.user_id,
+  channel: event.channel,
+  bot_version: event.bot_version,
+  metadata: event.metadata.size === 0 ? NO_ENTRIES : Object.fromEntries(event.metadata),
+  origin: event.origin,
+  supersedes: event.supersedes,
+  replay_id: event.replay_id,
+  replay_attempt: event.replay_attempt,
+});
+
 export interface CodecOptions {
   readonly registryUrl: string;
   readonly topicNames: { readonly events: string; readonly enriched: string };
@@ -59,7 +85,7 @@ export class ChatCodec {
   }
 
   encodeEvent(event: ChatEvent): Buffer {
-    return this.#eventEncoder.encode(withoutMap(event));
+    return this.#eventEncoder.encode(rawEvent(event));
   }
 
   encodeOutcome(outcome: ChatOutcome): Buffer {

@@ -9,6 +9,10 @@ export type { OutgoingRecord } from './produce-lane.ts';
 export interface BatchProducerOptions {
   /** How long the first record of a batch waits for others. */
   readonly lingerMs?: number;
+  /** The same at rates where waiting longer makes batches larger; by default `lingerMs`. */
+  readonly maxLingerMs?: number;
+  /** A batch with this many records goes out at once; by default `maxBatchRecords`. */
+  readonly enoughRecords?: number;
   readonly maxBatchRecords?: number;
   readonly maxBatchBytes?: number;
   /** What callers may have waiting in all; see {@link BatchProducer.hasRoomFor}. */
@@ -59,6 +63,7 @@ export class BatchProducer {
   static async connect(kafka: Kafka, options: BatchProducerOptions): Promise<BatchProducer> {
     const { lingerMs = 4, maxBatchRecords = 500, maxBatchBytes = 900_000, maxPendingBytes = 64 << 20 } = options;
     const { lanes: laneCount = 1, retries = 24, log, metrics, ttlMs } = options;
+    const { maxLingerMs = lingerMs, enoughRecords = maxBatchRecords } = options;
     const sizes = metrics.histogram(
       'parley_produce_batch_records',
       'Records in one send',
@@ -71,6 +76,8 @@ export class BatchProducer {
       () =>
         new ProduceLane(kafka, {
           lingerMs,
+          maxLingerMs,
+          enoughRecords,
           maxBatchRecords,
           maxBatchBytes,
           retries,
@@ -105,33 +112,40 @@ export class BatchProducer {
    * @throws ProduceTimeoutError after `ttlMs`, ProducerClosedError after close, or the broker's refusal of this record.
    */
   send(record: OutgoingRecord): Promise<void> {
-    if (this.#closed) return Promise.reject(new ProducerClosedError('the producer is closed'));
     return new Promise<void>((resolve, reject) => {
-      const bytes = (record.value?.length ?? 0) + (record.key?.length ?? 0) + RECORD_OVERHEAD_BYTES;
-      const settle = () => {
-        if (pending.settled) return false;
-        pending.settled = true;
-        this.#pendingBytes -= bytes;
-        this.#waiting.delete(pending);
-        return true;
-      };
-      const pending: PendingRecord = {
-        record,
-        bytes,
-        enqueuedAtMs: performance.now(),
-        sentBefore: false,
-        settled: false,
-        resolve: () => {
-          if (settle()) resolve();
-        },
-        reject: (error) => {
-          if (settle()) reject(error);
-        },
-      };
-      this.#pendingBytes += bytes;
-      if (this.#ttlMs !== undefined) this.#waiting.add(pending);
-      (this.#lanes[record.partition % this.#lanes.length] as ProduceLane).push(pending);
+      this.post(record, (error) => {
+        if (error) reject(error);
+        else resolve();
+      });
     });
+  }
+
+  /** The same without a promise, for those who send thousands a second: `settled` is called once, never from within. */
+  post(record: OutgoingRecord, settled: (error?: Error) => void): void {
+    if (this.#closed) {
+      queueMicrotask(() => settled(new ProducerClosedError('the producer is closed')));
+      return;
+    }
+    const bytes = (record.value?.length ?? 0) + (record.key?.length ?? 0) + RECORD_OVERHEAD_BYTES;
+    const settle = (error?: Error) => {
+      if (pending.settled) return;
+      pending.settled = true;
+      this.#pendingBytes -= bytes;
+      this.#waiting.delete(pending);
+      settled(error);
+    };
+    const pending: PendingRecord = {
+      record,
+      bytes,
+      enqueuedAtMs: performance.now(),
+      sentBefore: false,
+      settled: false,
+      resolve: settle,
+      reject: settle,
+    };
+    this.#pendingBytes += bytes;
+    if (this.#ttlMs !== undefined) this.#waiting.add(pending);
+    (this.#lanes[record.partition % this.#lanes.length] as ProduceLane).push(pending);
   }
 
   /** Flushes within `boundMs`, then rejects what is left and disconnects. */

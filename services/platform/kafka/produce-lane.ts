@@ -4,6 +4,7 @@ import { messageOf } from '../../core/errors.ts';
 import type { Logger } from '../logger.ts';
 import { errorTypeOf } from './error-type.ts';
 import type { Kafka } from './kafka.ts';
+import { sendInFull, type TopicMessages } from './send-in-full.ts';
 
 export interface OutgoingRecord {
   readonly topic: string;
@@ -28,6 +29,10 @@ export interface PendingRecord {
 
 export interface LaneOptions {
   readonly lingerMs: number;
+  /** How long at most where records come so fast that waiting makes a batch larger worth the while. */
+  readonly maxLingerMs: number;
+  /** A batch of this many records waits for no more. */
+  readonly enoughRecords: number;
   readonly maxBatchRecords: number;
   readonly maxBatchBytes: number;
   /** Of one send within one producer, where a repeated send stays exactly once, before the producer is replaced. */
@@ -36,6 +41,9 @@ export interface LaneOptions {
   readonly onBatch: (records: number, seconds: number) => void;
   readonly onReplaced: () => void;
 }
+
+/** Fewer records than this gained by waiting longer are not worth their latency. */
+const WORTHWHILE_RECORDS = 16;
 
 /** Errors that a smaller batch may cure; of a single record they are its own fault. */
 const TOO_LARGE = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD']);
@@ -53,6 +61,10 @@ export class ProduceLane {
   #running: Promise<void> | undefined;
   #wake: (() => void) | undefined;
   #closing = false;
+  #pushed = 0;
+  #takenAtMs = 0;
+  /** Records a millisecond, over the last few batches. */
+  #arrivals = 0;
 
   constructor(kafka: Kafka, options: LaneOptions) {
     this.#kafka = kafka;
@@ -73,7 +85,8 @@ export class ProduceLane {
 
   push(pending: PendingRecord): void {
     this.#queue.push(pending);
-    if (this.#queue.length >= this.#options.maxBatchRecords) this.#wake?.();
+    this.#pushed += 1;
+    if (this.#queue.length >= this.#options.enoughRecords) this.#wake?.();
     this.#running ??= this.#run();
   }
 
@@ -109,9 +122,11 @@ export class ProduceLane {
   }
 
   async #linger(): Promise<void> {
-    if (this.#closing || this.#queue.length >= this.#options.maxBatchRecords) return;
+    const { lingerMs, maxLingerMs, enoughRecords } = this.#options;
+    if (this.#closing || this.#queue.length >= enoughRecords) return;
+    const waitMs = this.#arrivals * maxLingerMs >= WORTHWHILE_RECORDS ? maxLingerMs : lingerMs;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, this.#options.lingerMs);
+      const timer = setTimeout(resolve, waitMs);
       this.#wake = () => {
         clearTimeout(timer);
         resolve();
@@ -121,6 +136,10 @@ export class ProduceLane {
   }
 
   #takeBatch(): PendingRecord[] {
+    const nowMs = performance.now();
+    this.#arrivals = (this.#arrivals * 3 + this.#pushed / Math.max(1, nowMs - this.#takenAtMs)) / 4;
+    this.#takenAtMs = nowMs;
+    this.#pushed = 0;
     let bytes = 0;
     let count = 0;
     for (const { bytes: size } of this.#queue) {
@@ -145,7 +164,7 @@ export class ProduceLane {
 
   async #send(batch: PendingRecord[]): Promise<void> {
     if (!this.#producer) await this.connect();
-    const byTopic = new Map<string, { topic: string; messages: object[] }>();
+    const byTopic = new Map<string, TopicMessages>();
     for (const { record, sentBefore } of batch) {
       const { topic, partition, key, headers, resendValue } = record;
       const value = sentBefore && resendValue ? resendValue() : record.value;
@@ -153,10 +172,7 @@ export class ProduceLane {
       entry.messages.push({ partition, key, value, ...(headers && { headers }) });
       byTopic.set(topic, entry);
     }
-    await (this.#producer as Producer).sendBatch({
-      acks: -1,
-      topicMessages: [...byTopic.values()] as never,
-    });
+    await sendInFull(this.#producer as Producer, [...byTopic.values()]);
   }
 
   async #recover(batch: PendingRecord[], error: unknown): Promise<void> {
