@@ -71,7 +71,7 @@ async function drive(rig: Rig, options: KillOptions, { api, signal, progress }: 
   await second.stop();
   const outcomes = await rig.readOutcomes();
   const book = await api.book();
-  return reportOf(messages, outcomes, { killedAtMs, called, completed, calls: book.calls });
+  return killReport(messages, outcomes, { killedAtMs, called, completed, calls: book.calls });
 }
 
 async function killNow(subject: Subject): Promise<number> {
@@ -115,7 +115,7 @@ interface AtKill {
   readonly calls: Uint8Array;
 }
 
-export function reportOf(messages: number, outcomes: readonly LoggedOutcome[], atKill: AtKill): KillReport {
+export function killReport(messages: number, outcomes: readonly LoggedOutcome[], atKill: AtKill): KillReport {
   const { killedAtMs, called, completed, calls } = atKill;
   const finals = outcomes.filter(({ provisional, replayed }) => !provisional && !replayed);
   const distinct = new Set(finals.map(({ number }) => number)).size;
