@@ -59,7 +59,7 @@ beforeAll(async () => {
   proxy = await KafkaProxy.start(kafkaBrokers);
 });
 
-afterEach(() => proxy.resume());
+afterEach(() => proxy.open());
 
 afterAll(async () => {
   await stopServices();
@@ -119,7 +119,7 @@ describe('a gateway that gets SIGTERM', () => {
     const gateway = await spawnGateway({ KAFKA_BROKERS: proxy.address });
     const token = await maker.sign({ bot: 'leaver' });
     const [busy, idle] = await Promise.all([RawBot.open(gateway.url, token), RawBot.open(gateway.url, token)]);
-    proxy.stall();
+    proxy.silence();
     busy.send(raw('in-flight'));
     await eventually(async () => expect(await metricOf(gateway, 'parley_gateway_in_flight')).toBe(1));
     const exited = gateway.kill('SIGTERM');
@@ -132,7 +132,7 @@ describe('a gateway that gets SIGTERM', () => {
     const refused = await refusedHandshake(gateway.url, { headers: { authorization: `Bearer ${token}` } });
     expect([refused.status, refused.body.code]).toEqual([503, 'draining']);
     expect(busy.ackedIds).toEqual([]);
-    proxy.resume();
+    proxy.open();
     expect(await busy.answerTo('in-flight')).toBe('ack');
     expect(await busy.closed).toEqual({ code: 1012, reason: 'restart' });
     expect(await exited).toMatchObject({ code: 0 });
@@ -146,11 +146,11 @@ describe('a gateway that gets SIGTERM', () => {
       KAFKA_ACK_TIMEOUT_MS: '60000',
     });
     const bot = await RawBot.open(gateway.url, await maker.sign({ bot: 'stuck' }));
-    proxy.stall();
+    proxy.silence();
     bot.send(raw('never-acked'));
     await eventually(async () => expect(await metricOf(gateway, 'parley_gateway_in_flight')).toBe(1));
     const exit = await gateway.kill('SIGTERM');
-    proxy.resume();
+    proxy.open();
     expect(bot.ackedIds).toEqual([]);
     expect(exit).toMatchObject({ code: 0 });
   });
@@ -185,7 +185,7 @@ describe('Kafka that does not answer', () => {
       MAX_IN_FLIGHT: '10000',
     });
     const bot = await RawBot.open(gateway.url, await maker.sign({ bot: 'flood' }));
-    proxy.stall();
+    proxy.silence();
     const ids = Array.from({ length: 400 }, (_, i) => `f${i}`);
     for (const id of ids) bot.send(raw(id, 'x'.repeat(1_000)));
     await eventually(async () => {
@@ -197,7 +197,7 @@ describe('Kafka that does not answer', () => {
     expect(overloaded.length).toBeGreaterThan(150);
     expect(overloaded.every(({ retry_after_ms }) => (retry_after_ms as number) > 0)).toBe(true);
     expect(bot.ackedIds).toEqual([]);
-    proxy.resume();
+    proxy.open();
     const taken = ids.filter((id) => !overloaded.some((nack) => nack['id'] === id));
     await bot.frame(() => bot.ackedIds.length === taken.length, 60_000);
     for (const { id } of overloaded) bot.send(raw(String(id)));
@@ -212,13 +212,13 @@ describe('Kafka that does not answer', () => {
   it('is said to be unavailable after a bound, and a client loses nothing over it', async () => {
     const gateway = await spawnGateway({ KAFKA_BROKERS: proxy.address, KAFKA_ACK_TIMEOUT_MS: '1000' });
     const client = await ParleyClient.connect({ url: gateway.url, token: await maker.sign({ bot: 'waiter' }) });
-    proxy.stall();
+    proxy.silence();
     const ids = Array.from({ length: 150 }, (_, i) => `u${i}`);
     const settled = ids.map((id) => client.send({ id, conversation_id: `u-${id}`, speaker: 'user', text: 'Hello?' }));
     await eventually(() => expect(client.counters.nacks['unavailable']).toBeGreaterThan(150));
     expect(client.counters.acked).toBe(0);
     await eventually(async () => expect((await fetch(`${gateway.adminUrl}/readyz`)).status).toBe(503));
-    proxy.resume();
+    proxy.open();
     await Promise.all(settled);
     expect(client.counters.acked).toBe(150);
     await client.close();

@@ -277,10 +277,9 @@ describe('consuming', () => {
     const producer = await producerOn(kafka);
     const seen = await consume(proxied(), groupName(), topic);
     await eventually(() => expect(seen.claims.size).toBe(PARTITIONS));
-    proxy.accepting = false;
-    proxy.cutAll();
+    proxy.cut();
     await producer.send(record(topic, 0, 'while away'));
-    proxy.accepting = true;
+    proxy.open();
     await eventually(() => expect(values(seen.records)).toContain('while away'), { timeoutMs: 45_000 });
   });
 
