@@ -1,100 +1,115 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { access, mkdir, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { ClassArchive } from '../class-archive.ts';
 import { freePort } from '../ports.ts';
+import { type KafkaNode, kafkaProperties } from './kafka-properties.ts';
 import type { ProcessPart } from './part.ts';
 import { kafkaProbe } from './probes.ts';
 
 const run = promisify(execFile);
 const LOG4J = join(import.meta.dirname, '../kafka/log4j2.properties');
 
-export interface KafkaOptions {
+interface KafkaOptions {
   /** Folder with the broker's jars. */
   readonly jars: string;
   readonly archive: ClassArchive;
   readonly dataDir: string;
-  readonly port: number;
+  /** Of each broker, as java -Xmx takes it. */
   readonly heap: string;
 }
 
-/** One node that is broker and controller (KRaft); every internal topic with one replica, since there is one broker. */
-function properties(dataDir: string, port: number, controllerPort: number): string {
-  return [
-    'process.roles=broker,controller',
-    'node.id=1',
-    `controller.quorum.voters=1@127.0.0.1:${controllerPort}`,
-    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    `advertised.listeners=PLAINTEXT://127.0.0.1:${port}`,
-    'controller.listener.names=CONTROLLER',
-    'inter.broker.listener.name=PLAINTEXT',
-    `log.dirs=${join(dataDir, 'log')}`,
-    'auto.create.topics.enable=false',
-    'offsets.topic.replication.factor=1',
-    'offsets.topic.num.partitions=8',
-    'transaction.state.log.replication.factor=1',
-    'transaction.state.log.min.isr=1',
-    'transaction.state.log.num.partitions=4',
-    'share.coordinator.state.topic.replication.factor=1',
-    'share.coordinator.state.topic.min.isr=1',
-    // The maximum: offsets and their metadata must not expire while nobody consumes.
-    'offsets.retention.minutes=2147483647',
-    // One machine: there are no late joiners to wait for, and tests use short sessions.
-    'group.initial.rebalance.delay.ms=0',
-    'group.min.session.timeout.ms=1000',
-    'num.network.threads=2',
-    'num.io.threads=4',
-    // The default, 128 MiB, is allocated at start; 16 MiB index 600,000 keys of compacted topics, far more than here.
-    'log.cleaner.dedupe.buffer.size=16777216',
-    '',
-  ].join('\n');
+/** The embedded broker, on 127.0.0.1 alone. Its controller listens on a free port that changes with every start. */
+export function kafkaPart(options: KafkaOptions & { readonly port: number }): ProcessPart {
+  const node = { id: 1, name: 'kafka', port: options.port, dataDir: options.dataDir };
+  return nodePart(options, node, quorumOf([node]));
 }
 
-async function formatOnce(options: KafkaOptions, configFile: string): Promise<void> {
-  const formatted = await access(join(options.dataDir, 'log/meta.properties')).then(
+/**
+ * A cluster on 127.0.0.1, each node broker and controller, one a port: `kafka-1`, `kafka-2`, … in folders of their own.
+ * Every topic has a replica on each of up to three, and a record is acked once two have it.
+ */
+export function kafkaClusterParts(options: KafkaOptions & { readonly ports: readonly number[] }): ProcessPart[] {
+  const nodes = options.ports.map((port, index) => {
+    const name = `kafka-${index + 1}`;
+    return { id: index + 1, name, port, dataDir: join(options.dataDir, name) };
+  });
+  const quorum = quorumOf(nodes);
+  return nodes.map((node) => nodePart(options, node, quorum));
+}
+
+interface Quorum {
+  readonly clusterId: string;
+  /** By node, in their order. */
+  readonly controllerPorts: readonly number[];
+}
+
+/** What the nodes have to agree on, found out once, when the first of them is prepared. */
+function quorumOf(nodes: readonly KafkaNode[]): () => Promise<Quorum> {
+  let found: Promise<Quorum> | undefined;
+  return () => {
+    found ??= (async () => ({
+      clusterId: await clusterIdOf(nodes),
+      controllerPorts: await Promise.all(nodes.map(freePort)),
+    }))();
+    return found;
+  };
+}
+
+/** The id under which a node was formatted before, so that one that lost its folder finds its way back; else a new one. */
+async function clusterIdOf(nodes: readonly KafkaNode[]): Promise<string> {
+  const metas = await Promise.all(nodes.map(({ dataDir }) => readFile(metaFile(dataDir), 'utf8').catch(() => '')));
+  const known = metas.map((meta) => /^cluster\.id=(\S+)$/m.exec(meta)?.[1]).find((id) => id !== undefined);
+  return known ?? randomBytes(16).toString('base64url').replace(/^-/, 'A');
+}
+
+const metaFile = (dataDir: string) => join(dataDir, 'log/meta.properties');
+
+async function formatOnce({ jars }: KafkaOptions, node: KafkaNode, clusterId: string, configFile: string) {
+  const formatted = await access(metaFile(node.dataDir)).then(
     () => true,
     () => false,
   );
   if (formatted) return;
-  const clusterId = randomBytes(16).toString('base64url').replace(/^-/, 'A');
   const quick = ['-Xmx128m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', `-Dlog4j2.configurationFile=${LOG4J}`];
   const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', configFile];
-  await run('java', [...quick, '-cp', join(options.jars, '*'), ...format]);
+  await run('java', [...quick, '-cp', join(jars, '*'), ...format]);
 }
 
-/** The embedded broker, on 127.0.0.1 alone. Its controller listens on a free port that changes with every start. */
-export function kafkaPart(options: KafkaOptions): ProcessPart {
-  const configFile = join(options.dataDir, 'server.properties');
-  const address = `127.0.0.1:${options.port}`;
+function nodePart(options: KafkaOptions, node: KafkaNode, quorum: () => Promise<Quorum>): ProcessPart {
+  const { jars, archive, heap } = options;
+  const configFile = join(node.dataDir, 'server.properties');
+  const address = `127.0.0.1:${node.port}`;
   return {
     kind: 'process',
-    name: 'kafka',
+    name: node.name,
     needs: [],
     command: 'java',
     args: [
-      ...options.archive.args,
-      `-Xms${options.heap}`,
-      `-Xmx${options.heap}`,
+      ...archive.args,
+      `-Xms${heap}`,
+      `-Xmx${heap}`,
       '-XX:+UseG1GC',
       '-XX:MaxGCPauseMillis=20',
       `-Dlog4j2.configurationFile=${LOG4J}`,
       '-cp',
-      join(options.jars, '*'),
+      join(jars, '*'),
       'kafka.Kafka',
       configFile,
     ],
     env: {},
-    ports: [{ port: options.port, variable: 'KAFKA_PORT' }],
+    ports: [{ port: node.port, variable: 'KAFKA_PORT' }],
     prepare: async () => {
-      await mkdir(options.dataDir, { recursive: true });
-      await writeFile(configFile, properties(options.dataDir, options.port, await freePort()));
-      await formatOnce(options, configFile);
+      await mkdir(node.dataDir, { recursive: true });
+      const { clusterId, controllerPorts } = await quorum();
+      await writeFile(configFile, kafkaProperties(node, controllerPorts));
+      await formatOnce(options, node, clusterId, configFile);
     },
     ready: kafkaProbe([address]),
     readyTimeoutMs: 120_000,
-    afterStop: options.archive.keep,
+    afterStop: archive.keep,
     // The first stop also writes the class archive.
     stopGraceMs: 30_000,
     address,

@@ -18,6 +18,8 @@ const READY_TIMEOUT_MS = 120_000;
 export class BreakablePart {
   readonly name: string;
   crashes = 0;
+  /** Processes so far: tells which of them did something. */
+  lives = 0;
   readonly #part: ProcessPart;
   readonly #log: LogFile;
   #prepared = false;
@@ -29,6 +31,11 @@ export class BreakablePart {
     this.name = part.name;
     this.#part = part;
     this.#log = new LogFile(join(logDir, `${part.name}.log`));
+  }
+
+  /** Of the process that runs now. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
   }
 
   /** Brings it up and keeps it up; {@link ready} says when it is. */
@@ -75,6 +82,7 @@ export class BreakablePart {
     while (this.#wanted) {
       this.#log.write(Buffer.from(startLine()));
       const { command, args, env } = this.#part;
+      this.lives++;
       this.#child = await Child.start({
         command,
         args,

@@ -2,10 +2,12 @@ import { rm } from 'node:fs/promises';
 import { folders } from '../folders.ts';
 import { nodeServicePart } from '../parts/node-service.ts';
 import { BreakablePart } from './breakable-part.ts';
-import { embeddedParts, type StackAddresses } from './embedded-parts.ts';
+import { type EmbeddedOptions, embeddedParts, type StackAddresses } from './embedded-parts.ts';
 
+export { folders } from '../folders.ts';
 export { freePort } from '../ports.ts';
 export type { BreakablePart } from './breakable-part.ts';
+export type { StackAddresses } from './embedded-parts.ts';
 
 /** A whole system of its own, each part of which can be killed, frozen, stopped and started again. */
 export interface BreakableStack {
@@ -26,9 +28,9 @@ export interface BreakableStack {
 /** Kafka, registry, ClickHouse endpoint and NLP, ready, in a temporary data folder. */
 export async function startBreakableStack(
   report: (line: string) => void,
-  nlpEnv: Readonly<Record<string, string>> = {},
+  options: EmbeddedOptions = {},
 ): Promise<BreakableStack> {
-  const { dataDir, addresses, parts: embedded } = await embeddedParts(report, nlpEnv);
+  const { dataDir, addresses, parts: embedded } = await embeddedParts(report, options);
   const { logs, run } = folders(dataDir);
   const parts = new Map(embedded.map((part) => [part.name, new BreakablePart(part, logs)]));
   const stop = async ({ keep = false } = {}) => {

@@ -3,15 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DEFAULT_CACHE_DIR, folders } from '../folders.ts';
 import { ensureJars } from '../jars.ts';
-import { kafkaPart } from '../parts/kafka.ts';
+import { kafkaClusterParts, kafkaPart } from '../parts/kafka.ts';
 import { nodeServicePart } from '../parts/node-service.ts';
 import type { ProcessPart } from '../parts/part.ts';
 import { httpProbe } from '../parts/probes.ts';
 import { registryPart } from '../parts/registry.ts';
 import { freePort } from '../ports.ts';
+import { CLUSTER_HEAP } from './kafka-cluster.ts';
 
 /** Addresses of the real parts that integration tests share. */
 export interface StackAddresses {
+  /** Comma-separated. */
   readonly kafkaBrokers: string;
   readonly registryUrl: string;
   readonly clickhouseUrl: string;
@@ -23,14 +25,21 @@ export interface EmbeddedParts {
   /** A temporary data folder of their own. */
   readonly dataDir: string;
   readonly addresses: StackAddresses;
-  /** `kafka`, `registry`, `clickhouse`, `nlp`. */
+  /** `kafka` (or `kafka-1`, …), `registry`, `clickhouse`, `nlp`. */
   readonly parts: readonly ProcessPart[];
 }
 
-/** Kafka, registry, ClickHouse endpoint and NLP (without added latency unless `nlpEnv` asks for some) on free ports. */
+export interface EmbeddedOptions {
+  /** Of the NLP API, which adds no latency unless this asks for some. */
+  readonly nlpEnv?: Readonly<Record<string, string>>;
+  /** 1 by default. */
+  readonly brokers?: number;
+}
+
+/** Kafka, registry, ClickHouse endpoint and NLP on free ports. */
 export async function embeddedParts(
   report: (line: string) => void,
-  nlpEnv: Readonly<Record<string, string>> = {},
+  { nlpEnv = {}, brokers = 1 }: EmbeddedOptions = {},
 ): Promise<EmbeddedParts> {
   const jars = await ensureJars({
     cacheDir: process.env['PARLEY_CACHE_DIR'] ?? DEFAULT_CACHE_DIR,
@@ -40,15 +49,20 @@ export async function embeddedParts(
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-test-'));
   const { kafka, clickhouse, run } = folders(dataDir);
   const ports = await distinctPorts();
+  const brokerPorts = await Promise.all(Array.from({ length: brokers }, freePort));
   const addresses: StackAddresses = {
-    kafkaBrokers: `127.0.0.1:${ports.kafka}`,
+    kafkaBrokers: brokerPorts.map((port) => `127.0.0.1:${port}`).join(','),
     registryUrl: `http://127.0.0.1:${ports.registry}/apis/ccompat/v7`,
     clickhouseUrl: `http://127.0.0.1:${ports.clickhouse}`,
     nlpUrl: `http://127.0.0.1:${ports.nlp}`,
     nlpAdminUrl: `http://127.0.0.1:${ports.nlpAdmin}`,
   };
+  const broker = { jars: jars.kafka, archive: jars.archives.kafka, dataDir: kafka };
+  const [onlyPort = 0] = brokerPorts;
   const parts = [
-    kafkaPart({ jars: jars.kafka, archive: jars.archives.kafka, dataDir: kafka, port: ports.kafka, heap: '512m' }),
+    ...(brokers === 1
+      ? [kafkaPart({ ...broker, port: onlyPort, heap: '512m' })]
+      : kafkaClusterParts({ ...broker, ports: brokerPorts, heap: CLUSTER_HEAP })),
     registryPart({
       jar: jars.registry,
       archive: jars.archives.registry,
@@ -76,12 +90,11 @@ export async function embeddedParts(
 }
 
 async function distinctPorts() {
-  const [kafka, registry, clickhouse, nlp, nlpAdmin] = [
-    await freePort(),
+  const [registry, clickhouse, nlp, nlpAdmin] = [
     await freePort(),
     await freePort(),
     await freePort(),
     await freePort(),
   ];
-  return { kafka, registry, clickhouse, nlp, nlpAdmin };
+  return { registry, clickhouse, nlp, nlpAdmin };
 }

@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+
+/** One node of KRaft that is broker and controller. */
+export interface KafkaNode {
+  readonly id: number;
+  readonly name: string;
+  readonly port: number;
+  readonly dataDir: string;
+}
+
+/** With fewer than three, topics have one replica: there is nobody to be in sync with. */
+const REPLICAS = 3;
+
+/**
+ * `server.properties` of a node.
+ *
+ * @param controllerPorts of all nodes of the cluster, by id from 1.
+ */
+export function kafkaProperties(node: KafkaNode, controllerPorts: readonly number[]): string {
+  const replicas = controllerPorts.length >= REPLICAS ? REPLICAS : 1;
+  const inSync = replicas > 1 ? 2 : 1;
+  const voters = controllerPorts.map((port, index) => `${index + 1}@127.0.0.1:${port}`);
+  return [
+    'process.roles=broker,controller',
+    `node.id=${node.id}`,
+    `controller.quorum.voters=${voters.join(',')}`,
+    `listeners=PLAINTEXT://127.0.0.1:${node.port},CONTROLLER://127.0.0.1:${controllerPorts[node.id - 1]}`,
+    `advertised.listeners=PLAINTEXT://127.0.0.1:${node.port}`,
+    'controller.listener.names=CONTROLLER',
+    'inter.broker.listener.name=PLAINTEXT',
+    `log.dirs=${join(node.dataDir, 'log')}`,
+    'auto.create.topics.enable=false',
+    // Other people's topics as well, such as the registry's.
+    `default.replication.factor=${replicas}`,
+    `min.insync.replicas=${inSync}`,
+    `offsets.topic.replication.factor=${replicas}`,
+    'offsets.topic.num.partitions=8',
+    `transaction.state.log.replication.factor=${replicas}`,
+    `transaction.state.log.min.isr=${inSync}`,
+    'transaction.state.log.num.partitions=4',
+    `share.coordinator.state.topic.replication.factor=${replicas}`,
+    `share.coordinator.state.topic.min.isr=${inSync}`,
+    // A broker that is gone is noticed, and its partitions led by others, within 3 s; the defaults are 9 s and 2 s.
+    ...(replicas > 1 ? ['broker.session.timeout.ms=3000', 'broker.heartbeat.interval.ms=500'] : []),
+    // The maximum: offsets and their metadata must not expire while nobody consumes.
+    'offsets.retention.minutes=2147483647',
+    // One machine: there are no late joiners to wait for, and tests use short sessions.
+    'group.initial.rebalance.delay.ms=0',
+    'group.min.session.timeout.ms=1000',
+    'num.network.threads=2',
+    'num.io.threads=4',
+    // The default, 128 MiB, is allocated at start; 16 MiB index 600,000 keys of compacted topics, far more than here.
+    'log.cleaner.dedupe.buffer.size=16777216',
+    '',
+  ].join('\n');
+}
