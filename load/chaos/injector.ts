@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../services/core/clock.ts';
 import { messageOf } from '../../services/core/errors.ts';
 import { eventually } from '../../services/core/testing/eventually.ts';
+import type { EnricherLog } from './enricher-log.ts';
+import type { EnricherKill } from './kill-account.ts';
 import type { NlpApi } from './nlp-api.ts';
 import type { ChaosEvent } from './plan.ts';
 import { seconds } from './plan-table.ts';
@@ -21,6 +23,7 @@ export interface EventResult extends ChaosEvent {
 export interface InjectorDeps {
   readonly system: ChaosSystem;
   readonly nlp: NlpApi;
+  readonly enricherLog: EnricherLog;
   readonly poison: Poison;
   readonly recovery: Recovery;
   readonly clock: Clock;
@@ -33,6 +36,10 @@ const NLP_ADMIN_MS = 30_000;
 /** Carries out a schedule. Events of different parts overlap; those of one part wait for each other. */
 export class Injector {
   readonly results: EventResult[] = [];
+  /** Of enrichers, for the account of repeated calls. */
+  readonly kills: EnricherKill[] = [];
+  /** Of the injection, milliseconds since the epoch. */
+  startedAtMs = 0;
   readonly #deps: InjectorDeps;
   readonly #lastOf = new Map<string, Promise<void>>();
 
@@ -44,11 +51,13 @@ export class Injector {
   async run(plan: readonly ChaosEvent[]): Promise<void> {
     const { clock, signal, progress } = this.#deps;
     const started = clock.monotonicMs();
+    this.startedAtMs = clock.now();
     for (const event of plan) {
       await sleep(Math.max(0, started + event.at_ms - clock.monotonicMs()), undefined, { signal });
-      const before = this.#lastOf.get(event.part) ?? Promise.resolve();
+      const part = turnOf(event.part);
+      const before = this.#lastOf.get(part) ?? Promise.resolve();
       this.#lastOf.set(
-        event.part,
+        part,
         before.then(() => this.#carryOut(event, started)),
       );
     }
@@ -78,27 +87,28 @@ export class Injector {
   }
 
   /** @param over to be called once the fault has ended. */
-  async #break({ kind, part: name, for_ms }: ChaosEvent, over: () => void): Promise<void> {
+  async #break(event: ChaosEvent, over: () => void): Promise<void> {
+    const { kind, part: name, for_ms } = event;
     const { system, nlp, poison } = this.#deps;
     switch (kind) {
       case 'kill':
       case 'restart':
-        return await this.#down(name, kind, for_ms, over);
+        return await this.#down(event, over);
       case 'freeze': {
-        const part = system.part(name);
+        const part = await system.part(name);
         part.freeze();
         await this.#wait(for_ms).finally(() => part.thaw());
         over();
         return await part.ready();
       }
       case 'add': {
-        const part = system.add(name);
+        const part = await system.add(name);
         await part.start();
         over();
         return await part.ready();
       }
       case 'remove':
-        await system.part(name).stop();
+        await (await system.part(name)).stop();
         return over();
       case 'poison':
         poison.add();
@@ -110,18 +120,26 @@ export class Injector {
         await this.#wait(for_ms);
         await eventually(() => nlp.heal(), { timeoutMs: NLP_ADMIN_MS });
         return over();
+      case 'cut':
+      case 'delay':
+      case 'silence':
+        system.links.break(name, kind);
+        await this.#wait(for_ms).finally(() => system.links.mend(name));
+        return over();
     }
   }
 
-  async #down(name: string, kind: 'kill' | 'restart', forMs: number, over: () => void): Promise<void> {
-    const { system, nlp } = this.#deps;
-    const part = system.part(name);
-    if (name === 'nlp') await nlp.sample();
+  async #down({ number, kind, part: name, for_ms }: ChaosEvent, over: () => void): Promise<void> {
+    const { system, enricherLog, clock } = this.#deps;
+    const part = await system.part(name);
+    const life = system.lifeOf(name);
     await (kind === 'kill' ? part.kill() : part.stop());
-    if (name === 'nlp') nlp.ended();
-    await this.#wait(forMs);
+    const atMs = clock.now();
+    const committed = kind === 'kill' && name.startsWith('enricher-') ? enricherLog.committed() : undefined;
+    await this.#wait(for_ms);
     await part.start();
     over();
+    if (committed) this.kills.push({ event: number, life, atMs, committed: await committed });
     await part.ready();
   }
 
@@ -129,3 +147,6 @@ export class Injector {
     return sleep(ms, undefined, { signal: this.#deps.signal });
   }
 }
+
+/** Brokers take turns among themselves, whichever of them leads: two of three must stay. */
+const turnOf = (part: string): string => (part === 'controller' || part.startsWith('kafka-') ? 'kafka' : part);

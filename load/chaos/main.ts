@@ -1,7 +1,11 @@
 #!/usr/bin/env node
+import { writeFile } from 'node:fs/promises';
 import { CommanderError } from 'commander';
 import { messageOf } from '../../services/core/errors.ts';
-import { chaosCommand } from './options.ts';
+import { markdownReport } from './markdown.ts';
+import { type ChaosCommandOptions, chaosCommand } from './options.ts';
+import { runOutage } from './outage.ts';
+import { describeOutage } from './outage-report.ts';
 import { planChaos } from './plan.ts';
 import { describePlan } from './plan-table.ts';
 import { describeChaos } from './report.ts';
@@ -10,23 +14,37 @@ import { boundMs, runChaos } from './run.ts';
 const interrupt = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
 const progress = (line: string) => process.stderr.write(`${line}\n`);
+const context = { progress, signal: interrupt.signal };
 let seed: number | undefined;
 
-const command = chaosCommand(async ({ gap: gapMs, json, dryRun, ...options }) => {
-  seed = options.seed;
+/** The seed's schedule of faults. */
+async function faults({ gap: gapMs, json, dryRun, report: file, ...options }: ChaosCommandOptions): Promise<boolean> {
   const plan = planChaos({ ...options, gapMs });
   if (dryRun) {
-    process.stdout.write(`${json ? JSON.stringify({ seed, plan }) : describePlan(seed, plan)}\n`);
-    return;
+    process.stdout.write(`${json ? JSON.stringify({ seed, plan }) : describePlan(options.seed, plan)}\n`);
+    return true;
   }
   const bound = setTimeout(() => {
     progress(`Seed ${seed}: the run did not end within its bound.`);
     process.exit(1);
   }, boundMs(plan));
-  const report = await runChaos({ ...options, gapMs }, { progress, signal: interrupt.signal });
+  const report = await runChaos({ ...options, gapMs }, context);
   clearTimeout(bound);
+  if (file !== undefined) await writeFile(file, markdownReport(report));
   process.stdout.write(`${json ? JSON.stringify(report) : describeChaos(report)}\n`);
-  process.exitCode = report.ok ? 0 : 1;
+  return report.ok;
+}
+
+async function clickhouseAway({ away: awayMs, json, ...options }: ChaosCommandOptions): Promise<boolean> {
+  const report = await runOutage({ ...options, awayMs }, context);
+  process.stdout.write(`${json ? JSON.stringify(report) : describeOutage(report)}\n`);
+  return report.ok;
+}
+
+const command = chaosCommand(async (options) => {
+  seed = options.seed;
+  const ok = await (options.scenario === 'faults' ? faults(options) : clickhouseAway(options));
+  process.exitCode = ok ? 0 : 1;
 });
 
 try {

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { type DurationMs, durationMs } from '../../services/core/brands.ts';
 import { durationOption, integerOption, numberOption } from '../../services/platform/operator/option-readers.ts';
 
@@ -8,6 +8,10 @@ export interface ChaosCommandOptions {
   readonly gap: DurationMs;
   readonly rate: number;
   readonly bots: number;
+  readonly brokers: number;
+  readonly scenario: 'faults' | 'clickhouse-away';
+  readonly away: DurationMs;
+  readonly report?: string;
   readonly keep?: boolean;
   readonly dryRun?: boolean;
   readonly json?: boolean;
@@ -23,16 +27,36 @@ export function chaosCommand(run: (options: ChaosCommandOptions) => Promise<void
     .description(DESCRIPTION)
     .option('--seed <n>', 'fixes the schedule and the texts (default: a random one)', integerOption(0, MAX_SEED))
     .option('--events <n>', 'faults', integerOption(1, 10_000), 40)
+    .option('--minutes <n>', 'in the place of --events: as many as fit', numberOption(0.1, 1_440))
     .option('--gap <duration>', 'mean time from one to the next', durationOption, durationMs(3_000))
     .option('--rate <n>', 'messages a second over all bots', numberOption(1, 10_000), 50)
     .option('--bots <n>', 'connections', integerOption(1, 1_000), 20)
+    .addOption(new Option('--brokers <n>', 'a broker, or a cluster of three').choices(['1', '3']).default('1'))
+    .addOption(
+      new Option('--scenario <name>', 'the schedule of faults, or ClickHouse away for long and nothing else')
+        .choices(['faults', 'clickhouse-away'])
+        .default('faults'),
+    )
+    .option('--away <duration>', 'how long ClickHouse is away in that scenario', durationOption, durationMs(120_000))
+    .option('--report <file>', 'write the report as Markdown')
     .option('--keep', 'keep the data folder with all logs, as after a violation')
     .option('--dry-run', 'print the schedule and do nothing')
     .option('--json', 'print one JSON document on stdout')
     .showHelpAfterError('(npm run chaos -- --help shows what is allowed)')
     .exitOverride();
   return command.action(() => {
-    const { seed = Math.floor(Math.random() * MAX_SEED), ...rest } = command.opts<ChaosCommandOptions>();
-    return run({ ...rest, seed });
+    const { seed, minutes, brokers, events, ...rest } = command.opts<Given>();
+    return run({
+      ...rest,
+      seed: seed ?? Math.floor(Math.random() * MAX_SEED),
+      events: minutes === undefined ? events : Math.max(1, Math.round((minutes * 60_000) / rest.gap)),
+      brokers: Number(brokers),
+    });
   });
 }
+
+type Given = Omit<ChaosCommandOptions, 'seed' | 'brokers'> & {
+  readonly seed?: number;
+  readonly minutes?: number;
+  readonly brokers: string;
+};

@@ -1,17 +1,5 @@
 import { seededRandom } from '../../services/core/demo/conversations.ts';
-
-export type Service = 'gateway' | 'enricher' | 'sink' | 'nlp' | 'clickhouse' | 'kafka';
-
-export type EventKind =
-  | 'kill'
-  | 'freeze'
-  | 'restart'
-  | 'add'
-  | 'remove'
-  | 'nlp_errors'
-  | 'nlp_hangs'
-  | 'nlp_slow'
-  | 'poison';
+import { type Card, deckOf, type EventKind, firstInstances, LINKS, SCALED, type Service } from './deck.ts';
 
 export interface ChaosEvent {
   /** From 1. */
@@ -19,7 +7,7 @@ export interface ChaosEvent {
   /** Milliseconds from the start of the injection. */
   readonly at_ms: number;
   readonly kind: EventKind;
-  /** `enricher-1`, `kafka`, …; the topic for poison. */
+  /** `enricher-1`, `kafka`, `controller`, a link as `sink-kafka`; the topic for poison. */
   readonly part: string;
   /** How long the part is away, frozen or faulty; 0 for what is over at once or takes as long as it takes. */
   readonly for_ms: number;
@@ -30,30 +18,18 @@ export interface PlanOptions {
   readonly events: number;
   /** Mean time from one event to the next; they overlap when faults last longer. */
   readonly gapMs: number;
+  /** 1 or 3. */
+  readonly brokers: number;
 }
 
-interface Card {
-  readonly kind: EventKind;
-  readonly service: Service | 'topic';
-}
+type Played = Pick<ChaosEvent, 'kind' | 'part' | 'for_ms'>;
 
 interface Instance {
-  readonly service: Service;
+  readonly service: Service | 'link';
   /** No further event before this. */
   busyUntilMs: number;
+  hits: number;
 }
-
-/** Instances at the start, by service. */
-export const FIRST_INSTANCES: readonly (readonly [name: string, service: Service])[] = [
-  ['gateway-1', 'gateway'],
-  ['enricher-1', 'enricher'],
-  ['enricher-2', 'enricher'],
-  ['sink-1', 'sink'],
-  ['sink-2', 'sink'],
-  ['nlp', 'nlp'],
-  ['clickhouse', 'clickhouse'],
-  ['kafka', 'kafka'],
-];
 
 /** Enrichers, and sinks, at a time: what two cores still carry. */
 export const MAX_INSTANCES = 3;
@@ -64,29 +40,18 @@ const FAULTY_MS = [3_000, 8_000] as const;
 /** What a part gets to come up again, and to drain, before its next event. */
 const SETTLE_MS = 3_000;
 const RESTART_MS = 5_000;
-
-const SCALED: readonly Service[] = ['enricher', 'sink'];
-const ALL: readonly Service[] = ['gateway', 'enricher', 'sink', 'nlp', 'clickhouse', 'kafka'];
-const card = (kind: EventKind, service: Card['service']): Card => ({ kind, service });
-
-const DECK: readonly Card[] = [
-  ...ALL.flatMap((service) => [card('kill', service), card('freeze', service), card('restart', service)]),
-  ...SCALED.flatMap((service) => [card('add', service), card('remove', service)]),
-  card('nlp_errors', 'nlp'),
-  card('nlp_hangs', 'nlp'),
-  card('nlp_slow', 'nlp'),
-  card('poison', 'topic'),
-  card('poison', 'topic'),
-];
+/** A broker that came back has to catch up with the others before the next one goes: two of three must be in sync. */
+const IN_SYNC_MS = 6_000;
 
 /**
  * What breaks when. A pure function of its options. Cards are dealt from a shuffled deck, so that a long run meets
  * every kind; a card that cannot be played at its moment waits for a later one.
  *
- * Whatever is killed comes back, and the last enricher or sink is never removed.
+ * Whatever is killed comes back, the last enricher or sink is never removed, and one broker is broken at a time.
  */
-export function planChaos({ seed, events, gapMs }: PlanOptions): ChaosEvent[] {
-  const table = new Table(seededRandom(seed));
+export function planChaos(options: PlanOptions): ChaosEvent[] {
+  const { events, gapMs } = options;
+  const table = new Table(options);
   const plan: ChaosEvent[] = [];
   let atMs = 0;
   for (let number = 1; number <= events; number++) {
@@ -102,17 +67,23 @@ export const planEndMs = (plan: readonly ChaosEvent[]): number =>
 
 class Table {
   readonly random: () => number;
-  readonly #instances = new Map<string, Instance>(
-    FIRST_INSTANCES.map(([name, service]) => [name, { service, busyUntilMs: 0 }]),
-  );
+  readonly #instances: Map<string, Instance>;
   readonly #lastNumber = new Map<Service, number>(SCALED.map((service) => [service, 2]));
+  readonly #fullDeck: readonly Card[];
+  readonly #isCluster: boolean;
   #deck: Card[] = [];
 
-  constructor(random: () => number) {
-    this.random = random;
+  constructor({ seed, brokers }: PlanOptions) {
+    this.random = seededRandom(seed);
+    this.#fullDeck = deckOf(brokers);
+    this.#isCluster = brokers > 1;
+    this.#instances = new Map<string, Instance>([
+      ...firstInstances(brokers).map(([name, service]) => [name, { service, busyUntilMs: 0, hits: 0 }] as const),
+      ...LINKS.map((name) => [name, { service: 'link' as const, busyUntilMs: 0, hits: 0 }] as const),
+    ]);
   }
 
-  play(atMs: number): Pick<ChaosEvent, 'kind' | 'part' | 'for_ms'> {
+  play(atMs: number): Played {
     for (;;) {
       const index = this.#deck.findIndex((card) => this.#playable(card, atMs));
       const [found] = index < 0 ? [] : this.#deck.splice(index, 1);
@@ -122,52 +93,66 @@ class Table {
     }
   }
 
-  #playable({ kind, service }: Card, atMs: number): boolean {
-    if (service === 'topic') return true;
-    const count = this.#of(service).length;
+  #playable({ kind, on }: Card, atMs: number): boolean {
+    if (on === 'topic') return true;
+    const count = this.#of(on).length;
     if (kind === 'add') return count < MAX_INSTANCES;
-    return (kind !== 'remove' || count > 1) && this.#idle(service, atMs).length > 0;
+    return (kind !== 'remove' || count > 1) && this.#idle(on, atMs).length > 0;
   }
 
-  #played({ kind, service }: Card, atMs: number): Pick<ChaosEvent, 'kind' | 'part' | 'for_ms'> {
-    if (service === 'topic') return { kind, part: 'chat.events', for_ms: 0 };
-    if (kind === 'add') {
-      const next = (this.#lastNumber.get(service) ?? 0) + 1;
-      this.#lastNumber.set(service, next);
-      this.#instances.set(`${service}-${next}`, { service, busyUntilMs: atMs + RESTART_MS });
-      return { kind, part: `${service}-${next}`, for_ms: 0 };
-    }
-    const idle = this.#idle(service, atMs);
-    const [part, instance] = idle[Math.floor(this.random() * idle.length)] ?? impossible();
+  #played({ kind, on }: Card, atMs: number): Played {
+    if (on === 'topic') return { kind, part: 'chat.events', for_ms: 0 };
+    if (kind === 'add' && on !== 'link' && on !== 'controller') return this.#added(on, atMs);
+    const idle = on === 'link' ? leastHit(this.#idle(on, atMs)) : this.#idle(on, atMs);
+    const [drawn, instance] = idle[Math.floor(this.random() * idle.length)] ?? impossible();
+    const part = on === 'controller' ? on : drawn;
     if (kind === 'remove') this.#instances.delete(part);
     const forMs = this.#durationOf(kind);
+    instance.hits++;
     instance.busyUntilMs = atMs + (kind === 'restart' ? RESTART_MS : forMs + SETTLE_MS);
+    if (instance.service === 'kafka' && this.#isCluster) {
+      for (const [, broker] of this.#of('kafka')) broker.busyUntilMs = atMs + forMs + IN_SYNC_MS;
+    }
     return { kind, part, for_ms: forMs };
+  }
+
+  #added(service: Service, atMs: number): Played {
+    const next = (this.#lastNumber.get(service) ?? 0) + 1;
+    this.#lastNumber.set(service, next);
+    this.#instances.set(`${service}-${next}`, { service, busyUntilMs: atMs + RESTART_MS, hits: 0 });
+    return { kind: 'add', part: `${service}-${next}`, for_ms: 0 };
   }
 
   #durationOf(kind: EventKind): number {
     if (kind === 'restart' || kind === 'remove') return 0;
-    const [least, most] = kind === 'freeze' ? FREEZE_MS : kind === 'kill' ? DOWN_MS : FAULTY_MS;
+    const [least, most] = kind === 'freeze' || kind === 'silence' ? FREEZE_MS : kind === 'kill' ? DOWN_MS : FAULTY_MS;
     return Math.round(least + (most - least) * this.random());
   }
 
-  #of(service: Service): [string, Instance][] {
-    return [...this.#instances].filter(([, instance]) => instance.service === service);
+  #of(on: Card['on']): [string, Instance][] {
+    const wanted = on === 'controller' ? 'kafka' : on;
+    return [...this.#instances].filter(([, { service }]) => service === wanted);
   }
 
-  #idle(service: Service, atMs: number): [string, Instance][] {
-    return this.#of(service).filter(([, { busyUntilMs }]) => busyUntilMs <= atMs);
+  #idle(on: Card['on'], atMs: number): [string, Instance][] {
+    return this.#of(on).filter(([, { busyUntilMs }]) => busyUntilMs <= atMs);
   }
 
   /** Fisher and Yates. */
   #shuffled(): Card[] {
-    const cards = [...DECK];
+    const cards = [...this.#fullDeck];
     for (let last = cards.length - 1; last > 0; last--) {
       const other = Math.floor(this.random() * (last + 1));
       [cards[last], cards[other]] = [cards[other] ?? impossible(), cards[last] ?? impossible()];
     }
     return cards;
   }
+}
+
+/** There are more links than cards for them: so that a long run meets each. */
+function leastHit(links: [string, Instance][]): [string, Instance][] {
+  const fewest = Math.min(...links.map(([, { hits }]) => hits));
+  return links.filter(([, { hits }]) => hits === fewest);
 }
 
 function impossible(): never {

@@ -21,9 +21,9 @@ export class Poison {
     this.#producer = producer;
   }
 
-  static async connect(brokers: string): Promise<Poison> {
+  static async connect(brokers: readonly string[]): Promise<Poison> {
     const log = createLogger('chaos', 'silent');
-    const kafka = createKafka({ brokers: [brokers], clientId: 'chaos-poison', log });
+    const kafka = createKafka({ brokers: [...brokers], clientId: 'chaos-poison', log });
     return new Poison(await BatchProducer.connect(kafka, { log, metrics: new Metrics('chaos') }));
   }
 

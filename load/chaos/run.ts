@@ -3,12 +3,15 @@ import { type ClickHouse, createClickHouse } from '../../services/platform/click
 import { createLogger } from '../../services/platform/logger.ts';
 import type { VerifyReport } from '../../services/replay/verify.ts';
 import { visibleMessages } from '../analytics.ts';
-import { type EventResult, Injector } from './injector.ts';
+import { EnricherLog } from './enricher-log.ts';
+import { Injector } from './injector.ts';
+import type { KillAccount } from './kill-account.ts';
 import { NlpApi } from './nlp-api.ts';
 import { type ChaosEvent, planChaos, planEndMs } from './plan.ts';
 import { describePlan } from './plan-table.ts';
 import { Poison } from './poison.ts';
 import { Recovery } from './recovery.ts';
+import { type CountedEvent, countRepeats } from './repeats.ts';
 import { ChaosSystem } from './system.ts';
 import { Traffic } from './traffic.ts';
 import { judge } from './verdict.ts';
@@ -20,6 +23,8 @@ export interface ChaosOptions {
   /** Messages a second over all bots. */
   readonly rate: number;
   readonly bots: number;
+  /** 1 or 3. */
+  readonly brokers: number;
   /** Leave the data folder with all logs, as after a violation. */
   readonly keep?: boolean;
 }
@@ -35,7 +40,7 @@ export interface ChaosReport {
   /** Repeats the run's schedule. */
   readonly repeat: string;
   readonly violations: readonly string[];
-  readonly events: readonly EventResult[];
+  readonly events: readonly CountedEvent[];
   readonly duration_s: number;
   readonly sent: number;
   readonly acked: number;
@@ -46,12 +51,13 @@ export interface ChaosReport {
   /** Distinct source records. */
   readonly dead_letters: number;
   readonly nlp_calls: {
-    /** Documents that the NLP API analysed; at least, see docs/chaos.md. */
-    readonly analysed: number;
-    /** Records that needed one call each. */
-    readonly needed: number;
+    /** Documents sent to the NLP API. */
+    readonly sent: number;
+    /** Those that had been sent before; of messages that stand in the log more than once, none is counted. */
     readonly repeated: number;
   };
+  /** One for each `kill -9` of an enricher. */
+  readonly kills: readonly KillAccount[];
   /** Ends of processes that nobody had ordered, by part; they were started again. */
   readonly ended_by_themselves: Readonly<Record<string, number>>;
   readonly verify: VerifyReport;
@@ -75,7 +81,7 @@ export const boundMs = (plan: readonly ChaosEvent[]): number =>
 export async function runChaos(options: ChaosOptions, context: ChaosContext): Promise<ChaosReport> {
   const plan = planChaos(options);
   context.progress(describePlan(options.seed, plan));
-  const system = await ChaosSystem.start(context.progress);
+  const system = await ChaosSystem.start(context.progress, options);
   let keep = false;
   try {
     context.signal.throwIfAborted();
@@ -83,7 +89,7 @@ export async function runChaos(options: ChaosOptions, context: ChaosContext): Pr
     keep = options.keep === true || !report.ok;
     return keep ? { ...report, logs: `${system.stack.dataDir}/logs` } : report;
   } finally {
-    await system.stack.stop({ keep });
+    await system.stop({ keep });
   }
 }
 
@@ -92,6 +98,7 @@ interface Surroundings extends ChaosContext {
   readonly plan: readonly ChaosEvent[];
   readonly clickhouse: ClickHouse;
   readonly nlp: NlpApi;
+  readonly enricherLog: EnricherLog;
   readonly poison: Poison;
 }
 
@@ -105,18 +112,17 @@ async function withParts(
   const log = createLogger('chaos', 'silent');
   const open = (requestTimeoutMs: number) =>
     createClickHouse({ url: clickhouseUrl, database: 'parley', log, requestTimeoutMs });
-  const poison = await Poison.connect(kafkaBrokers);
+  const poison = await Poison.connect(kafkaBrokers.split(','));
   const [clickhouse, watcher] = [open(VERIFY_MS), open(QUERY_TIMEOUT_MS)];
-  const nlp = new NlpApi(nlpAdminUrl);
+  const [nlp, enricherLog] = [new NlpApi(nlpAdminUrl), new EnricherLog(kafkaBrokers)];
   const recovery = new Recovery({
     visible: (ids) => visibleMessages(watcher, ids),
     clock: systemClock,
     pollEveryMs: POLL_MS,
   });
   try {
-    return await drive(options, { ...context, system, plan, clickhouse, nlp, poison }, recovery);
+    return await drive(options, { ...context, system, plan, clickhouse, nlp, enricherLog, poison }, recovery);
   } finally {
-    nlp.close();
     await recovery.stop();
     await Promise.all([poison.close(), clickhouse.close(), watcher.close()]);
   }
@@ -144,7 +150,7 @@ async function drive(options: ChaosOptions, around: Surroundings, recovery: Reco
     await traffic.finish(ACK_MS);
     await around.poison.settled();
     signal.throwIfAborted();
-    return await reportOf(options, around, traffic, injector.results, startedMs);
+    return await reportOf(options, around, traffic, injector, startedMs);
   } finally {
     clearInterval(ticker);
     await traffic.close();
@@ -152,14 +158,14 @@ async function drive(options: ChaosOptions, around: Surroundings, recovery: Reco
 }
 
 async function reportOf(
-  { seed, events, gapMs, rate, bots }: ChaosOptions,
-  { system, clickhouse, nlp, poison, signal, progress }: Surroundings,
+  options: ChaosOptions,
+  { system, clickhouse, enricherLog, poison, signal, progress }: Surroundings,
   traffic: Traffic,
-  results: readonly EventResult[],
+  injector: Injector,
   startedMs: number,
 ): Promise<ChaosReport> {
-  const brokers = system.stack.addresses.kafkaBrokers;
-  const { acked, unsettled, refused } = traffic;
+  const brokers = system.stack.addresses.kafkaBrokers.split(',');
+  const { acked } = traffic;
   const judged = await judge({
     brokers,
     clickhouse,
@@ -170,23 +176,20 @@ async function reportOf(
     progress,
   });
   signal.throwIfAborted();
-  await nlp.sample();
-  const { enriched, duplicate_receipts, degraded } = judged.verify.topics['chat.events'];
-  const needed = enriched + degraded + duplicate_receipts;
+  const { repeated, kills, events } = countRepeats(injector, system.calls, await enricherLog.outcomes());
   const crashed = [...system.stack.parts.values()].filter(({ crashes }) => crashes > 0);
   const violations = [
-    ...(unsettled > 0 ? [`${unsettled} messages were neither acked nor refused`] : []),
-    ...Object.entries(refused).map(([code, count]) => `${count} messages were refused with ${code}`),
-    ...results.filter(({ failure }) => failure).map(({ number, failure }) => `event ${number} failed: ${failure}`),
-    ...results.filter((result) => lasted(result)).map(({ number }) => `after event ${number} nothing moved again`),
+    ...trafficViolations(traffic),
+    ...eventViolations(events),
+    ...killViolations(kills),
     ...judged.violations,
   ];
   return {
     ok: violations.length === 0,
-    seed,
-    repeat: `npm run chaos -- --seed ${seed} --events ${events} --gap ${gapMs}ms --rate ${rate} --bots ${bots}`,
+    seed: options.seed,
+    repeat: commandOf(options),
     violations,
-    events: results,
+    events,
     duration_s: Math.round((systemClock.monotonicMs() - startedMs) / 1_000),
     sent: traffic.sent,
     acked: acked.size,
@@ -194,14 +197,37 @@ async function reportOf(
     reconnects: traffic.reconnects,
     poison: poison.values.length,
     dead_letters: judged.deadLetters,
-    nlp_calls: { analysed: nlp.analysed, needed, repeated: nlp.analysed - needed },
+    nlp_calls: { sent: system.calls.count, repeated },
+    kills,
     ended_by_themselves: Object.fromEntries(crashed.map(({ name, crashes }) => [name, crashes])),
     verify: judged.verify,
     logs: null,
   };
 }
 
-const lasted = ({ recovery_ms, failure }: EventResult): boolean => recovery_ms === null && failure === null;
+const commandOf = ({ seed, events, gapMs, rate, bots, brokers }: ChaosOptions): string =>
+  `npm run chaos -- --seed ${seed} --events ${events} --gap ${gapMs}ms --rate ${rate} --bots ${bots}` +
+  (brokers === 1 ? '' : ` --brokers ${brokers}`);
+
+const trafficViolations = ({ unsettled, refused }: Traffic): string[] => [
+  ...(unsettled > 0 ? [`${unsettled} messages were neither acked nor refused`] : []),
+  ...Object.entries(refused).map(([code, count]) => `${count} messages were refused with ${code}`),
+];
+
+const eventViolations = (events: readonly CountedEvent[]): string[] => [
+  ...events.filter(({ failure }) => failure).map(({ number, failure }) => `event ${number} failed: ${failure}`),
+  ...events
+    .filter(({ recovery_ms, failure }) => recovery_ms === null && failure === null)
+    .map(({ number }) => `after event ${number} nothing moved again`),
+];
+
+const killViolations = (kills: readonly KillAccount[]): string[] =>
+  kills
+    .filter(({ unexplained }) => unexplained.length > 0)
+    .map(
+      ({ event, life, unexplained }) =>
+        `the kill of ${life} (event ${event}) repeated ${unexplained.length} calls that were committed: ${unexplained.slice(0, 5).join(', ')}`,
+    );
 
 async function until(holds: () => boolean, timeoutMs: number, signal: AbortSignal): Promise<void> {
   const deadline = systemClock.monotonicMs() + timeoutMs;

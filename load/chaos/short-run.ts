@@ -1,7 +1,11 @@
 import type { PlanOptions } from './plan.ts';
 
 /**
- * The run that is part of `npm test`. Its seed was picked for its events: a sink frozen past its session, then the NLP
- * API, an enricher, the broker and the ClickHouse endpoint killed, and poison; `plan.test.ts` checks that it still is.
+ * The runs that are part of `npm test`. Their seeds were picked for their events; `plan.test.ts` checks that they still
+ * are: here poison, a sink frozen past its session, the enrichers' way to Kafka silent, then an enricher, the broker and
+ * the ClickHouse endpoint killed.
  */
-export const SHORT_RUN: PlanOptions = { seed: 1_642, events: 6, gapMs: 2_000 };
+export const SHORT_RUN: PlanOptions = { seed: 180_491, events: 6, gapMs: 2_000, brokers: 1 };
+
+/** On three brokers: one killed, then the leader of the quorum, the registry, and another broker. */
+export const SHORT_CLUSTER_RUN: PlanOptions = { seed: 570, events: 4, gapMs: 6_000, brokers: 3 };

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { systemClock } from '../../services/core/clock.ts';
 import {
   type BreakablePart,
   type BreakableStack,
@@ -6,7 +7,11 @@ import {
   startBreakableStack,
 } from '../../services/local/testing/breakable-stack.ts';
 import { ensureLocalKey } from '../../services/platform/local-token.ts';
-import { FIRST_INSTANCES } from './plan.ts';
+import { firstInstances } from './deck.ts';
+import { Links } from './links.ts';
+import { NlpCalls } from './nlp-calls.ts';
+import { NlpTap } from './nlp-tap.ts';
+import { quorumLeader } from './quorum.ts';
 
 export const PARTITIONS = 6;
 
@@ -23,46 +28,98 @@ const SETTINGS = {
 
 const SERVICES = ['gateway', 'enricher', 'sink'] as const;
 
-/** The system that is broken: the embedded parts, one gateway on a fixed port, enrichers and sinks. */
+export interface SystemOptions {
+  readonly brokers: number;
+  /** For the services, beside what every run sets. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The system that is broken: the embedded parts, one gateway on a fixed port, enrichers and sinks, links between. */
 export class ChaosSystem {
   readonly stack: BreakableStack;
+  readonly links: Links;
+  /** What the enrichers asked the NLP API. */
+  readonly calls = new NlpCalls();
   readonly gatewayUrl: string;
   readonly keyPath: string;
+  readonly #taps: NlpTap[] = [];
   readonly #env: Readonly<Record<string, string>>;
 
-  private constructor(stack: BreakableStack, gatewayPort: number, keyPath: string, publicKey: string) {
+  private constructor(stack: BreakableStack, links: Links, keyPath: string, env: Readonly<Record<string, string>>) {
     this.stack = stack;
-    this.gatewayUrl = `ws://127.0.0.1:${gatewayPort}/v1/stream`;
+    this.links = links;
+    this.gatewayUrl = `ws://127.0.0.1:${env['GATEWAY_PORT']}/v1/stream`;
     this.keyPath = keyPath;
-    this.#env = { ...SETTINGS, GATEWAY_PORT: String(gatewayPort), JWT_PUBLIC_KEY: publicKey };
+    this.#env = env;
   }
 
   /** Everything up and ready. */
-  static async start(report: (line: string) => void): Promise<ChaosSystem> {
-    const stack = await startBreakableStack(report, NLP_LATENCY);
+  static async start(report: (line: string) => void, { brokers, env = {} }: SystemOptions): Promise<ChaosSystem> {
+    const stack = await startBreakableStack(report, { nlpEnv: NLP_LATENCY, brokers });
+    const links = await Links.start(stack.addresses);
+    const keyPath = join(stack.dataDir, 'keys/private.pem');
+    const system = new ChaosSystem(stack, links, keyPath, {
+      ...SETTINGS,
+      TOPIC_REPLICATION: String(Math.min(3, brokers)),
+      GATEWAY_PORT: String(await freePort()),
+      JWT_PUBLIC_KEY: await ensureLocalKey(keyPath),
+      ...env,
+    });
     try {
-      const keyPath = join(stack.dataDir, 'keys/private.pem');
-      const system = new ChaosSystem(stack, await freePort(), keyPath, await ensureLocalKey(keyPath));
-      const services = FIRST_INSTANCES.filter(([name]) => !stack.parts.has(name)).map(([name]) => system.add(name));
+      const names = firstInstances(brokers).map(([name]) => name);
+      const services = await Promise.all(
+        names.filter((name) => !stack.parts.has(name)).map((name) => system.add(name)),
+      );
       await Promise.all(services.map((part) => part.start()));
       await Promise.all(services.map((part) => part.ready()));
       return system;
     } catch (error) {
-      await stack.stop();
+      await system.stop();
       throw error;
     }
   }
 
-  part(name: string): BreakablePart {
-    const part = this.stack.parts.get(name);
-    if (!part) throw new Error(`there is no part named ${name}`);
-    return part;
+  /** The part of this name; of `controller`, the broker that leads the quorum now. */
+  async part(name: string): Promise<BreakablePart> {
+    const found = this.stack.parts.get(name === 'controller' ? await quorumLeader(this.stack.dataDir) : name);
+    if (!found) throw new Error(`there is no part named ${name}`);
+    return found;
   }
 
   /** A further instance; its name says of which service. */
-  add(name: string): BreakablePart {
+  async add(name: string): Promise<BreakablePart> {
     const service = SERVICES.find((candidate) => name.startsWith(`${candidate}-`));
     if (!service) throw new Error(`${name} is no instance of ${SERVICES.join(', ')}`);
-    return this.stack.add(name, service, this.#env);
+    const env = {
+      ...this.#env,
+      KAFKA_BROKERS: this.links.address(`${service}-kafka`),
+      SCHEMA_REGISTRY_URL: this.#through('services-registry', this.stack.addresses.registryUrl),
+      CLICKHOUSE_URL: this.#through('sink-clickhouse', this.stack.addresses.clickhouseUrl),
+      ...(service === 'enricher' && { NLP_URL: await this.#tap(name) }),
+    };
+    return this.stack.add(name, service, env);
+  }
+
+  /** Ends everything at once. `keep` leaves the data folder, logs included. */
+  async stop(options: { readonly keep?: boolean } = {}): Promise<void> {
+    await this.stack.stop(options);
+    await Promise.all([...this.#taps.map((tap) => tap.stop()), this.links.stop()]);
+  }
+
+  /** Which process of an instance runs now. */
+  lifeOf(name: string): string {
+    return `${name}#${this.stack.parts.get(name)?.lives ?? 0}`;
+  }
+
+  #through(link: 'services-registry' | 'sink-clickhouse', url: string): string {
+    return url.replace(new URL(url).host, this.links.address(link));
+  }
+
+  async #tap(name: string): Promise<string> {
+    const { calls, links } = this;
+    const target = links.address('enricher-nlp');
+    const tap = await NlpTap.start({ target, calls, clock: systemClock, life: () => this.lifeOf(name) });
+    this.#taps.push(tap);
+    return tap.url;
   }
 }

@@ -1,0 +1,82 @@
+import { decodeLedger } from '../../services/core/ledger-metadata.ts';
+import { eventually } from '../../services/core/testing/eventually.ts';
+import { ClusterView } from '../../services/platform/kafka/cluster-view.ts';
+import { createKafka, type Kafka } from '../../services/platform/kafka/kafka.ts';
+import { LogReader } from '../../services/platform/kafka/log-reader.ts';
+import { fetchTopicIds } from '../../services/platform/kafka/topic-ids.ts';
+import { groupNames, topicNames } from '../../services/platform/kafka/topics.ts';
+import { createLogger } from '../../services/platform/logger.ts';
+import { readOutcomeHeaders } from '../../services/platform/record-headers.ts';
+import type { CommittedLedger, LoggedOutcome } from './kill-account.ts';
+
+/** Below the session timeout: until then nobody else has the partitions of a killed enricher. */
+const READ_COMMITTED_MS = 3_000;
+
+/** What the enrichers left in Kafka: outcomes and commits, read past every faulty link. */
+export class EnricherLog {
+  readonly #kafka: Kafka;
+  readonly #brokers: readonly string[];
+
+  constructor(brokers: string) {
+    this.#brokers = brokers.split(',');
+    const log = createLogger('chaos', 'silent');
+    this.#kafka = createKafka({ brokers: [...this.#brokers], clientId: 'chaos-enricher-log', log });
+  }
+
+  /** By partition of `chat.events`; null when Kafka does not answer in time. */
+  async committed(): Promise<ReadonlyMap<number, CommittedLedger> | null> {
+    const deadline = performance.now() + READ_COMMITTED_MS;
+    try {
+      const ledgers = await eventually(() => this.#readCommitted(), { timeoutMs: READ_COMMITTED_MS });
+      return performance.now() <= deadline ? ledgers : null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** All outcomes by message id. */
+  async outcomes(): Promise<ReadonlyMap<string, readonly LoggedOutcome[]>> {
+    const { enriched, events } = topicNames();
+    const found = new Map<string, LoggedOutcome[]>();
+    const view = await ClusterView.connect(this.#kafka, this.#brokers);
+    const reader = await LogReader.connect(this.#kafka);
+    try {
+      for (const { partition, start, end } of await view.logRanges(enriched)) {
+        for await (const records of reader.read(enriched, partition, start, end)) {
+          for (const { headers, timestamp } of records) {
+            const identity = readOutcomeHeaders(headers);
+            if (identity?.source.topic !== events || identity.outcome === 'provisional') continue;
+            const { messageId, source } = identity;
+            const outcome = { partition: source.partition, offset: source.offset, atMs: timestamp };
+            found.set(messageId, [...(found.get(messageId) ?? []), outcome]);
+          }
+        }
+      }
+    } finally {
+      await Promise.all([view.close(), reader.close()]);
+    }
+    return found;
+  }
+
+  async #readCommitted(): Promise<ReadonlyMap<number, CommittedLedger>> {
+    const { events } = topicNames();
+    const admin = this.#kafka.admin({ retry: { retries: 0 } });
+    await admin.connect();
+    try {
+      const topicId = (await fetchTopicIds(this.#kafka, [events])).get(events);
+      if (!topicId) throw new Error(`${events} does not exist`);
+      const [topic] = await admin.fetchOffsets({ groupId: groupNames().enricher, topics: [events] });
+      return new Map(
+        (topic?.partitions ?? []).map(({ partition, offset, metadata }) => {
+          const watermark = Number(offset);
+          return [
+            partition,
+            { watermark, completed: new Set(decodeLedger(metadata ?? '', topicId, watermark).completed) },
+          ];
+        }),
+      );
+    } finally {
+      await admin.disconnect();
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import type { NlpCall } from './nlp-calls.ts';
+
+/** An outcome as it stands in `chat.enriched`. */
+export interface LoggedOutcome {
+  /** The record of `chat.events` that it is the outcome of. */
+  readonly partition: number;
+  readonly offset: number;
+  /** When it was produced, milliseconds since the epoch, by the producer's clock. */
+  readonly atMs: number;
+}
+
+/** What the enrichers' group had committed of one partition of `chat.events`. */
+export interface CommittedLedger {
+  readonly watermark: number;
+  readonly completed: ReadonlySet<number>;
+}
+
+/** An enricher that got KILL. */
+export interface EnricherKill {
+  readonly event: number;
+  readonly life: string;
+  /** When the process was gone, milliseconds since the epoch. */
+  readonly atMs: number;
+  /** By partition, as read before anybody else could commit; null when Kafka did not answer in time. */
+  readonly committed: ReadonlyMap<number, CommittedLedger> | null;
+}
+
+/** What one `kill -9` had repeated, and what it may. */
+export interface KillAccount {
+  readonly event: number;
+  readonly life: string;
+  /** Calls that the API had not answered. */
+  readonly calls_in_flight: number;
+  /** Answered (or to be tried again), with no outcome in the log yet: in flight too, as the ledger sees it. */
+  readonly answered_not_acked: number;
+  /** Outcomes in the log that the last commit did not tell of; null when the commit could not be read in time. */
+  readonly acked_not_committed: number | null;
+  /** Age of the oldest of those at the kill, milliseconds. */
+  readonly oldest_not_committed_ms: number;
+  /** Documents of the killed process that another one sent again. */
+  readonly repeated: number;
+  /** Repeated, though none of the three: empty, or the ledger did not do its work. */
+  readonly unexplained: readonly string[];
+}
+
+/**
+ * @param calls of each document, in order.
+ * @param outcomes of each message. Those of several records are left out: each record may need a call.
+ */
+export function accountForKill(
+  kill: EnricherKill,
+  calls: ReadonlyMap<string, readonly NlpCall[]>,
+  outcomes: ReadonlyMap<string, readonly LoggedOutcome[]>,
+): KillAccount {
+  const counts = { calls: 0, answered: 0, uncommitted: 0, repeated: 0 };
+  const unexplained: string[] = [];
+  let oldestMs = 0;
+  for (const [id, all] of calls) {
+    const logged = outcomes.get(id) ?? [];
+    // A call that was read from the socket after the kill was made before it all the same.
+    const before = all.filter(({ life, atMs }) => life === kill.life || atMs <= kill.atMs);
+    const last = before.at(-1);
+    if (last?.life !== kill.life || isResent(logged)) continue;
+    const repeated = all.some(({ life, atMs }) => life !== kill.life && atMs > kill.atMs);
+    const acked = logged.find(({ atMs }) => atMs <= kill.atMs);
+    if (repeated) counts.repeated++;
+    if (!acked && (last.answeredAtMs === null || last.answeredAtMs > kill.atMs)) counts.calls++;
+    else if (!acked) counts.answered++;
+    else if (kill.committed && !isCommitted(kill.committed, acked)) {
+      counts.uncommitted++;
+      oldestMs = Math.max(oldestMs, kill.atMs - acked.atMs);
+    } else if (repeated && kill.committed) unexplained.push(id);
+  }
+  return {
+    event: kill.event,
+    life: kill.life,
+    calls_in_flight: counts.calls,
+    answered_not_acked: counts.answered,
+    acked_not_committed: kill.committed ? counts.uncommitted : null,
+    oldest_not_committed_ms: oldestMs,
+    repeated: counts.repeated,
+    unexplained,
+  };
+}
+
+/** Whether a message stands in the log as several records. */
+export const isResent = (logged: readonly LoggedOutcome[]): boolean =>
+  new Set(logged.map(({ partition, offset }) => `${partition}/${offset}`)).size > 1;
+
+function isCommitted(committed: ReadonlyMap<number, CommittedLedger>, { partition, offset }: LoggedOutcome): boolean {
+  const ledger = committed.get(partition);
+  return ledger !== undefined && (offset < ledger.watermark || ledger.completed.has(offset));
+}

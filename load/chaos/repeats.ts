@@ -1,0 +1,35 @@
+import type { EventResult, Injector } from './injector.ts';
+import { accountForKill, isResent, type KillAccount, type LoggedOutcome } from './kill-account.ts';
+import type { NlpCalls } from './nlp-calls.ts';
+
+export interface CountedEvent extends EventResult {
+  /** Documents sent to the NLP API once more, from this event's beginning to that of the next. */
+  readonly repeated_calls: number;
+}
+
+export interface Repeats {
+  readonly repeated: number;
+  readonly events: readonly CountedEvent[];
+  readonly kills: readonly KillAccount[];
+}
+
+/** Whose fault each repeated call was, as far as can be told. */
+export function countRepeats(
+  { results, kills, startedAtMs }: Pick<Injector, 'results' | 'kills' | 'startedAtMs'>,
+  calls: NlpCalls,
+  outcomes: ReadonlyMap<string, readonly LoggedOutcome[]>,
+): Repeats {
+  const repeats = calls.repeats((id) => !isResent(outcomes.get(id) ?? []));
+  const byTime = results.toSorted((a, b) => a.began_ms - b.began_ms);
+  const counted = byTime.map((event, index) => {
+    const from = startedAtMs + event.began_ms;
+    const next = byTime[index + 1];
+    const to = next ? startedAtMs + next.began_ms : Number.POSITIVE_INFINITY;
+    return { ...event, repeated_calls: repeats.filter(({ atMs }) => atMs >= from && atMs < to).length };
+  });
+  return {
+    repeated: repeats.length,
+    events: counted.sort((a, b) => a.number - b.number),
+    kills: kills.map((kill) => accountForKill(kill, calls.byId(), outcomes)).sort((a, b) => a.event - b.event),
+  };
+}
