@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { exportJWK, importSPKI } from 'jose';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { ManualClock } from '../core/clock.ts';
 import { createAuthenticator } from './auth.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
 import { TokenMaker, unsecured, unsigned } from './testing/tokens.ts';
@@ -87,37 +87,122 @@ describe('createAuthenticator', () => {
   });
 });
 
+/** A key server as an identity provider runs it: what it publishes can be changed, and it can be away. */
+class KeyServer {
+  published: TokenMaker[] = [];
+  status = 200;
+  requests = 0;
+  readonly #server = createServer(async (_, response) => {
+    this.requests += 1;
+    const keys = await Promise.all(this.published.map((maker) => maker.jwk()));
+    response.writeHead(this.status, { 'content-type': 'application/json' }).end(JSON.stringify({ keys }));
+  });
+
+  async listen(): Promise<string> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/jwks`;
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
 describe('with JWKS_URL', () => {
-  let status = 200;
-  const server = createServer(async (_, response) => {
-    const jwk = await exportJWK(await importSPKI(maker.publicKeyPem, 'EdDSA', { extractable: true }));
-    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }));
-  });
-  let jwksUrl: string;
-  beforeAll(async () => {
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    jwksUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`;
-  });
-  afterAll(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
+  const MAX_AGE_MS = 300_000;
+  const COOLDOWN_MS = 10_000;
+  let server: KeyServer;
+  let clock: ManualClock;
+  let problems: string[];
+  let codeOf: (signer: Pick<TokenMaker, 'sign'>) => Promise<string>;
+
+  beforeEach(async () => {
+    server = new KeyServer();
+    clock = new ManualClock(Date.now());
+    problems = [];
+    const authenticate = createAuthenticator({
+      ...options,
+      publicKeyPem: undefined,
+      jwksUrl: await server.listen(),
+      jwksMaxAgeMs: MAX_AGE_MS,
+      jwksCooldownMs: COOLDOWN_MS,
+      clock,
+      onKeyProblem: (problem) => problems.push(problem),
+    });
+    codeOf = async (signer) => {
+      try {
+        return (await authenticate(await signer.sign({ bot: 'b', expiresInS: 86_400 }))).bot;
+      } catch (error) {
+        return (error as HandshakeRefusal).code;
+      }
+    };
   });
 
-  it('takes the keys from there, refuses others, and tells an outage from a bad token', async () => {
-    const authenticate = createAuthenticator({ ...options, publicKeyPem: undefined, jwksUrl });
-    expect(await authenticate(await maker.sign({ bot: 'b' }))).toMatchObject({ bot: 'b' });
-    const stranger = await TokenMaker.create();
-    await expect(authenticate(await stranger.sign())).rejects.toMatchObject({ code: 'token_invalid' });
-    const rsa = await TokenMaker.create('RS256');
-    await expect(authenticate(await rsa.sign())).rejects.toMatchObject({ code: 'token_invalid' });
-    await expect(authenticate(unsecured())).rejects.toMatchObject({ code: 'token_invalid' });
-    status = 500;
-    const other = createAuthenticator({ ...options, publicKeyPem: undefined, jwksUrl });
-    await expect(other(await maker.sign())).rejects.toMatchObject({ code: 'keys_unavailable', status: 503 });
+  afterEach(() => server.stop());
+
+  it('takes the keys from there and refuses others', async () => {
+    const [first, second] = [await TokenMaker.create('ES256', 'k1'), await TokenMaker.create('RS256', 'k2')];
+    server.published = [first, second];
+    expect([await codeOf(first), await codeOf(second)]).toEqual(['b', 'b']);
+    expect(await codeOf(await TokenMaker.create('ES256', 'k1'))).toBe('token_invalid');
+    expect(await codeOf(await TokenMaker.create('ES256', 'k3'))).toBe('token_invalid');
+    expect(await codeOf({ sign: async () => unsecured() })).toBe('token_invalid');
+    expect(server.requests).toBe(1);
   });
 
-  it('answers an unreachable key server with 503 too', async () => {
-    const authenticate = createAuthenticator({ ...options, publicKeyPem: undefined, jwksUrl: 'http://127.0.0.1:1/' });
-    await expect(authenticate(await maker.sign())).rejects.toMatchObject({ code: 'keys_unavailable' });
+  it('finds a new key at once, and refuses one that was withdrawn when the set has grown old', async () => {
+    const [old, fresh] = [await TokenMaker.create('EdDSA', 'old'), await TokenMaker.create('EdDSA', 'new')];
+    server.published = [old];
+    expect(await codeOf(old)).toBe('b');
+    clock.advance(COOLDOWN_MS);
+    server.published = [fresh];
+    expect(await codeOf(old)).toBe('b');
+    expect(server.requests).toBe(1);
+    expect(await codeOf(fresh)).toBe('b');
+    expect([await codeOf(old), server.requests]).toEqual(['token_invalid', 2]);
+    server.published = [old];
+    clock.advance(MAX_AGE_MS);
+    expect([await codeOf(fresh), await codeOf(old), server.requests]).toEqual(['token_invalid', 'b', 3]);
+  });
+
+  it('goes on with the keys at hand while the server is away, and says so', async () => {
+    const known = await TokenMaker.create('EdDSA', 'k');
+    server.published = [known];
+    expect(await codeOf(known)).toBe('b');
+    server.status = 500;
+    for (let hours = 1; hours <= 3; hours++) {
+      clock.advance(3_600_000);
+      expect(await codeOf(known)).toBe('b');
+    }
+    expect(problems).toEqual(Array(3).fill('it answers 500'));
+    server.status = 200;
+    server.published = [];
+    clock.advance(COOLDOWN_MS);
+    expect(await codeOf(known)).toBe('token_invalid');
+  });
+
+  it('asks once for a thousand tokens of unknown keys, and again only after the cooldown', async () => {
+    server.published = [await TokenMaker.create('EdDSA', 'k')];
+    const stranger = await TokenMaker.create('EdDSA', 'made-up');
+    const codes = await Promise.all(Array.from({ length: 1_000 }, () => codeOf(stranger)));
+    expect(new Set(codes)).toEqual(new Set(['token_invalid']));
+    expect(server.requests).toBe(1);
+    clock.advance(COOLDOWN_MS);
+    await Promise.all(Array.from({ length: 100 }, () => codeOf(stranger)));
+    expect(server.requests).toBe(2);
+  });
+
+  it('answers 503 while there has never been a key set', async () => {
+    const maker = await TokenMaker.create('EdDSA', 'k');
+    server.status = 503;
+    expect(await codeOf(maker)).toBe('keys_unavailable');
+    server.status = 200;
+    server.published = [maker];
+    expect([await codeOf(maker), server.requests]).toEqual(['keys_unavailable', 1]);
+    clock.advance(COOLDOWN_MS);
+    expect(await codeOf(maker)).toBe('b');
+    const away = createAuthenticator({ ...options, publicKeyPem: undefined, jwksUrl: 'http://127.0.0.1:1/' });
+    await expect(away(await maker.sign())).rejects.toMatchObject({ code: 'keys_unavailable', status: 503 });
   });
 });

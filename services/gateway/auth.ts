@@ -1,8 +1,10 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { type Clock, systemClock } from '../core/clock.ts';
 import { ParleyError } from '../core/errors.ts';
 import type { Identity } from './frame-validator.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
+import { KeysUnavailableError, RemoteKeys } from './remote-keys.ts';
 
 const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'] as const;
 /** The keys that go with them. With a key of another kind every token would be refused, so the start is. */
@@ -13,6 +15,8 @@ const KEY_ALGORITHMS: Readonly<Record<string, (typeof ALGORITHMS)[number]>> = {
 };
 const MAX_CLAIM_CHARS = 128;
 const JWKS_TIMEOUT_MS = 3_000;
+const JWKS_MAX_AGE_MS = 300_000;
+const JWKS_COOLDOWN_MS = 10_000;
 
 /** What a good token says. */
 export interface Grant extends Identity {
@@ -26,7 +30,11 @@ export interface AuthOptions {
   readonly issuer: string;
   readonly audience: string;
   readonly leewayS: number;
-  readonly now?: () => number;
+  readonly jwksMaxAgeMs?: number;
+  readonly jwksCooldownMs?: number;
+  readonly clock?: Clock;
+  /** Told when the key server fails; the keys at hand go on working. */
+  readonly onKeyProblem?: (problem: string) => void;
 }
 
 export type Authenticate = (token: string) => Promise<Grant>;
@@ -39,7 +47,7 @@ export type Authenticate = (token: string) => Promise<Grant>;
  * @returns a function that rejects with {@link HandshakeRefusal}.
  */
 export function createAuthenticator(options: AuthOptions): Authenticate {
-  const { issuer, audience, leewayS, now = Date.now } = options;
+  const { issuer, audience, leewayS, clock = systemClock } = options;
   const { key, algorithms } = keySource(options);
   return async (token) => {
     const { payload } = await jwtVerify(token, key as JWTVerifyGetKey, {
@@ -48,7 +56,7 @@ export function createAuthenticator(options: AuthOptions): Authenticate {
       audience,
       requiredClaims: ['exp', 'sub', 'tenant'],
       clockTolerance: leewayS,
-      currentDate: new Date(now()),
+      currentDate: new Date(clock.now()),
     }).catch((error: unknown) => {
       throw refusalFor(error);
     });
@@ -56,17 +64,25 @@ export function createAuthenticator(options: AuthOptions): Authenticate {
   };
 }
 
-function keySource({ publicKeyPem, jwksUrl }: AuthOptions): {
+function keySource(options: AuthOptions): {
   key: KeyObject | JWTVerifyGetKey;
   algorithms: readonly string[];
 } {
+  const { publicKeyPem, jwksUrl } = options;
   if ((publicKeyPem === undefined) === (jwksUrl === undefined)) {
     const found = publicKeyPem === undefined ? 'neither' : 'both';
     throw new ParleyError('CONFIG_INVALID', `Of JWT_PUBLIC_KEY and JWKS_URL ${found} is set; allowed is exactly one`);
   }
   if (publicKeyPem === undefined) {
-    const url = new URL(jwksUrl as string);
-    return { key: createRemoteJWKSet(url, { timeoutDuration: JWKS_TIMEOUT_MS }), algorithms: ALGORITHMS };
+    const keys = new RemoteKeys({
+      url: jwksUrl as string,
+      maxAgeMs: options.jwksMaxAgeMs ?? JWKS_MAX_AGE_MS,
+      cooldownMs: options.jwksCooldownMs ?? JWKS_COOLDOWN_MS,
+      timeoutMs: JWKS_TIMEOUT_MS,
+      clock: options.clock ?? systemClock,
+      onProblem: options.onKeyProblem ?? (() => {}),
+    });
+    return { key: keys.find, algorithms: ALGORITHMS };
   }
   const key = parsePublicKey(publicKeyPem);
   const curve = key.asymmetricKeyDetails?.namedCurve;
@@ -95,10 +111,12 @@ function parsePublicKey(pem: string): KeyObject {
 
 function refusalFor(error: unknown): HandshakeRefusal {
   if (error instanceof errors.JWTExpired) return new HandshakeRefusal('token_expired', 'the token has expired');
-  const outage = error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError);
-  // jose reports a failed download of the key set as a plain JOSEError or as the network's own error.
-  if (outage || (error as errors.JOSEError).code === 'ERR_JOSE_GENERIC') {
-    return new HandshakeRefusal('keys_unavailable', 'tokens can not be checked at the moment', `${error}`);
+  if (error instanceof KeysUnavailableError) {
+    return new HandshakeRefusal('keys_unavailable', 'tokens can not be checked at the moment', error.message);
+  }
+  if (!(error instanceof errors.JOSEError)) {
+    // A key of the set that its own algorithm can not use, say: nothing that another token would cure.
+    return new HandshakeRefusal('token_invalid', 'the token is not valid here', `${error}`);
   }
   const detail = `${error.code}: ${error.message}`;
   return new HandshakeRefusal('token_invalid', 'the token is not valid here', detail);

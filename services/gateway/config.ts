@@ -121,6 +121,13 @@ export const GATEWAY_SPEC = {
   GATEWAY_PORT: int({ default: 8_080, min: 0, max: 65_535, doc: 'Port of the WebSocket; 0 takes any free one' }),
   ALLOWED_ORIGINS: origins,
   JWT_LEEWAY_S: int({ default: 5, min: 0, max: 300, doc: 'Clock difference allowed when a token is checked' }),
+  JWKS_MAX_AGE_MS: int({
+    default: 300_000,
+    min: 1_000,
+    max: 86_400_000,
+    doc: 'Then the key set is asked for again: how long a withdrawn key still works',
+  }),
+  JWKS_COOLDOWN_MS: int({ default: 10_000, min: 100, max: 600_000, doc: 'Time between two requests for the key set' }),
   LATENCY_BUDGET_MS: int({ default: 400, min: 1, max: 600_000, doc: 'Time until an insight should be out' }),
   PRODUCE_LINGER_MS: int({ default: 4, min: 0, max: 1_000, doc: 'How long the first record of a batch waits' }),
   PRODUCE_MAX_LINGER_MS: int({ default: 15, min: 0, max: 1_000, doc: 'The same under load, for larger batches' }),

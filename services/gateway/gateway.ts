@@ -44,12 +44,15 @@ export interface Gateway extends RunningService {
   readonly stopListening: () => void;
 }
 
-export const authOptions = (config: GatewayConfig): AuthOptions => ({
+export const authOptions = (config: GatewayConfig, log: ServiceContext['log']): AuthOptions => ({
   publicKeyPem: config.JWT_PUBLIC_KEY,
   jwksUrl: config.JWKS_URL,
   issuer: config.JWT_ISSUER,
   audience: config.JWT_AUDIENCE,
   leewayS: config.JWT_LEEWAY_S,
+  jwksMaxAgeMs: config.JWKS_MAX_AGE_MS,
+  jwksCooldownMs: config.JWKS_COOLDOWN_MS,
+  onKeyProblem: (problem) => log.warn({ problem }, 'the key server at JWKS_URL gave no key set'),
 });
 
 type Context = Pick<ServiceContext, 'log' | 'metrics' | 'instance'>;
@@ -140,7 +143,7 @@ function serverOptions(config: GatewayConfig, commons: Commons, { intake, insigh
     host: config.GATEWAY_HOST,
     port: config.GATEWAY_PORT,
     door: new Door({
-      authenticate: createAuthenticator(authOptions(config)),
+      authenticate: createAuthenticator(authOptions(config, log)),
       allowedOrigins: config.ALLOWED_ORIGINS,
       admission: commons.admission,
       connectionsPerS: Math.ceil(config.CONNECTIONS_PER_S / commons.workers),

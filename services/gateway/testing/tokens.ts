@@ -1,4 +1,4 @@
-import { type CryptoKey, exportSPKI, generateKeyPair, SignJWT } from 'jose';
+import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, importSPKI, type JWK, SignJWT } from 'jose';
 
 export interface TokenClaims {
   readonly tenant?: string;
@@ -14,21 +14,31 @@ export interface TokenClaims {
 export class TokenMaker {
   readonly publicKeyPem: string;
   readonly algorithm: string;
+  /** Names the key in a set of several. */
+  readonly keyId: string | undefined;
   readonly #privateKey: CryptoKey;
 
-  private constructor(algorithm: string, publicKeyPem: string, privateKey: CryptoKey) {
+  private constructor(algorithm: string, publicKeyPem: string, privateKey: CryptoKey, keyId: string | undefined) {
     this.algorithm = algorithm;
     this.publicKeyPem = publicKeyPem;
     this.#privateKey = privateKey;
+    this.keyId = keyId;
   }
 
-  static async create(algorithm = 'EdDSA'): Promise<TokenMaker> {
+  static async create(algorithm = 'EdDSA', keyId?: string): Promise<TokenMaker> {
     const { publicKey, privateKey } = await generateKeyPair(algorithm, { extractable: true });
-    return new TokenMaker(algorithm, await exportSPKI(publicKey), privateKey);
+    return new TokenMaker(algorithm, await exportSPKI(publicKey), privateKey, keyId);
   }
 
   sign(claims: TokenClaims = {}): Promise<string> {
-    return unsigned(claims).setProtectedHeader({ alg: this.algorithm }).sign(this.#privateKey);
+    const header = { alg: this.algorithm, ...(this.keyId !== undefined && { kid: this.keyId }) };
+    return unsigned(claims).setProtectedHeader(header).sign(this.#privateKey);
+  }
+
+  /** The public key as a JWKS has it. */
+  async jwk(): Promise<JWK> {
+    const key = await importSPKI(this.publicKeyPem, this.algorithm, { extractable: true });
+    return { ...(await exportJWK(key)), alg: this.algorithm, ...(this.keyId !== undefined && { kid: this.keyId }) };
   }
 }
 

@@ -27,7 +27,7 @@ const DRAIN_MARGIN_MS = 10_000;
 export async function startSupervisor(config: GatewayConfig, context: ServiceContext): Promise<RunningService> {
   const { log, metrics, fail } = context;
   // A wrong key ends the start here, with one message instead of one a worker.
-  createAuthenticator(authOptions(config));
+  createAuthenticator(authOptions(config, log));
   const { capacity, places } = readCapacity(config, log);
   const budget = await tenantBudget(config, context);
   const keeper = new Keeper({
