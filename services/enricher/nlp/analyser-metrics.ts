@@ -1,15 +1,22 @@
 import type { Metrics } from '../../platform/metrics.ts';
 import type { Analyser } from './analyser.ts';
+import type { MicroBatcher } from './micro-batcher.ts';
 import type { ResultCache } from './result-cache.ts';
 
-const BATCH_BUCKETS = [1, 2, 3, 5, 8, 12, 18, 25, 50, 100];
+interface Counted {
+  readonly batcher: MicroBatcher;
+  readonly analyser: Analyser;
+  readonly cache: ResultCache | undefined;
+}
 
-/** Documents of each request to the API. */
-export const batchSizes = (metrics: Metrics) =>
-  metrics.histogram('parley_nlp_request_documents', 'Documents of a request to the NLP API', BATCH_BUCKETS);
-
-/** What the cache does, read at each scrape. */
-export function registerCacheMetrics(metrics: Metrics, analyser: Analyser, cache: ResultCache | undefined): void {
+/** What batcher and cache count, read at each scrape. */
+export function registerAnalyserMetrics(metrics: Metrics, { batcher, analyser, cache }: Counted): void {
+  metrics.counter(
+    'parley_nlp_request_documents_total',
+    'Documents of all requests to the NLP API; divided by the requests, the mean size of a batch',
+    [],
+    (counter) => counter.inc(batcher.documentsSent),
+  );
   metrics.counter(
     'parley_nlp_cache_lookups_total',
     'Texts by where their result was: known, being asked for by another message, to be asked for',

@@ -13,6 +13,13 @@ export interface ApiAnalyserOptions {
   readonly roundDelayMs: () => number;
 }
 
+/** Who else wants to know what came of a request: told at once, without a promise of its own. */
+export interface Listener {
+  analysed(analysis: Analysis): void;
+  /** Nothing that is foreseen. */
+  failed(error: unknown): void;
+}
+
 /**
  * Asks the NLP API until there is an answer that stands. A text is given up only for its own sake: rejected, or its
  * retries spent while the API works for others. An outage makes it wait or come back, as the request
@@ -25,44 +32,59 @@ export class ApiAnalyser {
     this.#options = options;
   }
 
-  async analyse(request: AnalyseRequest): Promise<Analysis> {
+  async analyse(request: AnalyseRequest, listener?: Listener): Promise<Analysis> {
     const { batcher, gate } = this.#options;
-    const maySkip = request.onOutage === 'return';
-    let attempts = 0;
-    for (;;) {
-      const probing = !gate.isOpen;
-      if (probing) {
-        if (!maySkip) await gate.enter();
-        else if (!gate.tryEnter()) return { kind: 'unavailable', attempts };
-        if (!request.stillWanted()) {
-          gate.left();
-          return { kind: 'abandoned' };
+    try {
+      for (let attempts = 0; ; ) {
+        const probing = !gate.isOpen;
+        const obstacle = probing ? await this.#pass(request, attempts) : undefined;
+        if (obstacle) return tell(listener, obstacle);
+        const answer = await batcher.ask(request);
+        attempts += answer.attempts;
+        if (answer.ok) {
+          const { insight, nlpMs } = answer;
+          return tell(listener, { kind: 'analysed', insight, nlpMs, attempts, cacheHit: false });
         }
+        if (!request.stillWanted()) {
+          if (probing) gate.left();
+          return tell(listener, ABANDONED);
+        }
+        const verdict = this.#verdict(answer.error, attempts);
+        if (verdict) return tell(listener, verdict);
+        // Throttled with the breaker closed, say: the gate alone would let it through again at once.
+        if (gate.isOpen) await delay(this.#options.roundDelayMs());
       }
-      const answer = await batcher.ask(request);
-      attempts += answer.attempts;
-      if (answer.ok) {
-        return { kind: 'analysed', insight: answer.insight, nlpMs: answer.nlpMs, attempts, cacheHit: false };
-      }
-      if (!request.stillWanted()) {
-        if (probing) gate.left();
-        return { kind: 'abandoned' };
-      }
-      const { error } = answer;
-      const verdict = this.#verdict(error);
-      if (verdict !== 'wait') {
-        return { kind: verdict, detail: messageOf(error), attempts, cause: (error as NlpError).cause_code };
-      }
-      // Throttled with the breaker closed, say: the gate alone would let it through again at once.
-      if (gate.isOpen) await delay(this.#options.roundDelayMs());
+    } catch (error) {
+      listener?.failed(error);
+      throw error;
     }
   }
 
-  #verdict(error: unknown): 'wait' | 'rejected' | 'exhausted' {
-    if (isBrokenCircuit(error)) return 'wait';
-    if (!(error instanceof NlpError)) throw error;
-    if (error.failure === 'rejected' || error.failure === 'too_large') return 'rejected';
-    if (error.failure === 'failed' && this.#options.gate.apiWorks) return 'exhausted';
-    return 'wait';
+  /** Through a gate that is closed; or what became of the request there. */
+  async #pass(request: AnalyseRequest, attempts: number): Promise<Analysis | undefined> {
+    const { gate } = this.#options;
+    if (request.onOutage === 'wait') await gate.enter();
+    else if (!gate.tryEnter()) return { kind: 'unavailable', attempts };
+    if (request.stillWanted()) return undefined;
+    gate.left();
+    return ABANDONED;
   }
+
+  /** Undefined: it waits and tries again. */
+  #verdict(error: unknown, attempts: number): Analysis | undefined {
+    if (isBrokenCircuit(error)) return undefined;
+    if (!(error instanceof NlpError)) throw error;
+    const { failure, cause_code: cause } = error;
+    const told = { detail: messageOf(error), attempts, cause };
+    if (failure === 'rejected' || failure === 'too_large') return { kind: 'rejected', ...told };
+    const isForItsOwnSake = failure === 'failed' && this.#options.gate.apiWorks;
+    return isForItsOwnSake ? { kind: 'exhausted', ...told } : undefined;
+  }
+}
+
+const ABANDONED: Analysis = { kind: 'abandoned' };
+
+function tell(listener: Listener | undefined, analysis: Analysis): Analysis {
+  listener?.analysed(analysis);
+  return analysis;
 }

@@ -85,6 +85,11 @@ export class Batch {
   seal(onLeft: (ticket: Ticket) => void): void {
     this.isOpen = false;
     const { tickets } = this;
+    const [first] = tickets as [Ticket];
+    if (tickets.length === 1) {
+      this.documents = [first.document];
+      return;
+    }
     for (let index = tickets.length - 1; index >= 0 && tickets.length > 1; index--) {
       const ticket = tickets[index] as Ticket;
       if (ticket.isWanted) continue;

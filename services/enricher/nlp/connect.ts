@@ -3,7 +3,7 @@ import type { Metrics } from '../../platform/metrics.ts';
 import type { EnricherConfig } from '../config.ts';
 import type { EnricherMetrics } from '../metrics.ts';
 import { Analyser } from './analyser.ts';
-import { batchSizes, registerCacheMetrics } from './analyser-metrics.ts';
+import { registerAnalyserMetrics } from './analyser-metrics.ts';
 import { ApiAnalyser } from './api-analyser.ts';
 import { MicroBatcher } from './micro-batcher.ts';
 import { NlpPolicy } from './nlp-policy.ts';
@@ -36,13 +36,13 @@ export function connectNlp({ config, log, registry, metrics, env, onOpen }: Conn
     log.warn(open ? 'the NLP API answers again: the breaker is closed' : 'the NLP API fails: the breaker is open');
     if (open) onOpen();
   });
-  const batcher = batcherOf(config, provider, policy, log, registry, metrics);
+  const batcher = batcherOf(config, provider, policy, log, metrics);
   const roundDelayMs = () => config.NLP_BACKOFF_CAP_MS * (0.5 + Math.random() / 2);
   const api = new ApiAnalyser({ batcher, gate, roundDelayMs });
   const { NLP_CACHE_BYTES: maxBytes, NLP_CACHE_TTL_MS: ttlMs } = config;
   const cache = maxBytes === 0 ? undefined : new ResultCache({ maxBytes, ttlMs });
   const analyser = new Analyser({ api, cache });
-  registerCacheMetrics(registry, analyser, cache);
+  registerAnalyserMetrics(registry, { batcher, analyser, cache });
   return {
     analyser,
     policy,
@@ -65,10 +65,8 @@ function batcherOf(
   provider: NlpProvider,
   policy: NlpPolicy,
   log: Logger,
-  registry: Metrics,
   metrics: EnricherMetrics,
 ): MicroBatcher {
-  const sizes = batchSizes(registry);
   return new MicroBatcher({
     provider,
     policy,
@@ -76,10 +74,7 @@ function batcherOf(
     maxDocuments: config.NLP_BATCH_MAX_DOCUMENTS,
     maxBytes: config.NLP_BATCH_MAX_BYTES,
     lingerMs: config.NLP_BATCH_LINGER_MS,
-    onCall: (seconds, result, documents) => {
-      metrics.nlpCalls.observe({ result }, seconds);
-      sizes.observe(documents);
-    },
+    onCall: (seconds, result) => metrics.nlpCalls.observe({ result }, seconds),
     onRetry: (cause) => metrics.nlpRetries.inc({ cause }),
     onNoBatches: () => log.warn({ provider: provider.name }, 'the NLP API has no batches: documents are sent alone'),
   });

@@ -126,6 +126,11 @@ export function readMapping(file: string): JsonMapping {
   } catch (error) {
     throw new ParleyError('CONFIG_INVALID', `NLP_MAPPING is "${file}", which is no JSON file: ${messageOf(error)}`);
   }
+  return parseMapping(json, file);
+}
+
+/** @throws {ParleyError} CONFIG_INVALID */
+export function parseMapping(json: unknown, file: string): JsonMapping {
   const parsed = mappingSchema.safeParse(json);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`);
