@@ -13,7 +13,7 @@ export async function launchBrowser(): Promise<Browser> {
     return await playwright.launch({
       executablePath: await chromium.executablePath(),
       headless: true,
-      args: ['--headless=shell', '--no-sandbox', '--no-zygote', '--disable-gpu', '--single-process'],
+      args: ['--headless=shell', '--no-sandbox', '--no-zygote', '--disable-gpu'],
     });
   } catch (error) {
     throw new Error(

@@ -1,0 +1,52 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { readConfig } from '../../core/config.ts';
+import { FINAL_NACK_CODES } from '../../core/wire-codes.ts';
+import { LIMITS_SPEC, limitsOf } from '../config.ts';
+import { validateFrame } from '../frame-validator.ts';
+import { HOSTILE_TEXTS } from './testing/corpus.ts';
+
+const limits = limitsOf(readConfig(LIMITS_SPEC, {}));
+const validate = (text: string) => validateFrame(text, limits, { tenant: 't', bot: 'b' });
+
+describe('the frame parser', () => {
+  it.each(HOSTILE_TEXTS)('answers $name', ({ text, code }) => {
+    expect(Buffer.byteLength(text)).toBeLessThanOrEqual(limits.max_frame_bytes);
+    const verdict = validate(text);
+    expect(verdict).toMatchObject({ kind: 'refused', code });
+    // What goes back stays small, however large the frame was.
+    expect(JSON.stringify(verdict).length).toBeLessThan(600);
+  });
+
+  it('gives a verdict on any damage to a frame, and takes over only what holds', () => {
+    const whole = JSON.stringify({
+      type: 'message',
+      id: 'm1',
+      conversation_id: 'c1',
+      speaker: 'user',
+      text: 'Wo ist mein Päckchen? 🙂',
+      sent_at: 1_790_000_000_000,
+      attempt: 2,
+      metadata: { shop: 'Hamburg', __proto__: 'x' },
+    });
+    const insert = fc.constantFrom('"', '\\', '{', '}', '[', ',', ':', '\0', '\ud800', '\\u0000', '1e400', '-', 'null');
+    const seen = { message: 0, refused: 0 };
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(whole.length), fc.nat(4), insert), { minLength: 1, maxLength: 4 }),
+        (cuts) => {
+          let text = whole;
+          for (const [at, length, piece] of cuts) text = text.slice(0, at) + piece + text.slice(at + length);
+          const verdict = validate(text);
+          seen[verdict.kind] += 1;
+          if (verdict.kind === 'refused') expect(FINAL_NACK_CODES).toContain(verdict.code);
+          else
+            expect(JSON.stringify([verdict.message, ...verdict.message.metadata])).not.toMatch(/\\u0000|\\ud[89a-f]/);
+        },
+      ),
+      { numRuns: 5_000 },
+    );
+    expect(Math.min(seen.message, seen.refused)).toBeGreaterThan(50);
+    expect(Object.keys(Object.prototype)).toEqual([]);
+  });
+});
