@@ -1,4 +1,5 @@
 import { Batch, type Ticket } from './batch.ts';
+import type { Cancellation } from './cancellation.ts';
 import { SUPERSEDED } from './hedger.ts';
 import { garbage, NlpError } from './nlp-errors.ts';
 import type { NlpPolicy } from './nlp-policy.ts';
@@ -64,21 +65,21 @@ export class BatchSender {
 
   #execute(batch: Batch): void {
     this.#options.policy
-      .execute((signal) => this.#call(batch, signal), batch)
+      .execute((cancellation) => this.#call(batch, cancellation), batch)
       .then(
         (reply) => this.#deliver(batch, reply),
         (error: unknown) => this.#fail(batch, error),
       );
   }
 
-  async #call(batch: Batch, signal: AbortSignal): Promise<Reply> {
+  async #call(batch: Batch, cancellation: Cancellation): Promise<Reply> {
     const { provider, onCall } = this.#options;
     if (batch.isOpen) this.#seal(batch);
     if (batch.calls++ > 0) this.#pacer?.charge();
     this.documentsSent += batch.size;
     const startedAtMs = performance.now();
     try {
-      const results = await provider.analyze(batch.documents, signal);
+      const results = await provider.analyze(batch.documents, cancellation);
       const [first] = results;
       // Alone, a document's failure is the request's: it is the policy's to retry, and the breaker's to count.
       if (batch.size === 1 && !first?.ok) throw first?.error ?? garbage();
@@ -86,7 +87,7 @@ export class BatchSender {
       onCall(tookMs / 1_000, 'ok');
       return { results, nlpMs: Math.round(tookMs) };
     } catch (error) {
-      onCall((performance.now() - startedAtMs) / 1_000, resultOf(error, signal));
+      onCall((performance.now() - startedAtMs) / 1_000, resultOf(error, cancellation));
       throw error;
     }
   }
@@ -140,7 +141,7 @@ export class BatchSender {
 const NOT_WANTED = new Error('nobody waits for this document any more');
 const dismiss = (ticket: Ticket): void => ticket.fail(NOT_WANTED);
 
-function resultOf(error: unknown, signal: AbortSignal): string {
-  if (signal.reason === SUPERSEDED) return 'superseded';
+function resultOf(error: unknown, cancellation: Cancellation): string {
+  if (cancellation.reason === SUPERSEDED) return 'superseded';
   return error instanceof NlpError ? error.cause_code : 'other';
 }

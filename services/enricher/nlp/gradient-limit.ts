@@ -68,24 +68,18 @@ export class GradientLimit {
     return this.#limit.pendingCount;
   }
 
-  /** Runs a call when a permit is free; `isOverload` says of its error whether the API had too much. */
-  run<T>(call: () => Promise<T>, isOverload: (error: unknown) => boolean): Promise<T> {
-    return this.#limit(async () => {
-      const startedAtMs = this.#now();
-      const inFlight = this.inFlight;
-      try {
-        const result = await call();
-        this.#sample(this.#now() - startedAtMs, inFlight, false);
-        return result;
-      } catch (error) {
-        // What fails for other reasons says nothing about the latency: it may be refused at once.
-        if (isOverload(error)) this.#sample(0, inFlight, true);
-        throw error;
-      }
-    });
+  /** Holds a permit from when one is free until what `run` returns settles. */
+  hold(run: () => Promise<void>): void {
+    void this.#limit(run);
   }
 
-  #sample(latencyMs: number, inFlight: number, overloaded: boolean): void {
+  /**
+   * How a call with a permit ended. One that failed for a reason of its own says nothing about the latency (it may have been
+   * refused at once), so it is not told of.
+   *
+   * @param inFlight as it was when the call began.
+   */
+  observe(latencyMs: number, inFlight: number, overloaded: boolean): void {
     const window = this.#window;
     if (overloaded) window.overloaded = true;
     else {

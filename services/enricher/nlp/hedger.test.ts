@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { type HedgeResult, Hedger, SUPERSEDED } from './hedger.ts';
+import { Cancellation } from './cancellation.ts';
+import { type Contestant, type HedgeResult, Hedger, type Race, SUPERSEDED } from './hedger.ts';
 
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
@@ -7,7 +8,7 @@ afterEach(() => void jest.useRealTimers());
 const FAR = Number.POSITIVE_INFINITY;
 
 interface Sent {
-  readonly controller: AbortController;
+  readonly cancellation: Cancellation;
   readonly answer: (value: string) => void;
   readonly fail: (error: Error) => void;
 }
@@ -18,9 +19,13 @@ function hedgerWith({ share = 0.05, mayHedge = () => true }: { share?: number; m
   const sent: Sent[] = [];
   const hedger = new Hedger({ share, mayHedge, onHedge: (result) => results.push(result) });
   for (let n = 0; n < 128; n++) hedger.observe(10 + n);
-  const attempt = (controller: AbortController) =>
-    new Promise<string>((answer, fail) => void sent.push({ controller, answer, fail }));
-  const run = (untilMs = FAR) => hedger.run(attempt, untilMs);
+  const call = (race: Race<string>) => {
+    const contestant: Contestant<string> = { race, cancellation: new Cancellation() };
+    const answer = (value: string) => race.won(contestant, value);
+    sent.push({ cancellation: contestant.cancellation, answer, fail: (error) => race.lost(error) });
+    return contestant;
+  };
+  const run = (untilMs = FAR) => hedger.run(call, untilMs);
   /** Calls that are answered at once, so that hedges are saved up. */
   const save = async (calls: number) => {
     for (let n = 0; n < calls; n++) {
@@ -43,7 +48,7 @@ describe('Hedger', () => {
     expect(sent).toHaveLength(2);
     sent[1]?.answer('second');
     expect(await answer).toBe('second');
-    expect(sent[0]?.controller.signal.reason).toBe(SUPERSEDED);
+    expect(sent[0]?.cancellation.reason).toBe(SUPERSEDED);
     expect(results).toEqual(['won']);
   });
 
@@ -54,7 +59,7 @@ describe('Hedger', () => {
     await jest.advanceTimersByTimeAsync(200);
     sent[0]?.answer('first');
     expect(await answer).toBe('first');
-    expect(sent[1]?.controller.signal.reason).toBe(SUPERSEDED);
+    expect(sent[1]?.cancellation.reason).toBe(SUPERSEDED);
     expect(results).toEqual(['lost']);
   });
 

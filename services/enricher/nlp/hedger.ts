@@ -1,4 +1,5 @@
 import { DeadlineQueue } from '../../core/deadline-queue.ts';
+import type { Cancellation } from './cancellation.ts';
 import { RecentLatency } from './recent-latency.ts';
 
 export interface HedgerOptions {
@@ -14,8 +15,11 @@ export interface HedgerOptions {
 /** `won`: its answer came first; `lost`: the first call's did; `failed`: both failed. */
 export type HedgeResult = 'won' | 'lost' | 'failed';
 
-/** Makes one call; aborting the controller gives it up. */
-export type Attempt<T> = (controller: AbortController) => Promise<T>;
+/** One call for an answer; of two that race for it, the slower one is cancelled. */
+export interface Contestant<T> {
+  readonly cancellation: Cancellation;
+  readonly race: Race<T>;
+}
 
 /** Why a call was given up that nobody waits for any more. */
 export const SUPERSEDED = new Error('superseded by the other call of a hedge');
@@ -41,28 +45,33 @@ export class Hedger {
     this.#queue = new DeadlineQueue((race) => this.#consider(race), this.#now);
   }
 
-  /** Latency of an attempt that was answered, in ms. */
+  /** Latency of a call that was answered, in ms. */
   observe(latencyMs: number): void {
     this.#latency.record(latencyMs);
   }
 
-  /** @param untilMs monotonic time by which the answer is wanted. */
-  run<T>(attempt: Attempt<T>, untilMs: number): Promise<T> {
-    const { share } = this.#options;
-    const { p95Ms, p50Ms } = this.#latency;
-    if (share > 0) this.#saved = Math.min(this.#saved + share, MAX_SAVED);
-    const now = this.#now();
-    if (share === 0 || p95Ms === undefined || p50Ms === undefined || now + p95Ms + p50Ms > untilMs) {
-      return attempt(new AbortController());
-    }
+  /**
+   * @param call starts one call, which tells the race how it ended.
+   * @param untilMs monotonic time by which the answer is wanted.
+   */
+  run<T>(call: (race: Race<T>) => Contestant<T>, untilMs: number): Promise<T> {
     return new Promise((resolve, reject) => {
-      const race = new Race(attempt, untilMs, resolve, reject, (result) => {
-        this.#queue.delete(race as Race<unknown>);
-        if (result) this.#options.onHedge(result);
-      });
-      this.#queue.add(race as Race<unknown>, now + p95Ms);
+      const race: Race<T> = new Race(call, untilMs, resolve, reject, this);
+      const { share } = this.#options;
+      if (share > 0) {
+        this.#saved = Math.min(this.#saved + share, MAX_SAVED);
+        const { p95Ms = FAR, p50Ms = FAR } = this.#latency;
+        const dueAtMs = this.#now() + p95Ms;
+        if (dueAtMs + p50Ms <= untilMs) this.#queue.add(race as Race<unknown>, dueAtMs);
+      }
       race.start();
     });
+  }
+
+  /** A race is over; called by the race itself. */
+  ended(race: Race<unknown>, result: HedgeResult | undefined): void {
+    this.#queue.delete(race);
+    if (result) this.#options.onHedge(result);
   }
 
   close(): void {
@@ -77,52 +86,57 @@ export class Hedger {
   }
 }
 
+const FAR = Number.POSITIVE_INFINITY;
+
 /** One or two calls for the same answer. */
-class Race<T> {
+export class Race<T> {
   readonly untilMs: number;
-  readonly #attempt: Attempt<T>;
+  readonly #call: (race: Race<T>) => Contestant<T>;
   readonly #resolve: (value: T) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #onEnd: (result: HedgeResult | undefined) => void;
-  readonly #calls: AbortController[] = [];
+  readonly #hedger: Hedger;
+  #first: Contestant<T> | undefined;
+  #second: Contestant<T> | undefined;
   #failed = 0;
   #over = false;
 
   constructor(
-    attempt: Attempt<T>,
+    call: (race: Race<T>) => Contestant<T>,
     untilMs: number,
     resolve: (value: T) => void,
     reject: (error: unknown) => void,
-    onEnd: (result: HedgeResult | undefined) => void,
+    hedger: Hedger,
   ) {
+    this.#call = call;
     this.untilMs = untilMs;
-    this.#attempt = attempt;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#onEnd = onEnd;
+    this.#hedger = hedger;
   }
 
   start(): void {
-    const call = new AbortController();
-    const index = this.#calls.push(call) - 1;
-    this.#attempt(call).then(
-      (value) => this.#won(index, value),
-      (error: unknown) => this.#lost(error),
-    );
+    const contestant = this.#call(this);
+    if (this.#first) this.#second = contestant;
+    else this.#first = contestant;
   }
 
-  #won(index: number, value: T): void {
+  won(contestant: Contestant<T>, value: T): void {
     if (this.#over) return;
-    this.#over = true;
-    this.#calls[1 - index]?.abort(SUPERSEDED);
-    this.#onEnd(this.#calls.length === 1 ? undefined : index === 1 ? 'won' : 'lost');
+    const isSecond = contestant === this.#second;
+    const slower = isSecond ? this.#first : this.#second;
+    this.#end(this.#second && (isSecond ? 'won' : 'lost'));
     this.#resolve(value);
+    slower?.cancellation.cancel(SUPERSEDED);
   }
 
-  #lost(error: unknown): void {
-    if (this.#over || ++this.#failed < this.#calls.length) return;
-    this.#over = true;
-    this.#onEnd(this.#calls.length === 1 ? undefined : 'failed');
+  lost(error: unknown): void {
+    if (this.#over || ++this.#failed < (this.#second ? 2 : 1)) return;
+    this.#end(this.#second && 'failed');
     this.#reject(error);
+  }
+
+  #end(result: HedgeResult | undefined): void {
+    this.#over = true;
+    this.#hedger.ended(this as Race<unknown>, result);
   }
 }

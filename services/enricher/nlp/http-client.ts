@@ -1,5 +1,6 @@
 import { Client, type Dispatcher } from 'undici';
 import { messageOf } from '../../core/errors.ts';
+import type { Cancellation } from './cancellation.ts';
 import { NlpError } from './nlp-errors.ts';
 
 export interface HttpClientOptions {
@@ -28,7 +29,7 @@ const KEEP_ALIVE_MS = 4_000;
  * its `Pool` looks for a free one from the first on at every request, which at 2,000 in flight costs more than the request,
  * and the last one used is the one least likely to be closed by the server.
  *
- * There is no time-out of an answer here: the policy aborts the signal of an attempt that takes too long.
+ * There is no time-out of an answer here: the policy cancels an attempt that takes too long.
  */
 export class HttpClient {
   readonly #options: HttpClientOptions;
@@ -41,11 +42,11 @@ export class HttpClient {
     this.#options = options;
   }
 
-  /** @throws {NlpError} `connection`, or `timeout` when the signal was aborted. */
-  post(path: string, body: string | Buffer, signal?: AbortSignal): Promise<HttpResponse> {
+  /** @throws {NlpError} `connection`, or `timeout` when it was cancelled. */
+  post(path: string, body: string | Buffer, cancellation?: Cancellation): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
       const exchange = new Exchange(this, path, body, resolve, reject);
-      if (signal) exchange.abortOn(signal);
+      if (cancellation) cancellation.onCancel = () => exchange.abort();
       const client = this.#idle.pop() ?? this.#connect();
       if (client) this.#dispatch(client, exchange);
       else this.#waiting.push(exchange);
@@ -93,6 +94,8 @@ export class HttpClient {
   }
 }
 
+const ABORTED = new Error('aborted');
+
 /** One request and its response, as undici tells of it. */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly path: string;
@@ -102,7 +105,6 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #resolve: (response: HttpResponse) => void;
   readonly #reject: (error: NlpError) => void;
   #controller: Dispatcher.DispatchController | undefined;
-  #signal: AbortSignal | undefined;
   #settled = false;
   #status = 0;
   #retryAfter: string | undefined;
@@ -127,23 +129,15 @@ class Exchange implements Dispatcher.DispatchHandler {
     return this.#settled;
   }
 
-  abortOn(signal: AbortSignal): void {
-    if (signal.aborted) this.abort();
-    else {
-      this.#signal = signal;
-      signal.addEventListener('abort', this.abort, { once: true });
-    }
-  }
-
   /** Rejects at once; a connection with a request on it is closed, one that is still opened is used by the next. */
-  readonly abort = (): void => {
+  abort(): void {
     this.#fail('timeout', 'no answer in time', undefined);
-    this.#controller?.abort(new Error('aborted'));
-  };
+    this.#controller?.abort(ABORTED);
+  }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#settled) controller.abort(new Error('aborted'));
+    if (this.#settled) controller.abort(ABORTED);
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
@@ -163,7 +157,6 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     if (!this.#settled) {
       this.#settled = true;
-      this.#signal?.removeEventListener('abort', this.abort);
       const bytes = this.#rest ? Buffer.concat(this.#rest) : this.#first;
       this.#resolve({ status: this.#status, retryAfter: this.#retryAfter, body: bytes?.toString('utf8') ?? '' });
     }
@@ -178,7 +171,6 @@ class Exchange implements Dispatcher.DispatchHandler {
   #fail(code: 'timeout' | 'connection', message: string, cause: unknown): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#signal?.removeEventListener('abort', this.abort);
     this.#reject(new NlpError('failed', code, message, { cause }));
   }
 

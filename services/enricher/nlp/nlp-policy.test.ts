@@ -3,6 +3,7 @@ import type { Insight } from '../../core/records.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import type { Analysis } from './analysis.ts';
 import { ApiAnalyser } from './api-analyser.ts';
+import type { Cancellation } from './cancellation.ts';
 import { GradientLimit } from './gradient-limit.ts';
 import { MicroBatcher } from './micro-batcher.ts';
 import { errorOfStatus, NlpError } from './nlp-errors.ts';
@@ -132,8 +133,13 @@ describe('NlpPolicy', () => {
   it('turns silence into a time-out that may be retried, and aborts the call', async () => {
     const aborted: boolean[] = [];
     const policy = new NlpPolicy({ ...OPTIONS, timeoutMs: 20, maxRetries: 1 });
-    const hang = (signal: AbortSignal) =>
-      new Promise<never>(() => signal.addEventListener('abort', () => aborted.push(true)));
+    const hang = ({ signal }: Cancellation) =>
+      new Promise<never>((_, reject) => {
+        signal.addEventListener('abort', () => {
+          aborted.push(true);
+          reject(signal.reason);
+        });
+      });
     await expect(policy.execute(hang)).rejects.toMatchObject({ failure: 'failed', cause_code: 'timeout' });
     expect(aborted).toHaveLength(2);
   });
@@ -203,9 +209,6 @@ describe('an outage', () => {
 });
 
 describe('GradientLimit', () => {
-  const overload = throttled();
-  const isOverload = (error: unknown) => error === overload;
-
   /** A limit over an API whose latency a test sets, on a clock of its own. */
   function limited(options: { floor: number; ceiling: number; initial: number }) {
     let now = 0;
@@ -213,17 +216,18 @@ describe('GradientLimit', () => {
     /** One full round of calls that all take `latencyMs`. */
     const round = async (latencyMs: number, { count = limit.concurrency, fail = false } = {}) => {
       const release: (() => void)[] = [];
-      const calls = Array.from({ length: count }, () =>
-        limit.run(async () => {
+      for (let n = 0; n < count; n++) {
+        limit.hold(async () => {
+          const startedAtMs = now;
+          const { inFlight } = limit;
           await new Promise<void>((resolve) => release.push(resolve));
-          if (fail) throw overload;
-        }, isOverload),
-      );
-      const settled = Promise.allSettled(calls);
+          limit.observe(now - startedAtMs, inFlight, fail);
+        });
+      }
       await new Promise(setImmediate);
       now += latencyMs;
       for (const go of release) go();
-      await settled;
+      await new Promise(setImmediate);
     };
     return { limit, round };
   }

@@ -7,11 +7,11 @@ import {
   type IRetryBackoffContext,
   retry,
   SamplingBreaker,
-  wrap,
 } from 'cockatiel';
 import { DeadlineQueue } from '../../core/deadline-queue.ts';
+import { Cancellation } from './cancellation.ts';
 import { GradientLimit, type LimitMove } from './gradient-limit.ts';
-import { type HedgeResult, Hedger, SUPERSEDED } from './hedger.ts';
+import { type Contestant, type HedgeResult, Hedger, type Race, SUPERSEDED } from './hedger.ts';
 import { NlpError } from './nlp-errors.ts';
 
 export interface NlpPolicyOptions {
@@ -90,9 +90,9 @@ export class NlpPolicy {
   readonly #options: NlpPolicyOptions;
   readonly #limit: GradientLimit;
   readonly #hedger: Hedger;
-  readonly #timeouts = new DeadlineQueue<Expiring>((expiring) => this.#expire(expiring));
+  readonly #timeouts = new DeadlineQueue<Call<unknown>>((call) => this.#expire(call));
   readonly breaker;
-  readonly #execute;
+  readonly #retries;
   #throttledUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: NlpPolicyOptions) {
@@ -127,7 +127,7 @@ export class NlpPolicy {
     retries.onRetry((event) => {
       options.onRetry('error' in event && event.error instanceof NlpError ? event.error.cause_code : 'other');
     });
-    this.#execute = wrap(retries, this.breaker);
+    this.#retries = retries;
   }
 
   /** Calls that hold a permit now. */
@@ -157,12 +157,21 @@ export class NlpPolicy {
   }
 
   /**
-   * @param call one attempt; gets a signal that aborts at its time-out, or when its hedge was quicker.
+   * @param ask makes one attempt; is told when it took too long, or when its hedge was quicker, and settles then.
    * @throws {NlpError} of the last attempt, or BrokenCircuitError when the breaker let none through.
    */
-  execute<T>(call: Call<T>, { hedgeUntilMs }: ExecuteOptions = NO_HEDGE): Promise<T> {
-    const attempt = (controller: AbortController) => this.#limit.run(() => this.#timed(call, controller), isOverload);
-    return this.#execute.execute(() => this.#hedger.run(attempt, hedgeUntilMs));
+  execute<T>(ask: Ask<T>, { hedgeUntilMs }: ExecuteOptions = NO_HEDGE): Promise<T> {
+    const call = (race: Race<T>) => this.#call(ask, race);
+    const attempt = (): Promise<T> => this.#hedger.run(call, hedgeUntilMs);
+    // The retry is entered with the first failure: what needs none does not pay for it.
+    return this.breaker.execute(attempt).catch((error: unknown) => {
+      let first = true;
+      return this.#retries.execute((): Promise<T> => {
+        if (!first) return this.breaker.execute(attempt);
+        first = false;
+        throw error;
+      });
+    });
   }
 
   close(): void {
@@ -170,35 +179,51 @@ export class NlpPolicy {
     this.#timeouts.clear();
   }
 
-  #timed<T>(call: Call<T>, controller: AbortController): Promise<T> {
-    const { signal } = controller;
-    // It waited for a permit, and the other call of the hedge answered meanwhile.
-    if (signal.aborted) return Promise.reject(SUPERSEDED);
-    return new Promise((resolve, reject) => {
-      const startedAtMs = performance.now();
-      const expiring = { controller, reject };
-      this.#timeouts.add(expiring, startedAtMs + this.#options.timeoutMs);
-      call(signal).then(
-        (value) => {
-          this.#timeouts.delete(expiring);
-          this.#hedger.observe(performance.now() - startedAtMs);
-          resolve(value);
-        },
-        (error: unknown) => {
-          this.#timeouts.delete(expiring);
-          if (error instanceof NlpError && error.failure === 'throttled') {
-            this.#throttledUntilMs = performance.now() + NO_HEDGE_AFTER_THROTTLE_MS;
-          }
-          reject(signal.reason === SUPERSEDED ? SUPERSEDED : error);
-        },
-      );
-    });
+  /** Makes a call as soon as there is a permit for it, and tells its race how it ended. */
+  #call<T>(ask: Ask<T>, race: Race<T>): Contestant<T> {
+    const call: Call<T> = { race, cancellation: new Cancellation(), startedAtMs: 0, inFlight: 0 };
+    this.#limit.hold(() => this.#begin(ask, call));
+    return call;
   }
 
-  #expire({ controller, reject }: Expiring): void {
-    // Rejected first: what the call itself makes of the abort comes too late to matter.
-    reject(new NlpError('failed', 'timeout', `no answer within ${this.#options.timeoutMs} ms`));
-    controller.abort();
+  #begin<T>(ask: Ask<T>, call: Call<T>): Promise<void> {
+    const { race, cancellation } = call;
+    // It waited for a permit, and the other call of the hedge answered meanwhile.
+    if (cancellation.reason) return DONE;
+    call.startedAtMs = performance.now();
+    call.inFlight = this.inFlight;
+    this.#timeouts.add(call as Call<unknown>, call.startedAtMs + this.#options.timeoutMs);
+    return ask(cancellation).then(
+      (value) => {
+        this.#ended(call as Call<unknown>, undefined);
+        race.won(call, value);
+      },
+      (error: unknown) => {
+        this.#ended(call as Call<unknown>, error);
+        if (cancellation.reason === undefined) race.lost(error);
+      },
+    );
+  }
+
+  #ended(call: Call<unknown>, error: unknown): void {
+    this.#timeouts.delete(call);
+    const now = performance.now();
+    const tookMs = now - call.startedAtMs;
+    if (error === undefined) {
+      this.#hedger.observe(tookMs);
+      this.#limit.observe(tookMs, call.inFlight, false);
+    } else if (call.cancellation.reason !== SUPERSEDED && isOverload(error)) {
+      this.#limit.observe(0, call.inFlight, true);
+    }
+    if (error instanceof NlpError && error.failure === 'throttled') {
+      this.#throttledUntilMs = now + NO_HEDGE_AFTER_THROTTLE_MS;
+    }
+  }
+
+  #expire({ race, cancellation }: Call<unknown>): void {
+    const error = new NlpError('failed', 'timeout', `no answer within ${this.#options.timeoutMs} ms`);
+    cancellation.cancel(error);
+    race.lost(error);
   }
 
   #mayHedge(): boolean {
@@ -207,12 +232,15 @@ export class NlpPolicy {
   }
 }
 
-type Call<T> = (signal: AbortSignal) => Promise<T>;
+export type Ask<T> = (cancellation: Cancellation) => Promise<T>;
 
-/** An attempt that may take too long. */
-interface Expiring {
-  readonly controller: AbortController;
-  readonly reject: (error: NlpError) => void;
+/** One attempt, with a permit or waiting for one. */
+interface Call<T> extends Contestant<T> {
+  startedAtMs: number;
+  /** Calls in flight when it began. */
+  inFlight: number;
 }
+
+const DONE = Promise.resolve();
 
 export const isBrokenCircuit = (error: unknown): boolean => error instanceof BrokenCircuitError;

@@ -1,4 +1,5 @@
 import { ParleyError } from '../../../core/errors.ts';
+import type { Cancellation } from '../cancellation.ts';
 import { HttpClient, type HttpResponse } from '../http-client.ts';
 import { errorOfStatus, garbage, NlpError } from '../nlp-errors.ts';
 import { parseJson } from '../nlp-response.ts';
@@ -41,7 +42,7 @@ export class JsonProvider implements NlpProvider {
 
   async analyze(
     documents: readonly NlpDocument[],
-    signal: AbortSignal | undefined,
+    cancellation: Cancellation | undefined,
   ): Promise<readonly DocumentResult[]> {
     const ids = new Map<string, number>();
     const sent = documents.map((document, index) => {
@@ -50,7 +51,7 @@ export class JsonProvider implements NlpProvider {
       ids.set(id, index);
       return id === document.id ? document : { id, text: document.text };
     });
-    const response = await this.#http.post(this.#path, this.#request.render(sent), signal);
+    const response = await this.#http.post(this.#path, this.#request.render(sent), cancellation);
     if (response.status !== 200) throw this.#errorOf(response);
     return this.#read(parseJson(response.body), sent, ids);
   }

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../cancellation.ts';
 import { HttpClient, type HttpResponse } from '../http-client.ts';
 import { errorOfBatchStatus, errorOfStatus, garbage, NlpError } from '../nlp-errors.ts';
 import { asObject, insightOf, parseJson } from '../nlp-response.ts';
@@ -36,12 +37,12 @@ export class ParleyProvider implements NlpProvider {
 
   async analyze(
     documents: readonly NlpDocument[],
-    signal: AbortSignal | undefined,
+    cancellation: Cancellation | undefined,
   ): Promise<readonly DocumentResult[]> {
     const [document] = documents;
-    if (documents.length > 1 || !document) return this.#batch(documents, signal);
+    if (documents.length > 1 || !document) return this.#batch(documents, cancellation);
     const { id, text } = document;
-    const response = await this.#http.post(this.#path, JSON.stringify({ id, text }), signal);
+    const response = await this.#http.post(this.#path, JSON.stringify({ id, text }), cancellation);
     if (response.status !== 200) throw errorOfStatus(response.status, response.retryAfter, Date.now());
     const result = asObject(parseJson(response.body));
     const insight = result?.['id'] === id ? insightOf(result) : undefined;
@@ -53,14 +54,17 @@ export class ParleyProvider implements NlpProvider {
     return this.#http.close();
   }
 
-  async #batch(documents: readonly NlpDocument[], signal: AbortSignal | undefined): Promise<readonly DocumentResult[]> {
+  async #batch(
+    documents: readonly NlpDocument[],
+    cancellation: Cancellation | undefined,
+  ): Promise<readonly DocumentResult[]> {
     const places = new Map<string, number>();
     const sent = documents.map(({ id, text }, index) => {
       const unique = places.has(id) ? freeId(places, index) : id;
       places.set(unique, index);
       return { id: unique, text };
     });
-    const response = await this.#http.post(this.#batchPath, JSON.stringify({ documents: sent }), signal);
+    const response = await this.#http.post(this.#batchPath, JSON.stringify({ documents: sent }), cancellation);
     return resultsOf(response, places);
   }
 }

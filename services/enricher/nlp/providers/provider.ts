@@ -1,4 +1,5 @@
 import type { Insight } from '../../../core/records.ts';
+import type { Cancellation } from '../cancellation.ts';
 import type { NlpError } from '../nlp-errors.ts';
 
 export interface NlpDocument {
@@ -47,6 +48,9 @@ export interface NlpProvider {
    * @returns one result a document, in the order of the documents whatever the order of the answer.
    * @throws {NlpError} when the request failed as a whole; its `failure` says what is to be done.
    */
-  analyze(documents: readonly NlpDocument[], signal: AbortSignal | undefined): Promise<readonly DocumentResult[]>;
+  analyze(
+    documents: readonly NlpDocument[],
+    cancellation: Cancellation | undefined,
+  ): Promise<readonly DocumentResult[]>;
   close(): Promise<void>;
 }
