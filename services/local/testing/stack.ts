@@ -63,6 +63,8 @@ function stackEnvironment(): Record<string, string> {
     NLP_URL: nlpUrl,
     ADMIN_PORT: '0',
     GATEWAY_PORT: '0',
+    // One process: less memory, and a kill hits all of it. Tests of several say so.
+    GATEWAY_WORKERS: '1',
     NLP_PORT: '0',
   };
 }
