@@ -39,6 +39,7 @@ async function runOptions(name: SubjectName, options: BenchOptions): Promise<Run
     ...(profile && { nodeArgs: ['--cpu-prof', `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${name}.cpuprofile`] }),
     chats: data ? await fileChats(data) : demoChats(seed),
     limitMs: limit,
+    ...(options.loopDelay && { probeLoop: true }),
   };
 }
 

@@ -12,6 +12,8 @@ const TICK_MS = 2;
 
 /** Writes events to a topic: as fast as it goes, or by a schedule that does not wait for acks. */
 export class EventSource {
+  /** Of each event sent so far, in their order. */
+  readonly receivedAtMs: number[] = [];
   readonly #producer: BatchProducer;
   readonly #codec: ChatCodec;
   readonly #topic: string;
@@ -65,6 +67,7 @@ export class EventSource {
     const next = this.#events.next().value;
     if (!next) return Promise.reject(new Error('the source of conversations has ended'));
     const { event, key, partition } = next;
+    this.receivedAtMs.push(event.received_at);
     return this.#producer.send({ topic: this.#topic, partition, key, value: this.#codec.encodeEvent(event) });
   }
 }

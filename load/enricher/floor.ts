@@ -28,6 +28,7 @@ const config = readConfig(
 );
 
 const HEADER_BYTES = 5;
+const COMMIT_MS = 1_000;
 const topics = topicNames(config.TOPIC_PREFIX);
 const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: 'floor', log: createLogger('floor', 'error') });
 const registry = new RegistryClient(config.SCHEMA_REGISTRY_URL);
@@ -166,7 +167,14 @@ await producer.connect();
 await consumer.connect();
 await consumer.subscribe({ topics: [topics.events], fromBeginning: true });
 process.once('SIGTERM', () => process.exit());
+// kafkajs would commit after every batch, which is what most of its time at low rates goes into.
+const positions = new Map<number, string>();
+setInterval(() => {
+  const offsets = [...positions].map(([partition, offset]) => ({ topic: topics.events, partition, offset }));
+  if (offsets.length > 0) void consumer.commitOffsets(offsets);
+}, COMMIT_MS);
 await consumer.run({
+  autoCommit: false,
   eachBatch: async ({ batch: { partition, messages } }) => {
     for (const { offset, key, value } of messages) {
       const client = free.pop() ?? (await room());
@@ -178,6 +186,7 @@ await consumer.run({
         new Call(client, event, source, key),
       );
     }
+    positions.set(partition, String(Number(messages.at(-1)?.offset) + 1));
   },
 });
 

@@ -15,6 +15,7 @@ export interface BenchOptions {
   readonly seed: number;
   readonly data?: string;
   readonly profile?: string;
+  readonly loopDelay?: boolean;
   readonly kill?: boolean;
   readonly soak?: DurationMs;
   readonly scenario?: ScenarioName;
@@ -67,6 +68,7 @@ export function benchCommand(run: (options: BenchOptions) => Promise<void>): Com
     .option('--seed <n>', 'of texts and delays', integerOption(0, 2 ** 32 - 1), 1)
     .option('--data <file>', 'texts from a JSON Lines file instead of made-up ones')
     .option('--profile <dir>', 'one run each with a CPU profile, put there, its top told')
+    .option('--loop-delay', 'tell how late the event loop of the subjects was, too')
     .option('--kill', 'kill -9 the enricher at full speed and start another: what is repeated, how long until it works')
     .option('--soak <duration>', 'the enricher at full speed for so long: is its memory flat?', durationOption)
     .option('--scenario <name>', `one of ${Object.keys(SCENARIOS).join(', ')}`, scenarioOption)

@@ -12,6 +12,10 @@ const COLUMNS: readonly (readonly [title: string, of: (run: RunFigures) => numbe
   ['IN FLIGHT', (run) => run.api.most_in_flight],
   ['CALLS', (run) => run.api.calls],
   ['API CPU µS', (run) => run.api_cpu_us_per_message],
+  ['LOOP P99', (run) => run.loop_delay_ms?.p99 ?? Number.NaN],
+  ['INSIGHT P50', (run) => run.insight_ms.p50],
+  ['P95', (run) => run.insight_ms.p95],
+  ['P99', (run) => run.insight_ms.p99],
   ['ADDED P50', (run) => run.added_ms.p50],
   ['ADDED P99', (run) => run.added_ms.p99],
   ['FROM LOG P50', (run) => run.added_from_log_ms.p50],
@@ -23,7 +27,9 @@ const COLUMNS: readonly (readonly [title: string, of: (run: RunFigures) => numbe
 /** Medians over the runs of each subject, and the ratio of each subject's to the floor's. */
 export function describeBench({ runs, options }: BenchReport): string {
   // Of a preloaded topic every message is late from the start.
-  const shown = COLUMNS.filter(([title]) => options.rate !== 'preloaded' || !/ADDED|LOG/.test(title));
+  const shown = COLUMNS.filter(
+    ([title]) => options.rate !== 'preloaded' || !/ADDED|LOG|INSIGHT|^P9/.test(title),
+  ).filter(([title]) => options.loopDelay || !/LOOP/.test(title));
   const rows: Cell[][] = [];
   for (const [name, all] of Object.entries(runs)) {
     rows.push([name, ...shown.map(([, of]) => round(medianRun(all, of)))]);

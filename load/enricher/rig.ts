@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../../services/core/testing/eventually.ts';
 import { ChatCodec } from '../../services/platform/avro/codec.ts';
 import { ClusterView } from '../../services/platform/kafka/cluster-view.ts';
 import { createKafka, type Kafka } from '../../services/platform/kafka/kafka.ts';
@@ -10,7 +11,7 @@ import { type BenchTopics, makeBenchTopics } from './bench-topics.ts';
 import { EventSource } from './event-source.ts';
 import type { LoadEvent } from './messages.ts';
 import { countRecords, type LoggedOutcome, readOutcomes } from './outcome-log.ts';
-import { type ProgramName, Subject } from './subject.ts';
+import { type ProgramName, type StartOptions, Subject } from './subject.ts';
 
 export interface RunContext {
   readonly stack: BenchStack;
@@ -30,6 +31,7 @@ interface Parts {
 const POLL_MS = 100;
 /** Nothing more came for so long after the last expected outcome: the run is over. */
 const QUIET_MS = 500;
+const LEADERLESS_MS = 10_000;
 const TELL_MS = 5_000;
 
 /** Topics of one run, a source of events into them, and subjects between them and the API. */
@@ -62,7 +64,7 @@ export class Rig {
     return new Rig(context, { kafka, codec, topics, source, view });
   }
 
-  async start(name: ProgramName, env: Readonly<Record<string, string>>, nodeArgs?: readonly string[]) {
+  async start(name: ProgramName, env: Readonly<Record<string, string>>, how: StartOptions = {}): Promise<Subject> {
     const { stack, api } = this.#context;
     const addresses = {
       KAFKA_BROKERS: stack.kafkaBrokers,
@@ -70,13 +72,14 @@ export class Rig {
       NLP_URL: api.url,
       TOPIC_PREFIX: this.topics.prefix,
     };
-    const subject = await Subject.start({ name, env: { ...addresses, ...env }, ...(nodeArgs && { nodeArgs }) });
+    const subject = await Subject.start({ name, env: { ...addresses, ...env }, ...how });
     this.#subjects.push(subject);
     return subject;
   }
 
+  /** Records on chat.enriched. A topic that was just made may be without leaders for a moment on a busy broker. */
   outcomes(): Promise<number> {
-    return countRecords(this.view, this.topics.enriched);
+    return eventually(() => countRecords(this.view, this.topics.enriched), { timeoutMs: LEADERLESS_MS });
   }
 
   /** Waits until the log holds that many outcomes and no more come, or the time is up: then false. */

@@ -1,7 +1,7 @@
-import { LatencyHistogram, type LatencySummary } from '../../services/core/latency-histogram.ts';
 import type { DocumentBook } from './api/document-book.ts';
 import type { ApiStats } from './api/faults.ts';
 import type { LoggedOutcome } from './outcome-log.ts';
+import { type Percentiles, percentilesOf } from './percentiles.ts';
 import { cpuMicrosAt, type ProcSample } from './proc-stat.ts';
 
 /** What one run of one subject gave. */
@@ -23,11 +23,23 @@ export interface RunFigures {
   readonly api_cpu_us_per_message: number;
   /** Documents sent to the API beyond one a message. */
   readonly repeated_calls: number;
-  /** Outcome in the log minus event received, minus what the API took; and the same from the event's place in the log. */
-  readonly added_ms: LatencySummary;
-  readonly added_from_log_ms: LatencySummary;
-  /** Outcome in the log minus event received: what a bot waits for. */
-  readonly insight_ms: LatencySummary;
+  /** Final outcome in the log minus event received, minus what the API took; and the same from the event's place in the log. */
+  readonly added_ms: Percentiles;
+  readonly added_from_log_ms: Percentiles;
+  /**
+   * First answer in the log, provisional or final, minus event received: what a bot waits for. A message without an answer
+   * counts with the time that it had waited when the run ended.
+   */
+  readonly insight_ms: Percentiles;
+  /** How late the subject's event loop was; `null` unless asked for. */
+  readonly loop_delay_ms: LoopDelay | null;
+}
+
+/** Milliseconds, from the first outcome on. */
+export interface LoopDelay {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
 }
 
 export interface Observed {
@@ -40,6 +52,10 @@ export interface Observed {
   readonly api: ApiStats;
   readonly book: DocumentBook;
   readonly apiCpuMicros: number;
+  /** When each message was received, by its number. */
+  readonly receivedAtMs: readonly number[];
+  readonly endedAtMs: number;
+  readonly loopDelay: LoopDelay | null;
 }
 
 const STEADY_FROM = 0.5;
@@ -75,7 +91,9 @@ export function figuresOf(observed: Observed): RunFigures {
     api,
     api_cpu_us_per_message: observed.apiCpuMicros / messages,
     repeated_calls: book.calls.reduce((sum, calls) => sum + Math.max(calls - 1, 0), 0),
-    ...latencies(measured, book),
+    ...addedLatency(measured, book),
+    insight_ms: insightLatency(observed),
+    loop_delay_ms: observed.loopDelay,
   };
 }
 
@@ -87,15 +105,19 @@ function rateBetween(times: readonly number[], from: number, to: number, samples
   return { seconds, perS: seconds > 0 ? count / seconds : 0, cpuMicros: count > 0 ? spentMicros / count : 0 };
 }
 
-function latencies(measured: readonly LoggedOutcome[], book: DocumentBook) {
-  const [added, addedFromLog, insight] = [new LatencyHistogram(), new LatencyHistogram(), new LatencyHistogram()];
-  for (const { number, atMs, receivedAtMs, eventAtMs } of measured) {
-    const apiMs = book.tookMs[number] ?? 0;
-    added.record(atMs - receivedAtMs - apiMs);
-    addedFromLog.record(atMs - eventAtMs - apiMs);
-    insight.record(atMs - receivedAtMs);
-  }
-  return { added_ms: added.summary(), added_from_log_ms: addedFromLog.summary(), insight_ms: insight.summary() };
+function addedLatency(measured: readonly LoggedOutcome[], book: DocumentBook) {
+  const apiMs = ({ number }: LoggedOutcome) => book.tookMs[number] ?? 0;
+  return {
+    added_ms: percentilesOf(measured.map((each) => each.atMs - each.receivedAtMs - apiMs(each))),
+    added_from_log_ms: percentilesOf(measured.map((each) => each.atMs - each.eventAtMs - apiMs(each))),
+  };
+}
+
+function insightLatency({ outcomes, receivedAtMs, endedAtMs, firstMeasured }: Observed): Percentiles {
+  const answeredAtMs: number[] = [];
+  for (const { number, atMs } of outcomes) answeredAtMs[number] = Math.min(answeredAtMs[number] ?? atMs, atMs);
+  const waited = receivedAtMs.map((received, number) => (answeredAtMs[number] ?? endedAtMs) - received);
+  return percentilesOf(waited.slice(firstMeasured));
 }
 
 /** The middle one; of an even number the lower of the two. */

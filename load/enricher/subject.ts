@@ -1,8 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child, type Exit } from '../../services/local/testing/stack.ts';
 import { type ProcSample, sampleProcess } from './proc-stat.ts';
+import type { LoopDelay } from './run-figures.ts';
 
 /** What is measured: the enricher, the floor, or the service as users first write it. */
 export const SUBJECTS = ['parley', 'floor', 'naive'] as const;
@@ -18,14 +20,20 @@ const PROGRAMS: Record<ProgramName, string> = {
   naive: join(import.meta.dirname, 'naive.ts'),
   sink: join(SERVICES, 'sink/main.ts'),
 };
+const PROBE = join(import.meta.dirname, 'loop-probe.ts');
 const SAMPLE_MS = 25;
 const LAST_WORDS = 4_000;
 
-export interface SubjectOptions {
+export interface StartOptions {
+  /** Flags of Node, before the program. */
+  readonly nodeArgs?: readonly string[] | undefined;
+  /** Watch the event loop, see `loop-probe.ts`. */
+  readonly probeLoop?: boolean | undefined;
+}
+
+export interface SubjectOptions extends StartOptions {
   readonly name: ProgramName;
   readonly env: Readonly<Record<string, string>>;
-  /** Flags of Node, before the program. */
-  readonly nodeArgs?: readonly string[];
 }
 
 /** One program under test as a process, watched through `/proc` from its start to its end. */
@@ -35,34 +43,39 @@ export class Subject {
   readonly exited: Promise<Exit>;
   readonly #child: Child;
   readonly #timer: NodeJS.Timeout;
+  readonly #probed: boolean;
+  #loopDelay: LoopDelay | null = null;
   #output = '';
   #ended = false;
 
-  private constructor(child: Child) {
+  private constructor(child: Child, runDir: string, probeFile: string | undefined) {
     this.#child = child;
     this.pid = child.pid;
     this.#timer = setInterval(() => this.#sample(), SAMPLE_MS);
-    this.exited = child.exited.then((exit) => {
+    this.#probed = probeFile !== undefined;
+    this.exited = child.exited.then(async (exit) => {
       this.#ended = true;
       clearInterval(this.#timer);
+      if (probeFile && existsSync(probeFile)) this.#loopDelay = JSON.parse(await readFile(probeFile, 'utf8'));
+      await rm(runDir, { recursive: true, force: true });
       return exit;
     });
   }
 
-  static async start({ name, env, nodeArgs = [] }: SubjectOptions): Promise<Subject> {
+  static async start({ name, env, nodeArgs = [], probeLoop = false }: SubjectOptions): Promise<Subject> {
     const runDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
+    const probeFile = join(runDir, 'loop.json');
     let onOutput: (chunk: Buffer) => void = () => undefined;
     const child = await Child.start({
       command: process.execPath,
-      args: [...nodeArgs, PROGRAMS[name]],
-      env: { ...process.env, ADMIN_PORT: '0', PARLEY_RUN_DIR: runDir, ...env },
+      args: [...(probeLoop ? ['--import', PROBE] : []), ...nodeArgs, PROGRAMS[name]],
+      env: { ...process.env, ADMIN_PORT: '0', PARLEY_RUN_DIR: runDir, PROBE_FILE: probeFile, ...env },
       onOutput: (chunk) => onOutput(chunk),
     });
-    const subject = new Subject(child);
+    const subject = new Subject(child, runDir, probeLoop ? probeFile : undefined);
     onOutput = (chunk) => {
       subject.#output = (subject.#output + chunk.toString()).slice(-LAST_WORDS);
     };
-    void child.exited.then(() => rm(runDir, { recursive: true, force: true }));
     return subject;
   }
 
@@ -79,9 +92,20 @@ export class Subject {
     return this.samples.reduce((most, { rssBytes }) => Math.max(most, rssBytes), 0);
   }
 
+  /** How late its event loop was, known once it has ended by itself or by TERM; `null` where nobody watched. */
+  get loopDelay(): LoopDelay | null {
+    return this.#loopDelay;
+  }
+
+  /** What the probe saw so far does not count. */
+  restartProbe(): void {
+    if (this.#probed) this.#child.signal('SIGUSR2');
+  }
+
   /** TERM and, where that does not end it, KILL. */
   async stop(): Promise<void> {
     await this.#child.stop(20_000);
+    await this.exited;
   }
 
   async kill(): Promise<void> {
