@@ -1,5 +1,5 @@
+import type { ChaosReport } from './chaos-report.ts';
 import { planned, seconds } from './plan-table.ts';
-import type { ChaosReport } from './run.ts';
 
 type Row = readonly (string | number | null)[];
 
