@@ -11,6 +11,12 @@ export const SINK_SPEC = {
     max: 300_000,
     doc: 'A sink that is silent for longer loses its partitions to another',
   }),
+  SINK_CLICKHOUSE_TIMEOUT_MS: int({
+    default: 30_000,
+    min: 100,
+    max: 600_000,
+    doc: 'Time-out of one request to ClickHouse; an insert is sent again then, under the same token',
+  }),
   SINK_BLOCK_ROWS: int({ default: 10_000, min: 1, max: 100_000, doc: 'A block closes at this many records' }),
   SINK_BLOCK_BYTES: int({ default: 8 << 20, min: 1_024, max: 64 << 20, doc: 'A block closes at this many bytes' }),
   SINK_MIN_AGE_MS: int({ default: 500, min: 10, max: 60_000, doc: 'Least age at which a block closes' }),

@@ -26,6 +26,7 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     database: config.CLICKHOUSE_DATABASE,
     username: config.CLICKHOUSE_USER,
     password: config.CLICKHOUSE_PASSWORD,
+    requestTimeoutMs: config.SINK_CLICKHOUSE_TIMEOUT_MS,
     log,
   });
   await migrate(clickhouse, { log });
@@ -80,6 +81,7 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     log,
     metrics,
     sessionTimeoutMs: config.SINK_SESSION_TIMEOUT_MS,
+    fail,
     assign: async (claim) => {
       const sink = await openPartition(claim, deps);
       open.add(sink);
