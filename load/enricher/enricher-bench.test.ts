@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { demoChats } from '../chats.ts';
 import { DocumentBook } from './api/document-book.ts';
+import { flameGraph } from './flame-graph.ts';
 import { killReport } from './kill-run.ts';
 import { loadEvents, NOISY_TENANT } from './messages.ts';
 import type { LoggedOutcome } from './outcome-log.ts';
@@ -184,22 +185,34 @@ describe('a soak', () => {
 });
 
 describe('a CPU profile', () => {
+  const frame = (functionName: string, url = '', lineNumber = 4) => ({ functionName, url, lineNumber });
+  const profile = {
+    nodes: [
+      { id: 1, callFrame: frame('(root)'), children: [2, 3] },
+      { id: 2, callFrame: frame('(idle)') },
+      { id: 3, callFrame: frame('work', 'node:net'), children: [4] },
+      { id: 4, callFrame: frame('', `file://${import.meta.dirname}/floor.ts`), children: [5] },
+      { id: 5, callFrame: frame('work', 'node:net') },
+    ],
+    samples: [1, 2, 3, 4, 5, 3],
+    timeDeltas: [0, 10, 500, 20, 60, 20],
+  };
+
   it('gives the time of a function over all its places, without what waits', () => {
-    const frame = (functionName: string, url = '', lineNumber = 4) => ({ functionName, url, lineNumber });
-    const profile = {
-      nodes: [
-        { id: 1, callFrame: frame('(root)'), children: [2, 3] },
-        { id: 2, callFrame: frame('(idle)') },
-        { id: 3, callFrame: frame('work', 'node:net'), children: [4] },
-        { id: 4, callFrame: frame('', `file://${import.meta.dirname}/floor.ts`), children: [5] },
-        { id: 5, callFrame: frame('work', 'node:net') },
-      ],
-      samples: [1, 2, 3, 4, 5, 3],
-      timeDeltas: [0, 10, 500, 20, 60, 20],
-    };
     expect(selfTimes(profile)).toEqual([
       { name: '(anonymous) load/enricher/floor.ts:5', micros: 60, share: 0.6 },
       { name: 'work node:net:5', micros: 40, share: 0.4 },
+    ]);
+  });
+
+  it('becomes a flame graph in which a function is as wide as its time and that of all it called', () => {
+    const svg = flameGraph(profile, 'a <title>');
+    expect(svg).toContain('a &#60;title&#62;');
+    expect([...svg.matchAll(/<title>(.*?): ([\d.]+) %/g)].map(([, name, share]) => [name, Number(share)])).toEqual([
+      ['all', 100],
+      ['work node:net:5', 100],
+      ['(anonymous) load/enricher/floor.ts:5', 80],
+      ['work node:net:5', 20],
     ]);
   });
 });

@@ -3,7 +3,7 @@ import { demoChats, fileChats } from '../chats.ts';
 import { bench } from './bench.ts';
 import { killRun } from './kill-run.ts';
 import type { BenchOptions } from './options.ts';
-import { describeProfiles } from './profile-summary.ts';
+import { tellProfiles } from './profiles.ts';
 import { describeBench } from './report.ts';
 import type { RunContext } from './rig.ts';
 import { SCENARIOS, scenarioRate } from './scenarios/all.ts';
@@ -29,7 +29,7 @@ export async function runMode(options: BenchOptions, context: RunContext): Promi
     return asFindings(await SCENARIOS[scenario]({ ratePerS, env, chats: () => chats, limitMs }, context));
   }
   const report = await bench(options, context);
-  const profiles = options.profile ? `\n\n${await describeProfiles(options.profile, options.subject)}` : '';
+  const profiles = options.profile ? `\n\n${await tellProfiles(options.profile, options.subject)}` : '';
   return { report, text: `${describeBench(report)}${profiles}` };
 }
 

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { formatTable } from '../../services/core/text-table.ts';
 
@@ -25,7 +24,8 @@ export interface SelfTime {
 
 const REPOSITORY = join(import.meta.dirname, '../..');
 const TOP = 40;
-const IDLE = new Set(['(idle)', '(root)']);
+/** Frames in which nothing is computed. */
+export const WAITING: ReadonlySet<string> = new Set(['(idle)', '(root)']);
 
 /** `name file:line`, files in the repository by their path from its root. */
 export function frameName({ callFrame: { functionName, url, lineNumber } }: ProfileNode): string {
@@ -49,7 +49,7 @@ export function selfTimes(profile: CpuProfile): SelfTime[] {
   const micros = selfMicros(profile);
   const byName = new Map<string, number>();
   for (const node of profile.nodes) {
-    if (IDLE.has(node.callFrame.functionName)) continue;
+    if (WAITING.has(node.callFrame.functionName)) continue;
     const name = frameName(node);
     byName.set(name, (byName.get(name) ?? 0) + (micros.get(node.id) ?? 0));
   }
@@ -59,18 +59,10 @@ export function selfTimes(profile: CpuProfile): SelfTime[] {
     .sort((a, b) => b.micros - a.micros);
 }
 
-/** The top of each subject's profile in the folder, as text. */
-export async function describeProfiles(dir: string, subjects: readonly string[]): Promise<string> {
-  const parts: string[] = [];
-  for (const subject of subjects) {
-    const profile = JSON.parse(await readFile(join(dir, `${subject}.cpuprofile`), 'utf8')) as CpuProfile;
-    const rows = selfTimes(profile).slice(0, TOP);
-    const cells = rows.map(({ name, micros, share }) => [
-      Math.round(micros / 1_000),
-      Math.round(share * 1_000) / 10,
-      name,
-    ]);
-    parts.push(`${formatTable([`${subject.toUpperCase()} SELF MS`, '%', 'FUNCTION'], cells)}\n`);
-  }
-  return parts.join('\n');
+/** The functions that most time was spent in, as text. */
+export function describeProfile(profile: CpuProfile, subject: string): string {
+  const cells = selfTimes(profile)
+    .slice(0, TOP)
+    .map(({ name, micros, share }) => [Math.round(micros / 1_000), Math.round(share * 1_000) / 10, name]);
+  return formatTable([`${subject.toUpperCase()} SELF MS`, '%', 'FUNCTION'], cells);
 }
