@@ -1,4 +1,4 @@
-import { type ConfigOf, hostPorts, int, number, optional, text, url } from '../core/config.ts';
+import { type ConfigOf, hostPorts, int, number, oneOf, optional, text, url } from '../core/config.ts';
 import { DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR } from './folders.ts';
 
 const port = (fallback: number, doc: string) => int({ default: fallback, min: 1, max: 65_535, doc });
@@ -14,7 +14,11 @@ export const SPEC = {
   CLICKHOUSE_HTTP_PORT: port(8_123, 'Port of the embedded ClickHouse endpoint'),
   NLP_PORT: port(8_091, 'Port of the embedded NLP API'),
   GATEWAY_PORT: port(8_080, 'Port of the gateway'),
-  KAFKA_HEAP: text({ default: '1g', doc: 'Heap of the embedded Kafka, as java -Xmx takes it' }),
+  KAFKA_NODES: oneOf(['1', '3'], {
+    default: '1',
+    doc: 'Embedded brokers; of three, on KAFKA_PORT and the two ports above it, one may be down. Each count has data of its own',
+  }),
+  KAFKA_HEAP: optional(text({ doc: 'Heap of each embedded broker, as java -Xmx takes it; 1g, of three 320m' })),
   ENRICHER_INSTANCES: int({ default: 1, min: 1, max: 64, doc: 'Enricher processes' }),
   SINK_INSTANCES: int({ default: 1, min: 1, max: 64, doc: 'Sink processes' }),
   NLP_LATENCY_MEAN_MS: number({ default: 200, min: 0, max: 60_000, doc: 'Mean latency that the embedded NLP adds' }),

@@ -49,6 +49,24 @@ describe('the plan', () => {
     expect(parts['sink']?.needs).toEqual(['kafka', 'registry', 'clickhouse']);
   });
 
+  it('embeds a cluster of three, each with ports and data of its own, replicates topics, and lets all wait for all', () => {
+    const parts = plan({ KAFKA_NODES: '3', KAFKA_PORT: '7000' });
+    const brokers = ['kafka-1', 'kafka-2', 'kafka-3'];
+    expect(Object.keys(parts).slice(0, 3)).toEqual(brokers);
+    expect(brokers.map((name) => parts[name]?.address)).toEqual(['127.0.0.1:7000', '127.0.0.1:7001', '127.0.0.1:7002']);
+    const folders = brokers.map((name) => (parts[name]?.kind === 'process' ? parts[name].args.at(-1) : undefined));
+    expect(folders).toEqual(brokers.map((name) => `/data/kafka/${name}/server.properties`));
+    expect(envOf(parts['gateway'])).toMatchObject({
+      KAFKA_BROKERS: '127.0.0.1:7000,127.0.0.1:7001,127.0.0.1:7002',
+      TOPIC_REPLICATION: '3',
+    });
+    expect(parts['sink']?.needs).toEqual([...brokers, 'registry', 'clickhouse']);
+    expect(parts['registry']?.kind === 'process' && parts['registry'].beside).toEqual(brokers);
+    expect(envOf(plan({ KAFKA_NODES: '3', KAFKA_BROKERS: 'mine:9092' })['sink'])).not.toHaveProperty(
+      'TOPIC_REPLICATION',
+    );
+  });
+
   it('runs as many enrichers and sinks as asked for, on one gateway', () => {
     const parts = plan({ ENRICHER_INSTANCES: '2', SINK_INSTANCES: '3' });
     expect(Object.keys(parts).slice(4)).toEqual(['gateway', 'enricher', 'enricher-2', 'sink', 'sink-2', 'sink-3']);

@@ -2,7 +2,7 @@ import { LOCAL_ISSUER } from '../platform/local-token.ts';
 import { type LocalConfig, SPEC } from './config.ts';
 import { DEFAULT_DATA_DIR, type folders } from './folders.ts';
 import type { Jars } from './jars.ts';
-import { kafkaPart } from './parts/kafka.ts';
+import { kafkaClusterParts, kafkaPart } from './parts/kafka.ts';
 import { nodeServicePart } from './parts/node-service.ts';
 import type { ExternalPart, Part, Probe } from './parts/part.ts';
 import { httpProbe, kafkaProbe } from './parts/probes.ts';
@@ -22,9 +22,15 @@ export interface PlanOptions {
   readonly only: readonly PartName[];
 }
 
+/** Of the embedded brokers. */
+const brokerPorts = ({ KAFKA_NODES, KAFKA_PORT }: LocalConfig): number[] =>
+  Array.from({ length: Number(KAFKA_NODES) }, (_, node) => KAFKA_PORT + node);
+
+const isCluster = (config: LocalConfig): boolean => !config.KAFKA_BROKERS && config.KAFKA_NODES !== '1';
+
 /** Addresses of what the services talk to: the embedded part's, or the one that was given. */
 const addressesOf = (config: LocalConfig) => ({
-  KAFKA_BROKERS: config.KAFKA_BROKERS?.join(',') ?? `127.0.0.1:${config.KAFKA_PORT}`,
+  KAFKA_BROKERS: (config.KAFKA_BROKERS ?? brokerPorts(config).map((port) => `127.0.0.1:${port}`)).join(','),
   SCHEMA_REGISTRY_URL: config.SCHEMA_REGISTRY_URL ?? `http://127.0.0.1:${config.SCHEMA_REGISTRY_PORT}/apis/ccompat/v7`,
   CLICKHOUSE_URL: config.CLICKHOUSE_URL ?? `http://127.0.0.1:${config.CLICKHOUSE_HTTP_PORT}`,
   NLP_URL: config.NLP_URL ?? `http://127.0.0.1:${config.NLP_PORT}`,
@@ -36,7 +42,7 @@ export function commandSettings(config: LocalConfig, dataDir: string): Record<st
   const moved = (port: 'KAFKA_PORT' | 'SCHEMA_REGISTRY_PORT' | 'CLICKHOUSE_HTTP_PORT', given: unknown) =>
     given === undefined && config[port] !== SPEC[port].default;
   return {
-    ...(moved('KAFKA_PORT', config.KAFKA_BROKERS) && { KAFKA_BROKERS: addresses.KAFKA_BROKERS }),
+    ...((moved('KAFKA_PORT', config.KAFKA_BROKERS) || isCluster(config)) && { KAFKA_BROKERS: addresses.KAFKA_BROKERS }),
     ...(moved('SCHEMA_REGISTRY_PORT', config.SCHEMA_REGISTRY_URL) && {
       SCHEMA_REGISTRY_URL: addresses.SCHEMA_REGISTRY_URL,
     }),
@@ -53,6 +59,14 @@ function external(
   return { kind: 'external', needs: [], variable, readyTimeoutMs: config.EXTERNAL_TIMEOUT_MS, ...part };
 }
 
+function embeddedBrokers(config: LocalConfig, dataDir: string, { kafka, archives }: Jars): Part[] {
+  const common = { jars: kafka, archive: archives.kafka, dataDir };
+  const [port = 0, ...others] = brokerPorts(config);
+  return others.length === 0
+    ? [kafkaPart({ ...common, port, heap: config.KAFKA_HEAP ?? '1g' })]
+    : kafkaClusterParts({ ...common, ports: [port, ...others], heap: config.KAFKA_HEAP ?? '320m' });
+}
+
 function javaParts({ config, paths, jars }: PlanOptions): Part[] {
   const { KAFKA_BROKERS, SCHEMA_REGISTRY_URL } = addressesOf(config);
   const parts: Part[] = [];
@@ -60,8 +74,7 @@ function javaParts({ config, paths, jars }: PlanOptions): Part[] {
     const ready = kafkaProbe(config.KAFKA_BROKERS);
     parts.push(external(config, 'KAFKA_BROKERS', { name: 'kafka', address: KAFKA_BROKERS, ready }));
   } else if (jars) {
-    const { KAFKA_PORT: port, KAFKA_HEAP: heap } = config;
-    parts.push(kafkaPart({ jars: jars.kafka, archive: jars.archives.kafka, dataDir: paths.kafka, port, heap }));
+    parts.push(...embeddedBrokers(config, paths.kafka, jars));
   }
   if (config.SCHEMA_REGISTRY_URL) {
     const ready = httpProbe(`${SCHEMA_REGISTRY_URL}/subjects`);
@@ -122,7 +135,7 @@ function nlpPart({ config, paths }: PlanOptions): Part {
 }
 
 function serviceParts({ config, paths, publicKey }: PlanOptions): Part[] {
-  const env = addressesOf(config);
+  const env = { ...addressesOf(config), ...(isCluster(config) && { TOPIC_REPLICATION: config.KAFKA_NODES }) };
   const runDir = paths.run;
   const numbered = (name: PartName, count: number, needs: readonly PartName[]) =>
     Array.from({ length: count }, (_, index) =>
@@ -150,12 +163,16 @@ function serviceParts({ config, paths, publicKey }: PlanOptions): Part[] {
 
 /** The parts to run, those left out by `only` struck from what the others wait for. */
 export function planParts(options: PlanOptions): Part[] {
-  const wanted = (name: string) => options.only.includes(name.replace(/-\d+$/, '') as PartName);
-  return [...javaParts(options), clickhousePart(options), nlpPart(options), ...serviceParts(options)]
-    .filter(({ name }) => wanted(name))
-    .map((part) => ({
-      ...part,
-      needs: part.needs.filter(wanted),
-      ...(part.kind === 'process' && { beside: (part.beside ?? []).filter(wanted) }),
-    }));
+  const serviceOf = (name: string) => name.replace(/-\d+$/, '');
+  const parts = [...javaParts(options), clickhousePart(options), nlpPart(options), ...serviceParts(options)].filter(
+    ({ name }) => options.only.includes(serviceOf(name) as PartName),
+  );
+  const names = parts.map(({ name }) => name);
+  // Who needs Kafka needs each broker of a cluster: only then can a topic have its replicas.
+  const standing = (needs: readonly string[]) => names.filter((name) => needs.includes(serviceOf(name)));
+  return parts.map((part) => ({
+    ...part,
+    needs: standing(part.needs),
+    ...(part.kind === 'process' && { beside: standing(part.beside ?? []) }),
+  }));
 }
