@@ -31,7 +31,18 @@ async function parley(args: readonly string[], env: Record<string, string> = {})
   return { code, out, err };
 }
 
-const COMMANDS = ['status', 'token', 'send', 'bot', 'verify', 'topics', 'dlq list', 'dlq show', 'replay'];
+const COMMANDS = [
+  'status',
+  'token',
+  'send',
+  'bot',
+  'verify',
+  'topics',
+  'dlq list',
+  'dlq show',
+  'dlq release',
+  'replay',
+];
 
 describe('every command', () => {
   it.each(COMMANDS)('%s explains itself', async (command) => {

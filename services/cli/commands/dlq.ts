@@ -9,15 +9,17 @@ import { LetterSummary } from '../../replay/letter-summary.ts';
 import { asksForEvent, type Selection } from '../../replay/selection.ts';
 import { type CliContext, type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
 import { describeLetter, letterDocument } from '../dlq/describe-letter.ts';
+import { releaseCommand } from '../dlq/release.ts';
 import { type SelectionOptions, selectionOf, withSelection } from '../dlq/selection-options.ts';
 import { connectCodec, withDeadLetters } from '../dlq/source.ts';
 
 export const dlqCommand = (deps: CommandDeps): Command =>
   new Command('dlq')
-    .description('Dead letters: what failed, and why. Read-only.')
+    .description('Dead letters: what failed, and why; and letting go of what waits instead of becoming one.')
     .showHelpAfterError('(parley dlq --help lists the commands)')
     .addCommand(listCommand(deps))
-    .addCommand(showCommand(deps));
+    .addCommand(showCommand(deps))
+    .addCommand(releaseCommand(deps));
 
 interface ListOptions extends SelectionOptions {
   readonly by: string;
