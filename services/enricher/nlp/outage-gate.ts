@@ -3,7 +3,7 @@ import type { NlpPolicy } from './nlp-policy.ts';
 
 /**
  * Holds messages back while the breaker is open, so that nothing is burnt against an API that is down: they wait here,
- * and Kafka holds the rest.
+ * and Kafka holds the rest; or they are turned away, and get a degraded outcome.
  *
  *     pass ──breaker opens──▶ hold ──half-open time──▶ probe ──a message──▶ probing ──success──▶ pass
  *                               ▲                                              │
@@ -11,6 +11,9 @@ import type { NlpPolicy } from './nlp-policy.ts';
  *
  * Exactly one message probes: cockatiel would park every other caller of a half-open breaker and let
  * them all go at once. Bounded by the messages in flight.
+ *
+ * Who waits and who is turned away probe in turns. Were it always those who wait, a single one that the API chokes on
+ * would keep the gate closed to all who do not.
  */
 export class OutageGate {
   readonly #probeAfterMs: number;
@@ -18,9 +21,13 @@ export class OutageGate {
   readonly #health = new ApiHealth();
   #state: 'pass' | 'hold' | 'probe' | 'probing' = 'pass';
   #waiting: (() => void)[] = [];
+  /** The last probe was one that waited. */
+  #waiterProbed = false;
+  /** Somebody was turned away since the last probe. */
+  #turnedAway = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(policy: NlpPolicy, probeAfterMs: number, onChange: (open: boolean) => void) {
+  constructor(policy: Pick<NlpPolicy, 'breaker'>, probeAfterMs: number, onChange: (open: boolean) => void) {
     this.#probeAfterMs = probeAfterMs;
     this.#onChange = onChange;
     policy.breaker.onBreak(() => this.#hold());
@@ -47,16 +54,15 @@ export class OutageGate {
 
   /** Resolves when a call may be tried: at once while all is well. */
   async enter(): Promise<void> {
-    if (this.tryEnter()) return;
+    if (this.#mayEnter()) return;
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Whether a call may be tried now. */
+  /** Whether a call may be tried now; false: the caller is turned away. */
   tryEnter(): boolean {
-    if (this.#state === 'pass') return true;
-    if (this.#state !== 'probe') return false;
-    this.#state = 'probing';
-    return true;
+    if (this.#mayEnter()) return true;
+    this.#turnedAway = true;
+    return false;
   }
 
   /** A message that had entered went away without a call: if it was the probe, the next one is. */
@@ -68,14 +74,31 @@ export class OutageGate {
     clearTimeout(this.#timer);
   }
 
+  #mayEnter(): boolean {
+    if (this.#state === 'pass') return true;
+    if (this.#state !== 'probe') return false;
+    clearTimeout(this.#timer);
+    this.#state = 'probing';
+    return true;
+  }
+
   #hold(): void {
     if (this.#state === 'pass') this.#onChange(false);
     this.#state = 'hold';
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#probe(), this.#probeAfterMs);
+    this.#in(this.#probeAfterMs, () => this.#probe());
   }
 
   #probe(): void {
+    if (this.#waiterProbed && this.#turnedAway) {
+      // The next message to come is the probe; if none does, one of those that wait is all the same.
+      this.#state = 'probe';
+      this.#in(this.#probeAfterMs, () => this.#probeWaiter());
+    } else this.#probeWaiter();
+    this.#waiterProbed = this.#state === 'probing';
+    this.#turnedAway = false;
+  }
+
+  #probeWaiter(): void {
     const next = this.#waiting.shift();
     // When nobody waits, the next message to come is the probe.
     this.#state = next ? 'probing' : 'probe';
@@ -87,5 +110,10 @@ export class OutageGate {
     if (this.#state !== 'pass') this.#onChange(true);
     this.#state = 'pass';
     for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  #in(ms: number, then: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(then, ms);
   }
 }
