@@ -44,12 +44,8 @@ export class Fallback {
     return this.#waiting.length;
   }
 
-  get isLoaded(): boolean {
-    return this.#model !== undefined;
-  }
-
-  /** Loads the model unless it is there; after a failure the next one tries again. */
-  load(): Promise<void> {
+  /** After a failure the next one tries again. */
+  #load(): Promise<void> {
     this.#loading ??= this.#options.load().then(
       (model) => {
         this.#model = model;
@@ -62,15 +58,9 @@ export class Fallback {
     return this.#loading;
   }
 
-  /** An insight at once, or undefined where the share is used up (those who wait go first) or the model is not loaded. */
-  now(text: string): Insight | undefined {
-    const model = this.#model;
-    return model === undefined || this.#waiting.length > 0 || !this.#isSolvent() ? undefined : this.#run(model, text);
-  }
-
   /** An insight as soon as the share allows it, in order; undefined once nobody wants it any more. */
   async inTurn(text: string, waiter: StillWanted): Promise<Insight | undefined> {
-    if (this.#model === undefined) await this.load();
+    if (this.#model === undefined) await this.#load();
     return await new Promise((resolve, reject) => {
       this.#waiting.push({ text, waiter, resolve, reject });
       this.#serve();

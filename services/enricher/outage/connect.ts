@@ -25,11 +25,18 @@ export interface Outage {
   close(): void;
 }
 
+const WARM_UP = Array.from({ length: 20 }, (_, n) => `Where is my order number ${n}? I am not happy with this at all!`);
+
 /** What stands beside the NLP API for the times when it does not answer, composed. */
 export function connectOutage({ config, emitter, metrics, log, onCalm }: ConnectOptions): Outage {
   const fallback = new Fallback({
     // Its n-grams take 30 MB of heap: only once somebody needs them.
-    load: async () => (await import('../fallback/local-model.ts')).analyseLocally,
+    load: async () => {
+      const { analyseLocally } = await import('../fallback/local-model.ts');
+      // The first run reads a word list and is compiled meanwhile: that is part of loading, not of the first answer.
+      for (const text of WARM_UP) analyseLocally(text);
+      return analyseLocally;
+    },
     cpuShare: config.FALLBACK_CPU_SHARE,
     onRun: (seconds) => metrics.fallbackSeconds.inc(seconds),
   });

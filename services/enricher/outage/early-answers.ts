@@ -21,7 +21,7 @@ export interface EarlyAnswersOptions {
  */
 export class EarlyAnswers {
   readonly #options: EarlyAnswersOptions;
-  readonly #edge = new BudgetEdge<WorkItem>((item) => this.#answer(item));
+  readonly #edge = new BudgetEdge<WorkItem>((item) => void this.#answer(item));
 
   constructor(options: EarlyAnswersOptions) {
     this.#options = options;
@@ -38,24 +38,19 @@ export class EarlyAnswers {
     this.#edge.close();
   }
 
-  #answer(item: WorkItem): void {
+  /** As soon as the local model's share of the time allows, if that is before the deadline. */
+  async #answer(item: WorkItem): Promise<void> {
     const { fallback, emitter, metrics, log } = this.#options;
-    if (item.settled || !item.claim.active) return;
-    if (!fallback.isLoaded) {
-      // The first ones are late by as long as it takes to load.
-      fallback.load().then(
-        () => this.#answer(item),
-        (error: unknown) => log.error({ err: error }, 'the local model does not load: there are no early answers'),
-      );
-      return;
-    }
     try {
-      const insight = fallback.now(item.text);
-      metrics.provisional.inc({ result: insight ? 'sent' : 'no_cpu' });
+      const insight = await fallback.inTurn(item.text, { stillWanted: () => isStillWanted(item) });
       if (insight) emitter.provisional(item, insight);
+      if (insight || isWithoutAnswer(item)) metrics.provisional.inc({ result: insight ? 'sent' : 'no_cpu' });
     } catch (error) {
       const { partition, offset } = item.source;
       log.error({ err: error, partition, offset }, 'the local model failed on a text');
     }
   }
 }
+
+const isWithoutAnswer = ({ settled, claim }: WorkItem): boolean => !settled && claim.active;
+const isStillWanted = (item: WorkItem): boolean => isWithoutAnswer(item) && performance.now() < item.hedgeUntilMs;
