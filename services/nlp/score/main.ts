@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { dataFolder } from './data-set.ts';
+import { modelOf } from './model.ts';
 import { jsonReport, textReport } from './report.ts';
 
 const HELP = `Scores the reference NLP models on the labelled chat data.
@@ -9,6 +10,7 @@ usage: npm run nlp:score -- [options]
   --data DIR     folder of the *.jsonl.gz files (default: PARLEY_SHARED_DATA, else ../shared/data)
   --split NAME   dev (for tuning), test (the reported half, default) or all
   --limit N      at most N messages of each file
+  --model FILE   another model: a module that exports analyseLocally(text), as services/enricher/fallback/local-model.ts
   --json         one JSON document on stdout instead of tables
   --help         this text
 `;
@@ -27,6 +29,7 @@ function readOptions() {
         data: { type: 'string' },
         split: { type: 'string', default: 'test' },
         limit: { type: 'string' },
+        model: { type: 'string' },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -51,11 +54,12 @@ if (folder === undefined) {
   process.exit(1);
 }
 // Only now, so that --help and a wrong option need not load the models.
-const { score } = await import('./scoring.ts');
+const [{ score }, analyse] = await Promise.all([import('./scoring.ts'), modelOf(options.model)]);
 const startedMs = performance.now();
 const scores = await score({
   folder,
   split,
+  analyse,
   limit,
   onProgress: (dataset, messages) => {
     const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1);

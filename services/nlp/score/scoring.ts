@@ -1,4 +1,4 @@
-import { analyse } from '../analyser.ts';
+import type { Analyser, Analysis } from '../analyser.ts';
 import { areaUnderCurve, Confusion } from './confusion.ts';
 import { type LabelledMessage, readDataSet, type Split, splitOf } from './data-set.ts';
 import { type Judgement, judgeIntent, judgeLanguage, judgeSentiment, judgeToxicity } from './tasks.ts';
@@ -49,6 +49,7 @@ export interface Scores {
 export interface ScoringOptions {
   readonly folder: string;
   readonly split: Split | 'all';
+  readonly analyse: Analyser;
   /** At most so many messages of each file. */
   readonly limit: number;
   readonly onProgress: (dataset: string, messages: number) => void;
@@ -62,8 +63,7 @@ class Collector {
   readonly toxicity = new TaskScore();
   readonly toxicScores: Record<string, number[]> = { toxic: [], 'non-toxic': [] };
 
-  add(message: LabelledMessage): void {
-    const analysis = analyse(message.text);
+  add(message: LabelledMessage, analysis: Analysis): void {
     const language = judgeLanguage(message, analysis);
     if (language) {
       this.language.add(language);
@@ -84,7 +84,7 @@ class Collector {
 }
 
 /** Analyses every message of the split, without a language hint, and judges the answers by the labels. */
-export async function score({ folder, split, limit, onProgress }: ScoringOptions): Promise<Scores> {
+export async function score({ folder, split, analyse, limit, onProgress }: ScoringOptions): Promise<Scores> {
   const collector = new Collector();
   let messages = 0;
   let cpuMicroseconds = 0;
@@ -95,7 +95,7 @@ export async function score({ folder, split, limit, onProgress }: ScoringOptions
       if (split !== 'all' && splitOf(message.conversation_id) !== split) continue;
       taken += 1;
       const before = process.cpuUsage();
-      collector.add(message);
+      collector.add(message, analyse(message.text));
       const { user, system } = process.cpuUsage(before);
       cpuMicroseconds += user + system;
     }
