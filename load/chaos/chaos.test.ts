@@ -82,7 +82,7 @@ describe('the account of a killed enricher', () => {
   const sent = (id: string, { answered = true, outcomeOf = -1, again = false }) => {
     const call = calls.begin(id, kill.life, 900);
     if (answered) call.answeredAtMs = 990;
-    if (outcomeOf >= 0) outcomes.set(id, [{ partition: 0, offset: outcomeOf, atMs: 960 }]);
+    if (outcomeOf >= 0) outcomes.set(id, [{ topic: 'chat.events', partition: 0, offset: outcomeOf, atMs: 960 }]);
     if (again) calls.begin(id, other, 5_000);
   };
   sent('in flight', { answered: false, again: true });
@@ -97,7 +97,14 @@ describe('the account of a killed enricher', () => {
   calls.begin('resent', other, 5_000);
   outcomes.set(
     'resent',
-    [5, 6].map((offset) => ({ partition: 0, offset, atMs: 950 })),
+    [5, 6].map((offset) => ({ topic: 'chat.events', partition: 0, offset, atMs: 950 })),
+  );
+
+  calls.begin('replayed', kill.life, 900);
+  calls.begin('replayed', other, 5_000);
+  outcomes.set(
+    'replayed',
+    ['chat.events', 'chat.replay'].map((topic) => ({ topic, partition: 0, offset: 7, atMs: 950 })),
   );
 
   it('tells what was in flight, what was acked and not committed, and what was repeated', () => {

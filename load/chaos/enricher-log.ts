@@ -36,18 +36,19 @@ export class EnricherLog {
 
   /** All outcomes by message id. */
   async outcomes(): Promise<ReadonlyMap<string, readonly LoggedOutcome[]>> {
-    const { enriched, events } = topicNames();
+    const { enriched } = topicNames();
     const found = new Map<string, LoggedOutcome[]>();
     const view = await ClusterView.connect(this.#kafka, this.#brokers);
     const reader = await LogReader.connect(this.#kafka);
     try {
-      for (const { partition, start, end } of await view.logRanges(enriched)) {
-        for await (const records of reader.read(enriched, partition, start, end)) {
+      for (const range of await view.logRanges(enriched)) {
+        for await (const records of reader.read(enriched, range.partition, range.start, range.end)) {
           for (const { headers, timestamp } of records) {
             const identity = readOutcomeHeaders(headers);
-            if (identity?.source.topic !== events || identity.outcome === 'provisional') continue;
+            if (!identity || identity.outcome === 'provisional') continue;
             const { messageId, source } = identity;
-            const outcome = { partition: source.partition, offset: source.offset, atMs: timestamp };
+            const { topic, partition, offset } = source;
+            const outcome = { topic, partition, offset, atMs: timestamp };
             found.set(messageId, [...(found.get(messageId) ?? []), outcome]);
           }
         }

@@ -2,7 +2,8 @@ import type { NlpCall } from './nlp-calls.ts';
 
 /** An outcome as it stands in `chat.enriched`. */
 export interface LoggedOutcome {
-  /** The record of `chat.events` that it is the outcome of. */
+  /** The record that it is the outcome of: of `chat.events`, or of `chat.replay` for one that was analysed once more. */
+  readonly topic: string;
   readonly partition: number;
   readonly offset: number;
   /** When it was produced, milliseconds since the epoch, by the producer's clock. */
@@ -83,9 +84,9 @@ export function accountForKill(
   };
 }
 
-/** Whether a message stands in the log as several records. */
+/** Whether a message stood in the log as several records: sent again by its bot, or put on `chat.replay`. */
 export const isResent = (logged: readonly LoggedOutcome[]): boolean =>
-  new Set(logged.map(({ partition, offset }) => `${partition}/${offset}`)).size > 1;
+  new Set(logged.map(({ topic, partition, offset }) => `${topic}/${partition}/${offset}`)).size > 1;
 
 function isCommitted(committed: ReadonlyMap<number, CommittedLedger>, { partition, offset }: LoggedOutcome): boolean {
   const ledger = committed.get(partition);

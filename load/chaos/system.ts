@@ -23,6 +23,8 @@ const SETTINGS = {
   SINK_SESSION_TIMEOUT_MS: '6000',
   // Retries outlast every fault of the schedule: a dead letter is poison, or wrong.
   NLP_MAX_RETRIES: '20',
+  // So that each message needs a call of its own, and a repeated call can be told.
+  NLP_CACHE_BYTES: '0',
   RECONNECT_SPREAD_MS: '500',
 };
 
