@@ -44,8 +44,7 @@ export const DLQ_REASONS = [
 export type DlqReason = (typeof DLQ_REASONS)[number];
 
 /** Why an outcome is `degraded` (its `reason`). */
-export const DEGRADED_REASONS = ['nlp_unavailable'] as const;
-export type DegradedReason = (typeof DEGRADED_REASONS)[number];
+export type DegradedReason = 'nlp_unavailable';
 
 /** Design §4.5: after so many failed replays a record is parked for good (`replay_exhausted`). */
 export const MAX_REPLAYS = 3;
