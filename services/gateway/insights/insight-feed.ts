@@ -29,7 +29,7 @@ const RECENT_MS = 10_000;
 /** Two seconds of 8,000 outcomes of 500 bytes a second; at lower rates the age bounds it. */
 const RECENT_BYTES = 8 << 20;
 /** New sockets are looked after together: a storm of them must not search the recent records once each. */
-const CATCH_UP_MS = 100;
+const CATCH_UP_MS = 200;
 /** How long the log is still followed when the last socket that asked has gone. */
 const LINGER_MS = 30_000;
 /** Outcomes of a schema that the registry has yet to name; beyond it insights are dropped. */

@@ -68,10 +68,11 @@ const insightIds = (bot: RawBot) => insightsOf(bot).map(({ id }) => id);
 const insight = (bot: RawBot, id: string) => bot.frame((it) => it.type === 'insight' && it['id'] === id);
 const outcomesInLog = async () => (await fetchLogRange(kafka, topics.enriched)).reduce((sum, { end }) => sum + end, 0);
 
-const metricOf = async (service: ServiceHandle, name: string) => {
+/** The sum of a metric over those of its series that have the label, whatever others stand beside it. */
+const metricOf = async (service: ServiceHandle, name: string, label = '') => {
   const metrics = await (await fetch(`${service.adminUrl}/metrics`)).text();
-  const line = metrics.split('\n').find((it) => it.startsWith(name)) ?? '';
-  return Number(line.split(' ').at(-1) || 0);
+  const series = metrics.split('\n').filter((line) => line.startsWith(name) && line.includes(label));
+  return series.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 };
 
 beforeAll(async () => {
@@ -80,7 +81,14 @@ beforeAll(async () => {
   codec = await ChatCodec.connect({ registryUrl: stack().registryUrl, topicNames: topics });
   producer = await BatchProducer.connect(kafka, { log: testLog(), metrics: new Metrics('insights-test') });
   [one, two] = await Promise.all([spawnGateway(), spawnGateway()]);
-  enricher = await spawnService('enricher', { TOPIC_PREFIX, TOPIC_PARTITIONS: String(PARTITIONS) });
+  // As slow as an API may be, so that a message can be caught on its way, and answered early.
+  const nlp = await spawnService('nlp', { NLP_LATENCY_MEAN_MS: '300' });
+  await nlp.ready();
+  enricher = await spawnService('enricher', {
+    TOPIC_PREFIX,
+    TOPIC_PARTITIONS: String(PARTITIONS),
+    NLP_URL: nlp.url,
+  });
   await enricher.ready();
 }, 90_000);
 
@@ -140,7 +148,33 @@ describe('an insight', () => {
       topics: expect.any(Array),
       model: expect.any(String),
     });
-    expect(await metricOf(one, 'parley_gateway_insight_seconds_count{provisional="false"')).toBeGreaterThanOrEqual(80);
+    expect(await metricOf(one, 'parley_gateway_insight_seconds_count', 'provisional="false"')).toBeGreaterThanOrEqual(
+      80,
+    );
+  });
+});
+
+describe('an insight that is due before the analysis is there', () => {
+  it('comes twice: an early answer of the local model first, then the final one', async () => {
+    const hasty = await spawnGateway({ LATENCY_BUDGET_MS: '150' });
+    const bot = await open(hasty, { bot: 'hasty' });
+    let sent = 0;
+    // The first ones are late: the local model is loaded when it is needed.
+    const early = await eventually(async () => {
+      // Another text each time: what has been analysed before is answered at once.
+      const id = `early-${sent++}`;
+      bot.send({ ...message(id), text: `Where is parcel ${id}? I love your shop.` });
+      await insight(bot, id);
+      const found = insightsOf(bot).find(({ provisional }) => provisional);
+      if (!found) throw new Error('no early answer yet');
+      return found;
+    });
+    expect(early).toMatchObject({ outcome: 'degraded', revision: 0, sentiment: { label: expect.any(String) } });
+    const both = () => insightsOf(bot).filter(({ id }) => id === early['id']);
+    await eventually(() => expect(both().map(({ outcome }) => outcome)).toEqual(['degraded', 'enriched']));
+    expect(both()[1]).toMatchObject({ provisional: false, revision: 0 });
+    expect(await metricOf(hasty, 'parley_gateway_insight_seconds_count', 'provisional="true"')).toBeGreaterThan(0);
+    await hasty.kill();
   });
 });
 
@@ -202,7 +236,7 @@ describe('a socket that does not read', () => {
     const bot = await open(gateway, { bot: 'slow' });
     bot.socket.pause();
     const outcome = outcomeOf({ tenant_id: 'acme', bot_id: 'slow', conversation_id: 'c', insight: wordy });
-    const metric = (result: string) => metricOf(gateway, `parley_gateway_insights_total{result="${result}"`);
+    const metric = (result: string) => metricOf(gateway, 'parley_gateway_insights_total', `result="${result}"`);
     let produced = 0;
     // The system's own buffers take a few megabytes first.
     await eventually(async () => {
@@ -249,7 +283,7 @@ describe('records of chat.enriched', () => {
       revision: 0,
       reason: 'nlp_rejected',
     });
-    expect(await metricOf(one, 'parley_gateway_insights_total{result="undecodable"')).toBe(1);
+    expect(await metricOf(one, 'parley_gateway_insights_total', 'result="undecodable"')).toBe(1);
   });
 });
 

@@ -98,19 +98,6 @@ export const RequestQueueClass = require('kafkajs/src/network/requestQueue') as 
   scheduleCheckPendingRequests(this: InternalRequestQueue): void;
 }>;
 
-/** The request of Fetch v11 as kafkajs encodes it; its answer we read ourselves. */
-export const fetchRequestV11 = require('kafkajs/src/protocol/requests/fetch/v11/request') as (fetch: {
-  replicaId: number;
-  isolationLevel: number;
-  maxWaitTime: number;
-  minBytes: number;
-  maxBytes: number;
-  topics: readonly {
-    topic: string;
-    partitions: readonly { partition: number; fetchOffset: string; maxBytes: number }[];
-  }[];
-}) => object;
-
 export interface InternalProduce {
   readonly acks: number;
   readonly timeout: number;
