@@ -48,6 +48,21 @@ export const ERRORS = {
     text: 'A committed offset lies beyond the end of its partition: the log was truncated or is another cluster’s.',
     remedy: 'The partition is stopped on purpose. Check the cluster; then reset the group’s offset for it by hand.',
   },
+  CLUSTER_CHANGED: {
+    text: 'Behind Kafka’s address is another cluster than before: its disk was wiped, or the address moved.',
+    remedy:
+      'The service ends, and whoever runs it starts it again: it makes the topics and registers the schemas anew. Records that were not read before are gone with the old cluster.',
+  },
+  TOPIC_RECREATED: {
+    text: 'A topic was deleted and made again while a service read it.',
+    remedy:
+      'The new one is read from its start. What of the old one had not been read is lost; npx parley verify counts the new one.',
+  },
+  CLICKHOUSE_BEHIND: {
+    text: 'ClickHouse holds less than the sink has committed: it was wiped, or restored from a backup.',
+    remedy:
+      'The sink inserts again all that chat.enriched still holds. What is older than its retention (7 days) comes from a backup of ClickHouse alone.',
+  },
   TOKEN_KEY_MISSING: {
     text: 'The embedded stack’s signing key is not there.',
     remedy: 'Run `npm start` once in this data folder, or give --key with a private key in PEM.',

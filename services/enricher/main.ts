@@ -78,6 +78,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     sessionTimeoutMs: config.GROUP_SESSION_TIMEOUT_MS,
     log,
     metrics: registry,
+    fail: context.fail,
     assign: enricher.assign,
   });
   return {

@@ -80,7 +80,7 @@ async function serve(definition: ServiceDefinition, config: LifecycleConfig, log
     requestStop = resolve;
   });
   const fail = (error: unknown) => {
-    log.fatal({ err: error }, `${name} ends: ${messageOf(error)}`);
+    log.fatal({ code: isParleyError(error) ? error.code : undefined, err: error }, `${name} ends: ${messageOf(error)}`);
     exitCode = 1;
     requestStop();
   };

@@ -1,4 +1,5 @@
-import { messageOf } from '../core/errors.ts';
+import { messageOf, ParleyError } from '../core/errors.ts';
+import { clickHouseErrorCode } from '../platform/clickhouse/clickhouse.ts';
 import { type Claim, ClaimLostError, type FetchedRecord, type PartitionHandler } from '../platform/kafka/claim.ts';
 import type { Logger } from '../platform/logger.ts';
 import { type BlockPlan, decisionsOf, planBlock, type Replayed, rowsOf, underDecisions } from './block-plan.ts';
@@ -21,6 +22,8 @@ type State =
   | { readonly kind: 'released' };
 
 const MAX_RETRY_DELAY_MS = 5_000;
+/** UNKNOWN_TABLE and UNKNOWN_DATABASE: no retry makes a table, the migrations of a start do. */
+const MISSING = new Set([60, 81]);
 /** Blocks without a row are closed without a commit each; after a crash at most so many are read again. */
 const MAX_UNCOMMITTED_BLOCKS = 10;
 
@@ -52,6 +55,7 @@ export class PartitionSink implements PartitionHandler {
   #closedAt: number | undefined;
   #uncommittedBlocks = 0;
   #flushing = false;
+  #toldRebuilt = false;
   #onIdle: (() => void)[] = [];
 
   constructor(claim: Claim, recovery: Recovery, lastSeq: number, recentHashes: readonly number[], deps: SinkDeps) {
@@ -231,6 +235,7 @@ export class PartitionSink implements PartitionHandler {
     }
     const rows = rowsOf(plan);
     if (!replayed?.begun) {
+      await this.#assertStoreIsWhole();
       const seq = ++this.#seq;
       await this.#persist('begin', () => store.begin(block, seq, rows.length));
     }
@@ -241,7 +246,29 @@ export class PartitionSink implements PartitionHandler {
     metrics.insertSeconds.observe(tookMs / 1_000);
     metrics.blocks.inc({ kind: replayed ? 'replayed' : 'live' });
     metrics.rows.inc(rows.length);
+    if (block.from < this.#recovery.committedBelow) this.#tellRebuilt(rows.length);
     this.#log.debug({ from: block.from, to: block.to, rows: rows.length, took_ms: tookMs }, 'block inserted');
+  }
+
+  /** Before each block: a ClickHouse that was emptied under a running sink would take new rows and never miss the old. */
+  async #assertStoreIsWhole(): Promise<void> {
+    const { topicId, partition } = this.#claim;
+    const last = await this.#persist('read', () => this.#deps.store.lastBegun(topicId, partition));
+    if ((last?.seq ?? 0) >= this.#seq) return;
+    const where = `partition ${partition}: the last block begun was number ${this.#seq}`;
+    throw new ParleyError('CLICKHOUSE_BEHIND', `${where}, ClickHouse knows of ${last?.seq ?? 'none'}`);
+  }
+
+  #tellRebuilt(rows: number): void {
+    this.#deps.metrics.rebuilt.inc(rows);
+    if (this.#toldRebuilt) return;
+    this.#toldRebuilt = true;
+    const fields = {
+      code: 'CLICKHOUSE_BEHIND',
+      committed: this.#recovery.committedBelow,
+      from: this.#recovery.resumeAt,
+    };
+    this.#log.error(fields, 'ClickHouse had lost what was committed: it is inserted again from the log');
   }
 
   #finish({ block, judged, repeats, receipts }: BlockPlan, entries: readonly LogEntry[]): void {
@@ -309,6 +336,9 @@ export class PartitionSink implements PartitionHandler {
         return await run();
       } catch (error) {
         if (error instanceof ClaimLostError) throw error;
+        if (MISSING.has(clickHouseErrorCode(error) ?? 0)) {
+          throw new ParleyError('CLICKHOUSE_SCHEMA', `ClickHouse lacks a table: ${messageOf(error)}`, { cause: error });
+        }
         const block = 'block' in this.#state ? this.#state.block : undefined;
         this.#deps.metrics.retries.inc({ step });
         this.#log.warn({ step, attempt, err: messageOf(error), ...block }, 'a step of a block failed; tried again');

@@ -23,6 +23,8 @@ export interface Recovery {
   readonly resumeAt: number;
   /** The broker has our own word for `resumeAt` already. */
   readonly isClosed: boolean;
+  /** Offsets below are committed: a row that one of them still brings in had been lost by ClickHouse. */
+  readonly committedBelow: number;
 }
 
 export interface Standing {
@@ -41,6 +43,8 @@ export interface Standing {
  * - The commit does not explain the last block begun (the group's offsets were reset, wiped or restored from a backup):
  *   that block may be half done and no intent says so; it goes first, then reading goes on where the commit says, and
  *   records that have a receipt are dropped.
+ * - Our own commit lies above the last block begun: what is between them had no rows, or ClickHouse lost them (its data
+ *   was wiped, or is a backup's). Reading goes on where ClickHouse stands, and records that have a receipt are dropped.
  */
 export function planRecovery({ committed, lastBegun, logStart }: Standing): Recovery {
   const { offset, state } = committed;
@@ -49,9 +53,13 @@ export function planRecovery({ committed, lastBegun, logStart }: Standing): Reco
   const ours = state.kind === 'intent' || state.kind === 'closed';
   const intent = state.kind === 'intent' ? { from: at, to: state.next } : undefined;
   const isIntent = lastBegun !== undefined && lastBegun.from === intent?.from && lastBegun.to === intent.to;
+  const standsAt = Math.max(lastBegun?.to ?? logStart, logStart);
+  if (ours && !isIntent && standsAt < at) {
+    return { replays: [], resumeAt: standsAt, isClosed: true, committedBelow: intent?.to ?? at };
+  }
   const explained = lastBegun === undefined || isIntent || (ours && lastBegun.to <= at);
   const replays: Replay[] = [];
   if (!explained && lastBegun.to > logStart) replays.push({ from: lastBegun.from, to: lastBegun.to, begun: true });
   if (intent && intent.to > logStart) replays.push({ ...intent, begun: isIntent });
-  return { replays, resumeAt: intent?.to ?? at, isClosed: state.kind === 'closed' };
+  return { replays, resumeAt: intent?.to ?? at, isClosed: state.kind === 'closed', committedBelow: 0 };
 }

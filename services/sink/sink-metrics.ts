@@ -23,6 +23,10 @@ export function createSinkMetrics(metrics: Metrics, gauges: SinkGauges) {
   });
   return {
     rows: metrics.counter('parley_sink_rows_total', 'Rows inserted into ClickHouse, retractions included'),
+    rebuilt: metrics.counter(
+      'parley_sink_rebuilt_rows_total',
+      'Rows that were committed before and that ClickHouse had lost: it was wiped, or restored from a backup',
+    ),
     blocks: metrics.counter('parley_sink_blocks_total', 'Blocks inserted, by live or replayed', ['kind']),
     insertSeconds: metrics.histogram('parley_sink_insert_seconds', 'Time of one insert', LATENCY_BUCKETS_S),
     retries: metrics.counter('parley_sink_retries_total', 'Steps of a block tried again, by step', ['step']),

@@ -70,7 +70,15 @@ describe('recovery', () => {
   it.each([
     ['a first start reads from the log’s start', plan(null, wiped), [], 0],
     ['a closed commit goes on', plan(50, closed, [40, 50]), [], 50],
-    ['blocks without rows leave no trace', plan(90, closed, [40, 50]), [], 90],
+    [
+      'blocks without rows leave no trace, so what lies above the last one is read again',
+      plan(90, closed, [40, 50]),
+      [],
+      50,
+    ],
+    ['a ClickHouse that lost everything is filled again from the log’s start', plan(90, closed, undefined, 7), [], 7],
+    ['one of a backup from where it stands', plan(90, intent(95), [40, 50]), [], 50],
+    ['retention may have been faster', plan(90, closed, [40, 50], 60), [], 60],
     ['an intent that was not begun', plan(50, intent(60), [40, 50]), [{ from: 50, to: 60, begun: false }], 60],
     ['an intent that was begun', plan(50, intent(60), [50, 60]), [{ from: 50, to: 60, begun: true }], 60],
     ['a reset replays the last block first', plan(0, wiped, [50, 60]), [{ from: 50, to: 60, begun: true }], 0],

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Batch, Consumer } from 'kafkajs';
+import type { TopicId } from '../../core/brands.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Check } from '../admin-server.ts';
 import type { Logger } from '../logger.ts';
@@ -12,6 +13,7 @@ import type { Kafka } from './kafka.ts';
 import { OffsetCommitter } from './offset-committer.ts';
 import { type ClaimOwner, PartitionClaim } from './partition-claim.ts';
 import { PartitionOpener } from './partition-opener.ts';
+import { TopicWatch } from './topic-watch.ts';
 
 export interface GroupConsumerOptions {
   readonly kafka: Kafka;
@@ -23,6 +25,8 @@ export interface GroupConsumerOptions {
   readonly sessionTimeoutMs?: number;
   /** How long a rejoin waits for work in flight to finish; no heartbeat goes out meanwhile. */
   readonly settleMs?: number;
+  /** The service has to start anew: Kafka is another cluster (CLUSTER_CHANGED), where topics and schemas may be missing. */
+  readonly fail?: (error: Error) => void;
   /** Makes the handler of a partition. Runs aside, so it may take its time; retried while the claim lasts. */
   readonly assign: (claim: Claim) => Promise<PartitionHandler>;
 }
@@ -43,6 +47,7 @@ export class GroupConsumer implements ClaimOwner {
   readonly #opener: PartitionOpener;
   readonly #claims = new Map<string, PartitionClaim>();
   readonly #rejoins: Counter<'kept'>;
+  #watch: TopicWatch | undefined;
   #consumer: Consumer | undefined;
   #session: GroupSession | undefined;
   #closing = false;
@@ -66,11 +71,16 @@ export class GroupConsumer implements ClaimOwner {
   }
 
   static async start(given: GroupConsumerOptions): Promise<GroupConsumer> {
-    const options = { sessionTimeoutMs: 6_000, settleMs: 1_000, ...given };
+    const options = { sessionTimeoutMs: 6_000, settleMs: 1_000, fail: () => {}, ...given };
     const committer = await OffsetCommitter.connect(options.kafka, options.groupId, options.log);
     const opener = await PartitionOpener.connect(options, committer);
     const consumer = new GroupConsumer(options, committer, opener);
     await consumer.#runMember();
+    consumer.#watch = TopicWatch.start({
+      ...options,
+      onIds: (ids) => consumer.#leaveEarlierTopics(ids),
+      onOtherCluster: options.fail,
+    });
     return consumer;
   }
 
@@ -106,6 +116,7 @@ export class GroupConsumer implements ClaimOwner {
   /** Settles, leaves the group and disconnects. */
   async close(): Promise<void> {
     this.#closing = true;
+    await this.#watch?.close();
     for (const claim of this.#claims.values()) this.setPaused(claim.topic, claim.partition, true);
     await this.#settle();
     for (const claim of [...this.#claims.values()]) this.#lose(claim);
@@ -268,6 +279,14 @@ export class GroupConsumer implements ClaimOwner {
       claim.position = logStart;
       this.seek(claim);
     } else this.#reopen(claim);
+  }
+
+  /** Partitions of a topic that was deleted and made again start over: their positions mean nothing in the new one. */
+  #leaveEarlierTopics(ids: ReadonlyMap<string, TopicId>): void {
+    for (const claim of [...this.#claims.values()]) {
+      const id = ids.get(claim.topic);
+      if (claim.handler && id !== undefined && id !== claim.topicId) this.#reopen(claim);
+    }
   }
 
   /** Starts the partition over from its committed offset, under the same session. */

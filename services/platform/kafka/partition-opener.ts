@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Admin } from 'kafkajs';
 import type { TopicId } from '../../core/brands.ts';
+import { isOfOtherTopic } from '../../core/commit-owner.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Gauge, Metrics } from '../metrics.ts';
@@ -102,9 +103,13 @@ export class PartitionOpener {
     return lookup;
   }
 
-  /** Truncated, or another cluster's offset: reading on would skip or repeat silently, so the partition stops. */
-  #isBeyondEnd(topic: string, partition: number, { committed, logEnd }: PartitionFacts): boolean {
-    const beyond = committed.offset !== null && committed.offset > logEnd;
+  /**
+   * Truncated, or another cluster's offset: reading on would skip or repeat silently, so the partition stops. The offset
+   * of an earlier topic of this name is neither: handlers take it for none.
+   */
+  #isBeyondEnd(topic: string, partition: number, { committed, logEnd, topicId }: PartitionFacts): boolean {
+    const { offset, metadata } = committed;
+    const beyond = offset !== null && offset > logEnd && !isOfOtherTopic(metadata, topicId);
     this.#stopped.set({ topic, partition: String(partition) }, beyond ? 1 : 0);
     if (beyond) {
       const fields = { code: 'OFFSET_BEYOND_LOG_END', topic, partition, committed: committed.offset, log_end: logEnd };

@@ -66,7 +66,13 @@ function encodeRequest(topics: readonly string[]): Buffer {
   return Buffer.concat(parts);
 }
 
-function decodeResponse(payload: Buffer): { name: string; error: number; topicId: TopicId }[] {
+/** What the cluster calls itself and its topics; a topic that does not exist is left out. */
+export interface ClusterIds {
+  readonly clusterId: string;
+  readonly topics: ReadonlyMap<string, TopicId>;
+}
+
+function decodeResponse(payload: Buffer): ClusterIds {
   const reader = new Reader(payload);
   reader.tags();
   reader.skip(4);
@@ -77,9 +83,9 @@ function decodeResponse(payload: Buffer): { name: string; error: number; topicId
     reader.text();
     reader.tags();
   });
-  reader.text();
+  const clusterId = reader.text() ?? '';
   reader.skip(4);
-  return reader.array(() => {
+  const topics = reader.array(() => {
     const error = reader.int16();
     const name = reader.text() ?? '';
     const topicId = reader.uuid() as TopicId;
@@ -93,11 +99,13 @@ function decodeResponse(payload: Buffer): { name: string; error: number; topicId
     reader.tags();
     return { name, error, topicId };
   });
+  const there = topics.filter(({ error }) => error === 0);
+  return { clusterId, topics: new Map(there.map(({ name, topicId }) => [name, topicId])) };
 }
 
-async function requestMetadata(broker: InternalBroker, topics: readonly string[]): Promise<Map<string, TopicId>> {
+export async function requestIds(broker: InternalBroker, topics: readonly string[]): Promise<ClusterIds> {
   const encoded = encodeRequest(topics);
-  const found = (await broker.connectionPool.send({
+  return (await broker.connectionPool.send({
     request: {
       apiKey: METADATA_API_KEY,
       apiVersion: METADATA_VERSION,
@@ -106,8 +114,7 @@ async function requestMetadata(broker: InternalBroker, topics: readonly string[]
       encode: async () => ({ buf: encoded, buffer: encoded }),
     },
     response: { decode: async (payload: Buffer) => decodeResponse(payload), parse: async (data: unknown) => data },
-  })) as { name: string; error: number; topicId: TopicId }[];
-  return new Map(found.filter(({ error }) => error === 0).map(({ name, topicId }) => [name, topicId]));
+  })) as ClusterIds;
 }
 
 /** Kafka's own ids of topics, by name; a topic that does not exist is left out. */
@@ -116,7 +123,7 @@ export async function fetchTopicIds(kafka: Kafka, topics: readonly string[]): Pr
   await cluster.connect();
   try {
     await cluster.refreshMetadata();
-    return await requestMetadata(await cluster.findControllerBroker(), topics);
+    return new Map((await requestIds(await cluster.findControllerBroker(), topics)).topics);
   } finally {
     await cluster.disconnect();
   }

@@ -1,0 +1,130 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { TopicId } from '../../core/brands.ts';
+import { messageOf, ParleyError } from '../../core/errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Kafka } from './kafka.ts';
+import { type InternalCluster, openCluster } from './kafkajs-internals.ts';
+import { requestIds } from './topic-ids.ts';
+
+export interface TopicWatchOptions {
+  readonly kafka: Kafka;
+  readonly topics: readonly string[];
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly everyMs?: number;
+  /** At every look: the ids of the topics that exist. */
+  readonly onIds: (ids: ReadonlyMap<string, TopicId>) => void;
+  /** Behind the same address is another cluster now: CLUSTER_CHANGED. */
+  readonly onOtherCluster: (error: ParleyError) => void;
+}
+
+const LOOK_EVERY_MS = 1_000;
+/** How long a scrape waits for the first look. */
+const FIRST_LOOK_MS = 1_000;
+
+/**
+ * Looks once a second whether the cluster and the topics are still those of before. The fetch requests that kafkajs knows
+ * go by a topic's name: of a topic that is deleted and made again between two of them, or of a broker that comes back
+ * with an empty disk, a consumer would notice nothing and read on at an offset that means nothing there.
+ */
+export class TopicWatch {
+  readonly #options: TopicWatchOptions;
+  readonly #closing = new AbortController();
+  readonly #missing = new Set<string>();
+  readonly #looked = Promise.withResolvers<void>();
+  #cluster: InternalCluster | undefined;
+  #clusterId: string | undefined;
+  #ids: ReadonlyMap<string, TopicId> = new Map();
+
+  private constructor(options: TopicWatchOptions) {
+    this.#options = options;
+    const { metrics, topics } = options;
+    metrics.gauge(
+      'parley_topic_info',
+      '1 for the id that the topic has now; another id is another topic',
+      ['topic', 'topic_id'],
+      async (gauge) => {
+        // The first scrape comes right after the start.
+        if (!this.#clusterId)
+          await Promise.race([this.#looked.promise, delay(FIRST_LOOK_MS, undefined, { ref: false })]);
+        gauge.reset();
+        for (const [topic, topic_id] of this.#ids) gauge.set({ topic, topic_id }, 1);
+      },
+    );
+    metrics.gauge('parley_topic_missing', '1 while the topic does not exist', ['topic'], (gauge) => {
+      for (const topic of topics) gauge.set({ topic }, this.#missing.has(topic) ? 1 : 0);
+    });
+  }
+
+  static start(options: TopicWatchOptions): TopicWatch {
+    const watch = new TopicWatch(options);
+    void watch.#run();
+    return watch;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#drop();
+  }
+
+  async #run(): Promise<void> {
+    const { everyMs = LOOK_EVERY_MS, log } = this.#options;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        await this.#look();
+      } catch (error) {
+        log.debug({ err: messageOf(error) }, 'the cluster could not be looked at');
+        await this.#drop();
+      }
+      await delay(everyMs, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+    await this.#drop();
+  }
+
+  async #look(): Promise<void> {
+    const { kafka, topics, onIds, onOtherCluster, log } = this.#options;
+    if (!this.#cluster) {
+      const cluster = openCluster(kafka);
+      this.#cluster = cluster;
+      await cluster.connect();
+      await cluster.refreshMetadata();
+    }
+    const found = await requestIds(await this.#cluster.findControllerBroker(), topics);
+    if (this.#closing.signal.aborted) return;
+    this.#clusterId ??= found.clusterId;
+    if (this.#clusterId !== found.clusterId) {
+      const text = `the cluster was ${this.#clusterId} and is ${found.clusterId}`;
+      const error = new ParleyError('CLUSTER_CHANGED', `Behind the address of Kafka is another cluster: ${text}.`);
+      log.error({ code: error.code, was: this.#clusterId, is: found.clusterId }, error.message);
+      this.#closing.abort();
+      onOtherCluster(error);
+      return;
+    }
+    for (const topic of topics) this.#compare(topic, found.topics.get(topic));
+    this.#ids = new Map([...this.#ids, ...found.topics]);
+    this.#looked.resolve();
+    onIds(found.topics);
+  }
+
+  #compare(topic: string, topicId: TopicId | undefined): void {
+    const { log } = this.#options;
+    const before = this.#ids.get(topic);
+    if (!topicId && !this.#missing.has(topic)) {
+      this.#missing.add(topic);
+      log.error({ code: 'TOPIC_MISSING', topic, was: before }, 'the topic does not exist');
+    }
+    if (topicId) this.#missing.delete(topic);
+    if (topicId && before && before !== topicId) {
+      const fields = { code: 'TOPIC_RECREATED', topic, was: before, is: topicId };
+      log.error(fields, 'the topic was deleted and made again: the new one is read from its start');
+    }
+  }
+
+  async #drop(): Promise<void> {
+    const cluster = this.#cluster;
+    this.#cluster = undefined;
+    await cluster?.disconnect().catch(() => undefined);
+  }
+}
