@@ -7,17 +7,21 @@ const HANDSHAKES = 32;
 const CONNECT_TIMEOUT_MS = 15_000;
 
 /**
- * One connection a token, in the order of the tokens.
+ * One connection a token, in the order of the tokens, with the same options beside.
  *
  * @throws {ParleyError} GATEWAY_UNREACHABLE when one cannot be opened; the others are closed then.
  */
-export async function connectAll(url: string, tokens: readonly string[]): Promise<ParleyClient[]> {
+export async function connectAll(
+  url: string,
+  tokens: readonly string[],
+  beside: Omit<ClientOptions, 'url' | 'token' | 'tokenProvider'> = {},
+): Promise<ParleyClient[]> {
   const clients: ParleyClient[] = [];
   let next = 0;
   const work = async () => {
     while (next < tokens.length) {
       const index = next++;
-      clients[index] = await connectClient({ url, token: tokens[index] ?? '' });
+      clients[index] = await connectClient({ ...beside, url, token: tokens[index] ?? '' });
     }
   };
   try {

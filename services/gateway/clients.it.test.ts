@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
+import { ParleyClient } from '../client/parley-client.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import { launchBrowser } from '../local/testing/browser.ts';
 import { isolation, type ServiceHandle, spawnService, stopServices } from '../local/testing/stack.ts';
 import { ModuleServer } from './testing/module-server.ts';
@@ -28,6 +30,8 @@ beforeAll(async () => {
       TOPIC_PARTITIONS: '2',
       JWT_PUBLIC_KEY: maker.publicKeyPem,
       ALLOWED_ORIGINS: `http://127.0.0.1:${pages.port}`,
+      TOKEN_WARNING_MS: '2000',
+      JWT_LEEWAY_S: '0',
     }),
   ]);
   await gateway.ready();
@@ -64,7 +68,9 @@ const tryWebSocket = (page: Page, token: string): Promise<{ protocol?: string; c
 
 const handshakes = async (result: string): Promise<number> => {
   const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
-  const line = metrics.split('\n').find((it) => it.startsWith(`parley_gateway_handshakes_total{result="${result}"`));
+  const line = metrics
+    .split('\n')
+    .find((it) => it.startsWith('parley_gateway_handshakes_total{') && it.includes(`result="${result}"`));
   return Number(line?.split(' ').at(-1) ?? 0);
 };
 
@@ -120,6 +126,27 @@ describe('the ten lines of the client’s README', () => {
       env: { ...process.env, PARLEY_TOKEN: await maker.sign({ bot: 'readme' }) },
     });
     expect(stdout).toMatch(/^m-1 negative \w+\n$/);
+  });
+});
+
+describe('a client with a token provider', () => {
+  it('outlives its tokens: it changes sessions before each end, and no message notices', async () => {
+    const client = await ParleyClient.connect({
+      url: gateway.url,
+      insights: true,
+      tokenProvider: () => maker.sign({ bot: 'long-lived', expiresInS: 3 }),
+    });
+    let sent = 0;
+    await eventually(async () => {
+      await client.send({ id: `r-${sent++}`, conversation_id: 'c', speaker: 'user', text: `Message ${sent}` });
+      expect(client.counters.renewals).toBeGreaterThanOrEqual(2);
+    });
+    await eventually(() => expect(client.counters.insights).toBe(sent));
+    expect(client.counters).toMatchObject({ sent, acked: sent, resent: 0, postponed: 0, errors: 0 });
+    expect(client.counters.reconnects).toBe(client.counters.renewals);
+    await client.close();
+    const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
+    expect(metrics).not.toMatch(/^parley_gateway_closes_total\{[^}]*code="4001"/m);
   });
 });
 

@@ -2,15 +2,17 @@ import { randomBytes } from 'node:crypto';
 import { type Command, InvalidArgumentError } from 'commander';
 import { closeAll, connectAll } from '../../client/connect-all.ts';
 import type { ParleyClient } from '../../client/parley-client.ts';
+import type { DurationMs } from '../../core/brands.ts';
 import { type BadLine, type ChatLine, parseChatLine } from '../../core/chat-line.ts';
 import { systemClock } from '../../core/clock.ts';
 import { formatDuration } from '../../core/duration.ts';
 import { readLines } from '../../platform/json-lines.ts';
 import { findGateway, fleetTokens } from '../../platform/operator/gateway.ts';
-import { integerOption, numberOption } from '../../platform/operator/option-readers.ts';
+import { durationOption, integerOption, numberOption } from '../../platform/operator/option-readers.ts';
 import { readSettings } from '../../platform/operator/settings.ts';
 import { type CliContext, type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
 import { demoLines } from '../send/demo-lines.ts';
+import { InsightCount, type InsightCounts } from '../send/insight-count.ts';
 import { describeSend, type SendReport, sendReport } from '../send/report.ts';
 import { Sender } from '../send/sender.ts';
 import { Watch } from '../send/watch.ts';
@@ -26,6 +28,7 @@ interface SendCommandOptions {
   readonly runId?: string;
   readonly keepTimes?: boolean;
   readonly allowRefused?: boolean;
+  readonly insights?: DurationMs;
 }
 
 const DEMO_LIMIT = 1_000;
@@ -52,6 +55,7 @@ export const sendCommand = (deps: CommandDeps): Command =>
       .option('--tokens <file>', 'tokens, one a line, for a gateway that does not take the embedded key')
       .option('--run-id <id>', 'begin message ids with this; the same again sends the same messages again', runIdOption)
       .option('--keep-times', "send the file's own sent_at or ts instead of the present time")
+      .option('--insights <duration>', 'ask for insights; wait so long for those still to come', durationOption)
       .option('--allow-refused', 'exit 0 even when messages were refused or lines were bad')
       .addHelpText('after', HELP),
     deps,
@@ -73,7 +77,13 @@ async function send(
   const runId = options.runId ?? `${Date.now().toString(36)}${randomBytes(3).toString('hex')}`;
   const tokens = await fleetTokens(settings, options.bots, options.tenants, options.tokens);
   const url = await findGateway(settings, options.url);
-  const bots = await connectAll(url, tokens);
+  const insightCount = new InsightCount(runId);
+  const { onInsight } = insightCount;
+  const bots = await connectAll(
+    url,
+    tokens,
+    options.insights === undefined ? {} : { insights: true, listeners: { onInsight } },
+  );
   const sender = new Sender({
     bots,
     runId,
@@ -85,19 +95,25 @@ async function send(
   });
   const started = systemClock.monotonicMs();
   const watch = new Watch(sender, bots, context, systemClock);
+  let elapsedMs = 0;
+  let insights: InsightCounts | null = null;
   try {
     await sender.run(file === undefined ? demoLines(runId) : parsedLines(file));
+    elapsedMs = systemClock.monotonicMs() - started;
+    if (options.insights !== undefined) {
+      insights = await insightCount.wait(sender.counts.acked, options.insights, systemClock, context.signal);
+    }
   } finally {
     watch.stop();
     await closeAll(bots, 0);
   }
-  const elapsedMs = systemClock.monotonicMs() - started;
   const report = sendReport(sender, {
     runId,
     url,
     bots: bots.length,
     tenants: options.tenants,
     elapsedMs,
+    insights,
     ...totals(bots),
   });
   return resultOf(report, options.allowRefused === true, context.signal.aborted);
@@ -115,7 +131,7 @@ function totals(bots: readonly ParleyClient[]): { reconnects: number; postponed:
 
 function resultOf(report: SendReport, allowRefused: boolean, interrupted: boolean): CommandResult {
   const lost = report.refused['closed'] ?? 0;
-  const faultless = report.acked === report.sent && report.bad_lines === 0;
+  const faultless = report.acked === report.sent && report.bad_lines === 0 && (report.insights?.missing ?? 0) === 0;
   // What was never acked is no refusal: it is incomplete work, whatever is allowed.
   const ok = !interrupted && lost === 0 && (allowRefused || faultless);
   const note = interrupted ? `Interrupted after ${formatDuration(report.elapsed_ms)}.\n` : '';

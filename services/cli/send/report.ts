@@ -1,5 +1,6 @@
 import { formatDuration } from '../../core/duration.ts';
 import type { LatencySummary } from '../../core/latency-histogram.ts';
+import type { InsightCounts } from './insight-count.ts';
 import type { SendCounts, Sender } from './sender.ts';
 
 /** What one run of `parley send` did. */
@@ -16,6 +17,8 @@ export interface SendReport extends SendCounts {
   readonly resent: number;
   /** From sending to ack, waiting in the client included. */
   readonly ack_latency_ms: LatencySummary;
+  /** Null where they were not asked for. */
+  readonly insights: InsightCounts | null;
 }
 
 interface RunFacts {
@@ -27,6 +30,7 @@ interface RunFacts {
   readonly reconnects: number;
   readonly postponed: number;
   readonly resent: number;
+  readonly insights: InsightCounts | null;
 }
 
 export function sendReport({ counts, ackLatency }: Sender, { runId, elapsedMs, ...facts }: RunFacts): SendReport {
@@ -53,9 +57,17 @@ export function describeSend(report: SendReport): string {
   return [
     `Sent ${count(sent)} messages as ${count(report.bots)} bots in ${formatDuration(elapsed_ms)}; ${count(acked)} acked (${count(rate)}/s).`,
     `Ack latency p50 ${ack.p50} ms, p99 ${ack.p99} ms, max ${ack.max} ms.`,
+    ...(report.insights ? [describeInsights(report.insights)] : []),
     ...(again.length > 0 ? [`${again.join('; ')}.`] : []),
     ...refusals,
     ...(report.bad_lines > 0 ? [`Left out ${count(report.bad_lines)} lines that are no message:`, ...badLines] : []),
     `Run id ${report.run_id}: message ids begin with it.`,
   ].join('\n');
+}
+
+function describeInsights({ final, provisional, missing }: InsightCounts): string {
+  const parts = [`${final.toLocaleString('en')} insights came`];
+  if (provisional > 0) parts.push(`${provisional.toLocaleString('en')} early ones before`);
+  if (missing > 0) parts.push(`${missing.toLocaleString('en')} did not come in time`);
+  return `${parts.join(', ')}.`;
 }
