@@ -136,7 +136,8 @@ export class InsightFeed implements InsightDelivery {
     decoded
       .then((outcome) => this.#deliver(replyTo, outcome, audience))
       .catch((error: unknown) => {
-        this.#options.log.warn({ err: messageOf(error) }, 'an insight is lost: its schema is not known');
+        // Counted; one line a record would be a flood while the registry is away.
+        this.#options.log.debug({ err: messageOf(error) }, 'an insight is lost: its schema is not known');
         this.#metrics.insight('undecodable');
       })
       .finally(() => {

@@ -143,6 +143,8 @@ export class TailReader {
   }
 
   #take({ partition, error, records }: FetchedSet): void {
+    // A fetch that was under way when we were told to stop: another reader may have these by now.
+    if (this.#closing) return;
     if (error === OFFSET_OUT_OF_RANGE) {
       // The log was cut, or is another one by now.
       this.#positions.delete(partition);
