@@ -28,7 +28,6 @@ export class GatewayMetrics {
     const counts = new Map<MessageResult, number>();
     metrics.counter('parley_gateway_messages_total', 'Frames by what became of them', ['result'], (counter) => {
       for (const [result, count] of counts) counter.inc({ result }, count);
-      counts.clear();
     });
     const handshakes = metrics.counter('parley_gateway_handshakes_total', 'Handshakes by result', ['result']);
     const closes = metrics.counter('parley_gateway_closes_total', 'Sockets closed, by our close code or peer', [

@@ -33,6 +33,8 @@ export interface Commons {
   readonly places: PlaceLimits;
   /** TCP connections that this process may have. */
   readonly maxSockets: number;
+  /** Tells the others of a message that is safe, whose bot has gone and may come back to one of them. */
+  readonly onUnheard?: (messageKey: string) => void;
 }
 
 /** One process that serves bots: the whole gateway, or one of its workers. */
@@ -84,6 +86,7 @@ export async function startGateway(config: GatewayConfig, commons: Commons, cont
     producer,
     known,
     onClamped: () => metrics.clamped.inc(),
+    ...(commons.onUnheard && { onUnheard: commons.onUnheard }),
     log,
   });
   const insights = new InsightFeed({

@@ -185,7 +185,7 @@ function intakeWith(producer: HandProducer) {
     log: createLogger('test', 'silent'),
   });
   const waiter = (name: string) => ({
-    acked: (id: string) => told.push(`${name} acked ${id}`),
+    acked: (id: string) => told.push(`${name} acked ${id}`) > 0,
     unavailable: (id: string) => told.push(`${name} unavailable ${id}`),
   });
   const accept = (name: string, it: ValidMessage) => intake.accept(identity, it, NOW, waiter(name));

@@ -13,7 +13,8 @@ import { type KnownMessages, keysOf } from './known-messages.ts';
 export interface Waiter {
   /** The session to which the insight is to come back. */
   readonly replyTo?: string | undefined;
-  acked(messageId: string): void;
+  /** @returns whether somebody is still there to hear it. */
+  acked(messageId: string): boolean;
   /** Kafka did not say that it has it; it may have it all the same. */
   unavailable(messageId: string): void;
 }
@@ -34,6 +35,8 @@ export interface IntakeOptions {
   readonly producer: EventSink;
   readonly known: KnownMessages;
   readonly onClamped: () => void;
+  /** A message is safe, and everyone who sent it has gone: it will come again, to this process or to another. */
+  readonly onUnheard?: (messageKey: string) => void;
   readonly log: Logger;
 }
 
@@ -100,7 +103,9 @@ export class Intake {
     this.#answering = true;
     this.#options.known.note(messageKey, 'safe');
     const { messageId, waiters } = this.#land(messageKey);
-    for (const waiter of waiters) waiter.acked(messageId);
+    let heard = false;
+    for (const waiter of waiters) heard = waiter.acked(messageId) || heard;
+    if (!heard) this.#options.onUnheard?.(messageKey);
   }
 
   #failed(messageKey: string, error: unknown): void {

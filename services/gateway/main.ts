@@ -6,6 +6,8 @@ import { GATEWAY_SPEC, type GatewayConfig } from './config.ts';
 import { startGateway } from './gateway.ts';
 import { Places } from './limits/admission.ts';
 import { readCapacity } from './limits/capacity.ts';
+import { PurseTable } from './limits/purse.ts';
+import { tenantBudget } from './limits/tenant-budget.ts';
 import { BucketTable } from './token-bucket.ts';
 import { startSupervisor } from './workers/supervisor.ts';
 import { runWorker } from './workers/worker.ts';
@@ -17,18 +19,29 @@ async function startAlone(config: GatewayConfig, context: ServiceContext): Promi
   context.metrics.gauge('parley_gateway_connections_max', 'Sockets that may be open at once', [], (gauge) =>
     gauge.set(capacity.connections),
   );
-  return await startGateway(
+  const rate = { perSecond: tenantRate, burst: tenantRate, clock: systemClock };
+  const budget = config.REDIS_URL === undefined ? undefined : tenantBudget(config, context);
+  const gateway = await startGateway(
     config,
     {
       workers: 1,
       bots: new BucketTable({ perSecond: config.BOT_MESSAGES_PER_S, burst: config.BOT_BURST, clock: systemClock }),
-      tenants: new BucketTable({ perSecond: tenantRate, burst: tenantRate, clock: systemClock }),
+      tenants: budget
+        ? new PurseTable({ ...rate, source: budget, sharers: config.LIMIT_PEERS })
+        : new BucketTable(rate),
       admission: new Places(places),
       places,
       maxSockets: capacity.socketsPerWorker,
     },
     context,
   );
+  return {
+    ...gateway,
+    stop: async () => {
+      await gateway.stop();
+      await budget?.close();
+    },
+  };
 }
 
 async function start(context: ServiceContext): Promise<RunningService> {

@@ -211,12 +211,13 @@ export class Session {
     return true;
   }
 
-  #acked(id: string, startedMs: number, result: 'acked' | 'joined'): void {
+  #acked(id: string, startedMs: number, result: 'acked' | 'joined'): boolean {
     const { metrics, clock } = this.#deps;
     this.#inFlight -= 1;
     metrics.message(result);
     metrics.ackSeconds.observe((clock.monotonicMs() - startedMs) / 1_000);
     this.#queueAck(id);
+    return this.#phase.name !== 'closed';
   }
 
   #unavailable(id: string): void {

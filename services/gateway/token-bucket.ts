@@ -111,10 +111,10 @@ export class BucketTable implements Buckets {
     return this.#entryOf(name).bucket;
   }
 
-  /** From now on a bucket that is there has an `n`-th of rate and burst; at least one token fits in. */
+  /** From now on the bucket has an `n`-th of rate and burst; at least one token fits in. */
   divide(name: string, n: number): void {
-    const bucket = this.#entries.get(name)?.bucket;
-    bucket?.resize(this.#perSecond / n, Math.max(1, this.#burst / n), this.#clock.monotonicMs());
+    const entry = n === 1 ? this.#entries.get(name) : this.#entryOf(name);
+    entry?.bucket.resize(this.#perSecond / n, Math.max(1, this.#burst / n), this.#clock.monotonicMs());
   }
 
   release(name: string): void {

@@ -5,25 +5,27 @@
 export class BotShares {
   /** Worker and number of sockets in turn: one bot is on one worker, so an array is a third of a Map's memory. */
   readonly #holders = new Map<string, number[]>();
-  readonly #onChange: (bot: string, workers: readonly number[]) => void;
+  readonly #onChange: (worker: number, bot: string, n: number) => void;
 
-  constructor(onChange: (bot: string, workers: readonly number[]) => void) {
+  /** @param onChange told for every worker whose part of a bot's budget has changed to an `n`-th. */
+  constructor(onChange: (worker: number, bot: string, n: number) => void) {
     this.#onChange = onChange;
   }
 
-  hold(bot: string, worker: number): void {
+  /** @returns by how many workers the bot's budget is divided now; the others among them are told. */
+  hold(bot: string, worker: number): number {
     const holders = this.#holders.get(bot);
     if (!holders) {
       this.#holders.set(bot, [worker, 1]);
-      return;
+      return 1;
     }
     const at = indexOf(holders, worker);
-    if (at >= 0) {
-      holders[at + 1] = (holders[at + 1] ?? 0) + 1;
-      return;
+    if (at >= 0) holders[at + 1] = (holders[at + 1] ?? 0) + 1;
+    else {
+      this.#tell(bot, holders, holders.length / 2 + 1);
+      holders.push(worker, 1);
     }
-    holders.push(worker, 1);
-    this.#tell(bot, holders);
+    return holders.length / 2;
   }
 
   release(bot: string, worker: number): void {
@@ -34,14 +36,11 @@ export class BotShares {
     if ((holders[at + 1] ?? 0) > 0) return;
     holders.splice(at, 2);
     if (holders.length === 0) this.#holders.delete(bot);
-    else this.#tell(bot, holders);
+    else this.#tell(bot, holders, holders.length / 2);
   }
 
-  #tell(bot: string, holders: readonly number[]): void {
-    this.#onChange(
-      bot,
-      holders.filter((_, index) => index % 2 === 0),
-    );
+  #tell(bot: string, holders: readonly number[], n: number): void {
+    for (let at = 0; at < holders.length; at += 2) this.#onChange(holders[at] as number, bot, n);
   }
 }
 

@@ -10,7 +10,7 @@ export interface ChannelPort {
 export type Handlers = Readonly<Record<string, (params: any) => unknown>>;
 
 /** The other end did not answer in time, or is gone. */
-export class ChannelError extends Error {
+class ChannelError extends Error {
   override readonly name = 'ChannelError';
 }
 

@@ -3,6 +3,9 @@ import { BotShares } from '../limits/bot-shares.ts';
 import type { Ask, BudgetSource, Lease } from '../limits/budget.ts';
 import type { Handlers } from './channel.ts';
 
+/** Why there is no place, or by how many workers the budget of this bot is divided now. */
+export type EntryAnswer = AdmissionRefusal | number;
+
 export interface KeeperOptions {
   readonly places: Places;
   readonly budget: BudgetSource;
@@ -19,17 +22,14 @@ export class Keeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options;
-    this.#shares = new BotShares((bot, workers) => {
-      for (const worker of workers) options.tell(worker, bot, workers.length);
-    });
+    this.#shares = new BotShares(options.tell);
   }
 
   /** What a worker may ask for. */
   handlersFor(worker: number): Handlers {
     this.#held.set(worker, new Map());
     return {
-      enter: (entrants: readonly Entrant[]): (AdmissionRefusal | null)[] =>
-        entrants.map((entrant) => this.#enter(worker, entrant) ?? null),
+      enter: (entrants: readonly Entrant[]): EntryAnswer[] => entrants.map((entrant) => this.#enter(worker, entrant)),
       leave: (entrants: readonly Entrant[]) => {
         for (const entrant of entrants) this.#leave(worker, entrant);
       },
@@ -45,7 +45,7 @@ export class Keeper {
     this.#held.delete(worker);
   }
 
-  #enter(worker: number, entrant: Entrant): AdmissionRefusal | undefined {
+  #enter(worker: number, entrant: Entrant): EntryAnswer {
     const held = this.#held.get(worker);
     if (!held) return 'too_many_connections';
     const refusal = this.#options.places.take(entrant);
@@ -54,8 +54,7 @@ export class Keeper {
     const entry = held.get(bot);
     if (entry) entry.count += 1;
     else held.set(bot, { entrant, count: 1 });
-    this.#shares.hold(bot, worker);
-    return undefined;
+    return this.#shares.hold(bot, worker);
   }
 
   #leave(worker: number, entrant: Entrant): void {

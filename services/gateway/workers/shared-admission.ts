@@ -1,5 +1,6 @@
-import type { Admission, AdmissionRefusal, Entrant } from '../limits/admission.ts';
+import { type Admission, type AdmissionRefusal, botNameOf, type Entrant } from '../limits/admission.ts';
 import type { Channel } from './channel.ts';
+import type { EntryAnswer } from './keeper.ts';
 
 const TIMEOUT_MS = 2_000;
 
@@ -15,14 +16,19 @@ interface Waiting {
 export class SharedAdmission implements Admission {
   readonly #channel: Channel;
   readonly #maxHere: number;
+  readonly #onShare: (bot: string, n: number) => void;
   #taken = 0;
   #entering: Waiting[] = [];
   #leaving: Entrant[] = [];
 
-  /** @param maxHere connections that this worker may have. */
-  constructor(channel: Channel, maxHere: number) {
+  /**
+   * @param maxHere connections that this worker may have.
+   * @param onShare told, before a bot comes in, by how many workers its budget is divided.
+   */
+  constructor(channel: Channel, maxHere: number, onShare: (bot: string, n: number) => void) {
     this.#channel = channel;
     this.#maxHere = maxHere;
+    this.#onShare = onShare;
   }
 
   get isFull(): boolean {
@@ -54,17 +60,17 @@ export class SharedAdmission implements Admission {
     this.#leaving = [];
     if (leaving.length > 0) this.#channel.notify('leave', leaving);
     if (entering.length === 0) return;
-    const refusals = await this.#channel
-      .request<(AdmissionRefusal | null)[]>(
-        'enter',
-        entering.map(({ entrant }) => entrant),
-        TIMEOUT_MS,
-      )
-      .catch(() => []);
-    for (const [index, { resolve }] of entering.entries()) {
-      const refusal = refusals[index] ?? undefined;
-      if (refusal) this.#taken -= 1;
-      resolve(refusal);
+    const entrants = entering.map(({ entrant }) => entrant);
+    const answers = await this.#channel.request<EntryAnswer[]>('enter', entrants, TIMEOUT_MS).catch(() => []);
+    for (const [index, { entrant, resolve }] of entering.entries()) {
+      const answer = answers[index];
+      if (typeof answer === 'string') {
+        this.#taken -= 1;
+        resolve(answer);
+        continue;
+      }
+      this.#onShare(botNameOf(entrant), answer ?? 1);
+      resolve(undefined);
     }
   }
 }

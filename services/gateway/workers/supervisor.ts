@@ -29,7 +29,7 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
   // A wrong key ends the start here, with one message instead of one a worker.
   createAuthenticator(authOptions(config, log));
   const { capacity, places } = readCapacity(config, log);
-  const budget = await tenantBudget(config, context);
+  const budget = tenantBudget(config, context);
   const keeper = new Keeper({
     places: new Places(places),
     budget,
@@ -41,7 +41,15 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
     size: config.GATEWAY_WORKERS,
     spawn: () => {
       const worker = cluster.fork();
-      const member = new Member(worker, keeper.handlersFor(worker.id), systemClock.monotonicMs());
+      const handlers = {
+        ...keeper.handlersFor(worker.id),
+        unheard: (keys: readonly string[]) => {
+          for (const other of members.values()) {
+            if (other.id !== worker.id) other.channel.notify('safe-elsewhere', keys);
+          }
+        },
+      };
+      const member = new Member(worker, handlers, systemClock.monotonicMs());
       members.set(member.id, member);
       return member;
     },
@@ -62,6 +70,12 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
     url,
     checks: checksOf(pool),
     scrape: () => poolMetrics.text(),
+    routes: {
+      'GET /workers': (_, response) => {
+        const workers = pool.members.map(({ id, pid, state, connections }) => ({ id, pid, state, connections }));
+        response.writeHead(200, { 'content-type': 'application/json' }).end(`${JSON.stringify(workers)}\n`);
+      },
+    },
     stop: async () => {
       await pool.drain();
       await budget.close();

@@ -50,6 +50,9 @@ export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise
   const bots = new BucketTable({ perSecond: config.BOT_MESSAGES_PER_S, burst: config.BOT_BURST, clock: systemClock });
   const channel = new Channel(process as never, {
     ...requestsOf(metrics, () => gateway),
+    'safe-elsewhere': (keys: readonly string[]) => {
+      for (const key of keys) gateway?.known.note(key, 'safe');
+    },
     'bot-share': ({ bot, n }: { bot: string; n: number }) => bots.divide(bot, n),
     'stop-listening': () => gateway?.stopListening(),
     drain: () => void drain(0),
@@ -89,13 +92,28 @@ function commonsOf(config: GatewayConfig, channel: Channel, bots: BucketTable, l
     tenants: new PurseTable({
       perSecond: tenantRate,
       burst: tenantRate,
-      sharers: workers,
+      sharers: workers * config.LIMIT_PEERS,
       source: { lease: (asks) => channel.request<Lease[]>('lease', asks, LEASE_TIMEOUT_MS) },
       clock: systemClock,
     }),
-    admission: new SharedAdmission(channel, capacity.connectionsPerWorker),
+    admission: new SharedAdmission(channel, capacity.connectionsPerWorker, (bot, n) => bots.divide(bot, n)),
     places,
     maxSockets: capacity.socketsPerWorker,
+    onUnheard: unheardTeller(channel),
+  };
+}
+
+/** Kafka acks a batch at once: the keys of one turn of the event loop are one notice. */
+function unheardTeller(channel: Channel): (messageKey: string) => void {
+  let keys: string[] = [];
+  return (messageKey) => {
+    if (keys.length === 0) {
+      setImmediate(() => {
+        channel.notify('unheard', keys);
+        keys = [];
+      });
+    }
+    keys.push(messageKey);
   };
 }
 

@@ -1,0 +1,89 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import { messageOf } from '../../services/core/errors.ts';
+import { startTestStack } from '../../services/local/testing/test-stack.ts';
+import { integerOption, numberOption } from '../../services/platform/operator/option-readers.ts';
+import { type ConnectionsOptions, holdConnections } from './connections.ts';
+import { type CostOptions, measureCost } from './cost.ts';
+import { type LatencyOptions, latencyAtHalfRate } from './latency.ts';
+import { type StormOptions, storm } from './storm.ts';
+import { Bench } from './target.ts';
+
+const progress = (line: string) => process.stderr.write(`${line}\n`);
+
+/** Runs one benchmark on the stack of `PARLEY_TEST_STACK`, or on one of its own. */
+async function run(benchmark: (bench: Bench) => Promise<{ ok: boolean }>): Promise<void> {
+  const own = process.env['PARLEY_TEST_STACK'] ? undefined : await startTestStack(progress);
+  if (own) process.env['PARLEY_TEST_STACK'] = own.file;
+  const bench = await Bench.create();
+  try {
+    const report = await benchmark(bench);
+    process.stdout.write(`${JSON.stringify(report, null, program.opts()['json'] ? 0 : 2)}\n`);
+    process.exitCode = report.ok ? 0 : 1;
+  } finally {
+    await bench.close();
+    await own?.stop();
+  }
+}
+
+const program = new Command('gateway-bench')
+  .description(
+    'Benchmarks of the gateway; one JSON document on stdout, progress on stderr. Exit code 1: a target is missed.',
+  )
+  .option('--json', 'on one line')
+  .exitOverride();
+
+program
+  .command('cost')
+  .description('CPU a message, gateway and floor in turn')
+  .option('--sockets <n>', 'connections', integerOption(1, 20_000), 1_000)
+  .option('--rate <n>', 'messages a second', numberOption(1, 100_000), 3_000)
+  .option('--seconds <n>', 'length of a round', integerOption(1, 3_600), 10)
+  .option('--rounds <n>', 'rounds of each', integerOption(1, 100), 3)
+  .option('--workers <n>', 'processes of each', integerOption(1, 64), 1)
+  .action((options: CostOptions) =>
+    run(async (bench) => {
+      const report = await measureCost(bench, options, progress);
+      return { ok: report.ratio <= 1.2, ...report };
+    }),
+  );
+
+program
+  .command('connections')
+  .description('holds connections with pings; memory of each, and whether one is lost')
+  .option('--connections <n>', 'connections', integerOption(1, 1_000_000), 50_000)
+  .option('--minutes <n>', 'how long they are held', numberOption(0, 1_440), 10)
+  .option('--rate <n>', 'messages a second meanwhile', numberOption(0, 100_000), 200)
+  .option('--workers <n>', 'processes of the gateway', integerOption(1, 64), 4)
+  .option('--clients <n>', 'client processes, each with a source address of its own', integerOption(1, 64), 4)
+  .option('--floor', 'the floor in place of the gateway')
+  .action((options: ConnectionsOptions) => run((bench) => holdConnections(bench, options, progress)));
+
+program
+  .command('latency')
+  .description('the highest rate, and the latency of acks at half of it')
+  .option('--sockets <n>', 'connections', integerOption(1, 20_000), 1_000)
+  .option('--outstanding <n>', 'messages on their way while the highest rate is sought', integerOption(1, 100_000), 800)
+  .option('--seconds <n>', 'length of each part', integerOption(1, 3_600), 10)
+  .option('--workers <n>', 'processes of the gateway', integerOption(1, 64), 2)
+  .action((options: LatencyOptions) => run((bench) => latencyAtHalfRate(bench, options, progress)));
+
+program
+  .command('storm')
+  .description('all bots vanish at once and come back')
+  .option('--connections <n>', 'connections', integerOption(1, 1_000_000), 50_000)
+  .option('--rate <n>', 'messages a second before and after', numberOption(1, 100_000), 500)
+  .option('--workers <n>', 'processes of the gateway', integerOption(1, 64), 4)
+  .option('--clients <n>', 'client processes, each with a source address of its own', integerOption(1, 64), 4)
+  .action((options: StormOptions) => run((bench) => storm(bench, options, progress)));
+
+try {
+  await program.parseAsync(process.argv);
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else {
+    progress(`gateway-bench: ${messageOf(error)}`);
+    process.exitCode = 1;
+  }
+}
+process.stdout.write('', () => process.exit());
