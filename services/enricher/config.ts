@@ -50,6 +50,12 @@ export const ENRICHER_SPEC = {
     max: 1,
     doc: 'Share of the event loop’s time that the local model may take',
   }),
+  STORM_PROBE_MS: int({
+    default: 5_000,
+    min: 10,
+    max: 600_000,
+    doc: 'Time between two probes while the storm guard keeps failures from chat.dlq',
+  }),
   REPLAY_SHARE: number({
     default: 0.1,
     min: 0.01,

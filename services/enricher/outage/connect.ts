@@ -44,6 +44,7 @@ export function connectOutage({ config, emitter, metrics, log, onCalm }: Connect
   const storm = new StormGuard({
     // Half of what may be in flight: what the API does take still gets through.
     maxHeld: Math.max(1, Math.floor((config.NLP_CONCURRENCY * IN_FLIGHT_FACTOR) / 2)),
+    probeEveryMs: config.STORM_PROBE_MS,
     onChange: (state, why) => {
       if (state === 'storm') log.error('storm guard: the NLP API fails half of the messages; they wait from now on');
       else log.warn({ why }, 'storm guard: released, what waited is tried again');

@@ -35,7 +35,7 @@ describe('StormGuard', () => {
 
   function guarded(maxHeld = 1_000) {
     const changes: StormChange[] = [];
-    const guard = new StormGuard({ maxHeld, onChange: (_, why) => changes.push(why) });
+    const guard = new StormGuard({ maxHeld, probeEveryMs: 5_000, onChange: (_, why) => changes.push(why) });
     const verdicts: string[] = [];
     /** A record that the API fails; its verdict comes to `verdicts` unless it has to wait. */
     const fail = (probe = false, waiter = wanted) => {

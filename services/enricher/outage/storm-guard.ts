@@ -3,6 +3,8 @@ import { FailureWindow } from './failure-window.ts';
 export interface StormGuardOptions {
   /** Records held above which {@link StormGuard.isFull}. */
   readonly maxHeld: number;
+  /** Between two probes. */
+  readonly probeEveryMs: number;
   readonly onChange: (state: StormState, why: StormChange) => void;
   /** Monotonic milliseconds. */
   readonly now?: () => number;
@@ -24,7 +26,6 @@ interface Waiter {
 const WINDOW_MS = 60_000;
 const MIN_RECORDS = 200;
 const FAILED_SHARE = 0.5;
-const PROBE_EVERY_MS = 5_000;
 const SUCCESSES_TO_RELEASE = 3;
 
 interface Held {
@@ -37,7 +38,7 @@ interface Held {
  *
  *     calm ──half of ≥ 200 records in 60 s failed──▶ storm ──three probes in a row, or an operator──▶ calm
  *
- * In a storm, a record that fails is held instead of being dead-lettered; every 5 s one of them is tried again. At the end
+ * In a storm, a record that fails is held instead of being dead-lettered; every few seconds one of them is tried again. At the end
  * all of them are. It sees only what the API decided (`nlp_*` reasons): poison is none of its business, and neither are
  * answers out of the cache, which tell nothing of the API.
  */
@@ -127,7 +128,7 @@ export class StormGuard {
   #trip(): void {
     this.#passed = 0;
     this.#anyIsProbe = false;
-    this.#timer = setInterval(() => this.#probe(), PROBE_EVERY_MS);
+    this.#timer = setInterval(() => this.#probe(), this.#options.probeEveryMs);
     this.#options.onChange('storm', 'tripped');
   }
 
