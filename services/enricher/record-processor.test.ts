@@ -201,6 +201,23 @@ describe('a message that the API fails', () => {
     expect(await done).toBe(true);
   });
 
+  it('has nothing to do with poison, which trips no storm guard and is dead-lettered in a storm as ever', async () => {
+    const { process, next, storm } = bench(() => REJECTED);
+    const bury = async (count: number) => {
+      const done = Array.from({ length: count }, () => process({ speaker: 'ghost' }));
+      for (const { ack, topic, headers } of await next(count * 2)) {
+        if (topic === topics.dlq) expect(headers['dlq-reason']).toBe('invalid');
+        ack();
+      }
+      expect(new Set(await Promise.all(done))).toEqual(new Set([true]));
+    };
+    await bury(300);
+    expect(storm.state).toBe('calm');
+    for (let n = 0; n < 200; n++) storm.failed(false, { stillWanted: () => true });
+    expect(storm.state).toBe('storm');
+    await bury(3);
+  });
+
   it('waits in a storm, is tried again when an operator releases it, and pauses intake when many wait', async () => {
     let analysis: Analysis = REJECTED;
     const { process, next, sent, storm } = bench(() => analysis);

@@ -333,6 +333,14 @@ describe('reading the log', () => {
     expect(toLogEntry({ ...record, headers: {} }, broken, 0)).toMatchObject({ standIn: undefined });
   });
 
+  it('takes no early answer for an outcome, decoded or not', () => {
+    const outcome = outcomeOf({ partition: 0, offset: 9, outcome: 'degraded', provisional: true });
+    const record = { ...recordOf(3), key: Buffer.from('["t","b","c"]'), headers: headersOf(outcome) };
+    expect(toLogEntry(record, { ok: true, value: outcome }, 0)).toEqual({ kind: 'provisional', offset: 3 });
+    const broken = { ok: false, reason: 'undecodable', detail: 'x' } as const;
+    expect(toLogEntry(record, broken, 0)).toMatchObject({ kind: 'undecodable', standIn: undefined });
+  });
+
   const headersOf = (outcome: ReturnType<typeof outcomeOf>) =>
     Object.fromEntries(Object.entries(outcomeHeaders(outcome)).map(([name, value]) => [name, Buffer.from(value)]));
 });
