@@ -21,10 +21,12 @@ export interface TailOptions {
 /** How long the broker holds an empty fetch back: a record that comes meanwhile is answered with at once. */
 const MAX_WAIT_MS = 500;
 /**
- * The least time from one fetch to the next. Under load there is always something new, and a fetch for each record would
- * cost more than the record: with this it is at most 50 fetches a second, for 10 ms of latency on average.
+ * The least time from one fetch to the next. Under load there is always something new, and a fetch costs as much as
+ * hundreds of records: the more the last one brought, the longer the next one waits.
  */
 const INTERVAL_MS = 20;
+const BUSY_INTERVAL_MS = 50;
+const BUSY_BYTES = 32 << 10;
 const FETCH_BYTES = 4 << 20;
 const RETRY_MS = 250;
 const CLOSE_MS = 1_000;
@@ -124,9 +126,12 @@ export class TailReader {
       while (!round.over && !this.#closing) {
         const startedMs = performance.now();
         const startedAt = Date.now();
-        for (const set of await this.#fetch(broker, led)) this.#take(set);
+        const sets = await this.#fetch(broker, led);
+        for (const set of sets) this.#take(set);
         this.#since = startedAt;
-        const leftMs = INTERVAL_MS - (performance.now() - startedMs);
+        const bytes = sets.reduce((sum, { records }) => sum + records.length, 0);
+        const intervalMs = bytes < BUSY_BYTES ? INTERVAL_MS : BUSY_INTERVAL_MS;
+        const leftMs = intervalMs - (performance.now() - startedMs);
         if (leftMs > 1) await delay(leftMs);
       }
     } finally {
