@@ -91,6 +91,8 @@ export function readEnricherConfig(env: Environment): EnricherConfig {
   return config;
 }
 
+/** Of one partition in one fetch: some 300 records, 4,000 over twelve partitions. A single larger record still comes. */
+export const MAX_FETCH_BYTES = 128 << 10;
 /** Fetched and not started yet, over all partitions of an instance: then fetching pauses. */
 export const MAX_QUEUED_RECORDS = 4_000;
 export const MAX_QUEUED_BYTES = 32 << 20;

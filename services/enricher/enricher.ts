@@ -141,35 +141,52 @@ export class Enricher {
       if (!next) break;
       this.#account(-1, -bytesOf(next.item));
       next.source.started(next.item, now);
-      void this.#run(next.source, next.item, lane);
+      this.#run(next.source, next.item, lane);
     }
     return started;
   }
 
-  async #run(worker: PartitionWorker, job: Job, lane: Lane): Promise<void> {
+  #run(worker: PartitionWorker, job: Job, lane: Lane): void {
     const bytes = bytesOf(job);
     this.#inFlight++;
     this.#inFlightBytes += bytes;
     if (lane === 'replay') this.#replayInFlight++;
-    try {
-      if (await this.#process(worker, job)) worker.complete(offsetOf(job));
-    } catch (error) {
-      // Nothing that is foreseen: tried again for as long as the partition is ours, since giving up would lose it.
-      const { topic, partition } = worker.claim;
-      const fields = { err: error, topic, partition, offset: offsetOf(job) };
-      this.#options.log.error(fields, `a record failed: ${messageOf(error)}`);
-      setTimeout(() => void (worker.claim.active && this.#run(worker, job, lane)), UNFORESEEN_RETRY_MS).unref();
-    } finally {
+    const ended = () => {
       this.#inFlight--;
       this.#inFlightBytes -= bytes;
       if (lane === 'replay') this.#replayInFlight--;
       this.schedule();
-    }
+    };
+    this.#process(worker, job).then(
+      (isDone) => {
+        if (isDone) worker.complete(offsetOf(job));
+        ended();
+      },
+      (error: unknown) => {
+        this.#runAgain(worker, job, lane, error);
+        ended();
+      },
+    );
+  }
+
+  /** Nothing that is foreseen: tried again for as long as the partition is ours, since giving up would lose it. */
+  #runAgain(worker: PartitionWorker, job: Job, lane: Lane, error: unknown): void {
+    const { topic, partition } = worker.claim;
+    const fields = { err: error, topic, partition, offset: offsetOf(job) };
+    this.#options.log.error(fields, `a record failed: ${messageOf(error)}`);
+    const again = () => {
+      if (worker.claim.active) this.#run(worker, job, lane);
+    };
+    setTimeout(again, UNFORESEEN_RETRY_MS).unref();
   }
 
   #process({ claim }: PartitionWorker, job: Job): Promise<boolean> {
     const { processor } = this.#options;
-    return job.kind === 'record' ? processor.process(claim, job.record) : processor.skip(claim, job.first, job.last);
+    try {
+      return job.kind === 'record' ? processor.process(claim, job.record) : processor.skip(claim, job.first, job.last);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #account(records: number, bytes: number): void {

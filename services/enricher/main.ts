@@ -5,7 +5,7 @@ import { GroupConsumer } from '../platform/kafka/group-consumer.ts';
 import { createKafka } from '../platform/kafka/kafka.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { type RunningService, runService, type ServiceContext } from '../platform/lifecycle.ts';
-import { IN_FLIGHT_FACTOR, readEnricherConfig } from './config.ts';
+import { IN_FLIGHT_FACTOR, MAX_FETCH_BYTES, readEnricherConfig } from './config.ts';
 import { Enricher } from './enricher.ts';
 import { enricherMetrics, registerGauges } from './metrics.ts';
 import { connectNlp } from './nlp/connect.ts';
@@ -76,6 +76,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     groupId: groupNames(config.TOPIC_PREFIX).enricher,
     topics: [topics.events, topics.replay],
     sessionTimeoutMs: config.GROUP_SESSION_TIMEOUT_MS,
+    maxBytesPerPartition: MAX_FETCH_BYTES,
     log,
     metrics: registry,
     fail: context.fail,

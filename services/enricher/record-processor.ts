@@ -34,6 +34,7 @@ type Checked =
 type Failure = Extract<Analysis, { kind: 'rejected' | 'exhausted' }>;
 
 const REGISTRY_RETRY_MS = 500;
+const LOST = Promise.resolve(false);
 
 /**
  * The way of one record through the enricher:
@@ -53,26 +54,12 @@ export class RecordProcessor {
     this.#options = options;
   }
 
-  async process(claim: Claim, record: FetchedRecord): Promise<boolean> {
-    const { codec, clock, early, emitter, replayTopic, onOutage } = this.#options;
-    const decoding = codec.decodeEvent(record.value);
-    const decoded = decoding instanceof Promise ? await this.#settleDecoding(claim, record, decoding) : decoding;
-    if (!decoded || !claim.active) return false;
-    const isReplay = claim.topic === replayTopic;
-    const checked = check(decoded, isReplay);
-    const source = sourceOf(claim, record.offset);
-    if (checked.kind === 'poison') {
-      return await emitter.deadLettered({ claim, record, source }, checked.event, { ...checked, attempts: 0 });
-    }
-    const leftMs = checked.event.deadline_at - clock.now();
-    const degrades = onOutage === 'degrade';
-    const item = new WorkItem(claim, record, source, checked.event, { isReplay, leftMs, degrades });
-    early.watch(item, leftMs);
-    try {
-      return await this.#answer(item);
-    } finally {
-      item.settled = true;
-    }
+  process(claim: Claim, record: FetchedRecord): Promise<boolean> {
+    const decoded = this.#options.codec.decodeEvent(record.value);
+    if (!(decoded instanceof Promise)) return this.#take(claim, record, decoded);
+    return this.#settleDecoding(claim, record, decoded).then(
+      (settled) => settled !== undefined && this.#take(claim, record, settled),
+    );
   }
 
   /** Says in the log that retention removed `first..last` before they were read. */
@@ -82,31 +69,51 @@ export class RecordProcessor {
     return await this.#options.emitter.gap(claim, sourceOf(claim, first), last);
   }
 
+  #take(claim: Claim, record: FetchedRecord, decoded: Decoded<ChatEvent>): Promise<boolean> {
+    const { clock, early, emitter, replayTopic, onOutage } = this.#options;
+    if (!claim.active) return LOST;
+    const isReplay = claim.topic === replayTopic;
+    const checked = check(decoded, isReplay);
+    const source = sourceOf(claim, record.offset);
+    if (checked.kind === 'poison') {
+      return emitter.deadLettered({ claim, record, source }, checked.event, { ...checked, attempts: 0 });
+    }
+    const leftMs = checked.event.deadline_at - clock.now();
+    const degrades = onOutage === 'degrade';
+    const item = new WorkItem(claim, record, source, checked.event, { isReplay, leftMs, degrades });
+    early.watch(item, leftMs);
+    return this.#answer(item);
+  }
+
   async #answer(item: WorkItem): Promise<boolean> {
     const { analyser, emitter, storm } = this.#options;
-    for (let probe = false; ; ) {
-      const analysis = await analyser.analyse(item);
-      switch (analysis.kind) {
-        case 'analysed':
-          item.settled = true;
-          // Out of the cache: it tells nothing of the API.
-          if (analysis.attempts > 0) storm.passed(probe);
-          else storm.forget(probe);
-          return await emitter.enriched(item, analysis);
-        case 'unavailable':
-          storm.forget(probe);
-          return await this.#degrade(item, analysis.attempts);
-        case 'abandoned':
-          storm.forget(probe);
-          return false;
-        default: {
-          const failed = storm.failed(probe, item);
-          const verdict = failed instanceof Promise ? await failed : failed;
-          if (verdict === 'abandoned') return false;
-          if (verdict === 'bury') return await this.#giveUp(item, analysis);
-          probe = verdict === 'probe';
+    try {
+      for (let probe = false; ; ) {
+        const analysis = await analyser.analyse(item);
+        switch (analysis.kind) {
+          case 'analysed':
+            item.settled = true;
+            // Out of the cache: it tells nothing of the API.
+            if (analysis.attempts > 0) storm.passed(probe);
+            else storm.forget(probe);
+            return await emitter.enriched(item, analysis);
+          case 'unavailable':
+            storm.forget(probe);
+            return await this.#degrade(item, analysis.attempts);
+          case 'abandoned':
+            storm.forget(probe);
+            return false;
+          default: {
+            const failed = storm.failed(probe, item);
+            const verdict = failed instanceof Promise ? await failed : failed;
+            if (verdict === 'abandoned') return false;
+            if (verdict === 'bury') return await this.#giveUp(item, analysis);
+            probe = verdict === 'probe';
+          }
         }
       }
+    } finally {
+      item.settled = true;
     }
   }
 

@@ -243,6 +243,21 @@ describe('GradientLimit', () => {
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
   });
 
+  it('doubles in a few answers’ time at the start and after an outage, and never again once answers were slower', async () => {
+    const { limit, round } = limited({ floor: 10, ceiling: 2_000, initial: 100 });
+    for (let n = 0; n < 4; n++) await round(200);
+    expect(limit.concurrency).toBeGreaterThan(200);
+    await round(800);
+    const before = limit.concurrency;
+    for (let n = 0; n < 4; n++) await round(200);
+    expect(limit.concurrency).toBeGreaterThan(before);
+    expect(limit.concurrency).toBeLessThan(before * 1.5);
+    limit.restart();
+    expect(limit.concurrency).toBe(100);
+    for (let n = 0; n < 4; n++) await round(200);
+    expect(limit.concurrency).toBeGreaterThan(200);
+  });
+
   it('shrinks while calls queue, and settles where they no longer do', async () => {
     const { limit, round } = limited({ floor: 10, ceiling: 2_000, initial: 100 });
     // An API that serves 300 at a time at 200 ms: what is above waits in its queue.

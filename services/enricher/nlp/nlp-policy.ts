@@ -128,6 +128,7 @@ export class NlpPolicy {
       options.onRetry('error' in event && event.error instanceof NlpError ? event.error.cause_code : 'other');
     });
     this.#retries = retries;
+    this.breaker.onReset(() => this.#limit.restart());
   }
 
   /** Calls that hold a permit now. */

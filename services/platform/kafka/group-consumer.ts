@@ -27,6 +27,8 @@ export interface GroupConsumerOptions {
   readonly settleMs?: number;
   /** The service has to start anew: Kafka is another cluster (CLUSTER_CHANGED), where topics and schemas may be missing. */
   readonly fail?: (error: Error) => void;
+  /** Of one fetch: what is fetched at once is decoded at once, and nothing else runs meanwhile. */
+  readonly maxBytesPerPartition?: number;
   /** Makes the handler of a partition. Runs aside, so it may take its time; retried while the claim lasts. */
   readonly assign: (claim: Claim) => Promise<PartitionHandler>;
 }
@@ -71,7 +73,8 @@ export class GroupConsumer implements ClaimOwner {
   }
 
   static async start(given: GroupConsumerOptions): Promise<GroupConsumer> {
-    const options = { sessionTimeoutMs: 6_000, settleMs: 1_000, fail: () => {}, ...given };
+    const defaults = { sessionTimeoutMs: 6_000, settleMs: 1_000, maxBytesPerPartition: 1 << 20, fail: () => {} };
+    const options = { ...defaults, ...given };
     const committer = await OffsetCommitter.connect(options.kafka, options.groupId, options.log);
     const opener = await PartitionOpener.connect(options, committer);
     const consumer = new GroupConsumer(options, committer, opener);
@@ -126,7 +129,7 @@ export class GroupConsumer implements ClaimOwner {
   }
 
   async #runMember(): Promise<void> {
-    const { kafka, groupId, topics, log, sessionTimeoutMs } = this.#options;
+    const { kafka, groupId, topics, log, sessionTimeoutMs, maxBytesPerPartition } = this.#options;
     const consumer = kafka.consumer({
       groupId,
       sessionTimeout: sessionTimeoutMs,
@@ -136,7 +139,7 @@ export class GroupConsumer implements ClaimOwner {
       maxWaitTimeInMs: 100,
       minBytes: 1,
       maxBytes: 8 << 20,
-      maxBytesPerPartition: 1 << 20,
+      maxBytesPerPartition,
       allowAutoTopicCreation: false,
       metadataMaxAge: 30_000,
       retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: 8, restartOnFailure: async () => false },

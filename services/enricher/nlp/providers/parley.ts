@@ -35,19 +35,16 @@ export class ParleyProvider implements NlpProvider {
     this.#http = new HttpClient({ origin, connections, connectTimeoutMs, headers });
   }
 
-  async analyze(
+  analyze(
     documents: readonly NlpDocument[],
     cancellation: Cancellation | undefined,
   ): Promise<readonly DocumentResult[]> {
     const [document] = documents;
     if (documents.length > 1 || !document) return this.#batch(documents, cancellation);
     const { id, text } = document;
-    const response = await this.#http.post(this.#path, JSON.stringify({ id, text }), cancellation);
-    if (response.status !== 200) throw errorOfStatus(response.status, response.retryAfter, Date.now());
-    const result = asObject(parseJson(response.body));
-    const insight = result?.['id'] === id ? insightOf(result) : undefined;
-    if (!insight) throw garbage();
-    return [{ ok: true, insight }];
+    return this.#http
+      .post(this.#path, JSON.stringify({ id, text }), cancellation)
+      .then((response) => [resultOf(response, id)]);
   }
 
   close(): Promise<void> {
@@ -67,6 +64,14 @@ export class ParleyProvider implements NlpProvider {
     const response = await this.#http.post(this.#batchPath, JSON.stringify({ documents: sent }), cancellation);
     return resultsOf(response, places);
   }
+}
+
+function resultOf({ status, retryAfter, body }: HttpResponse, id: string): DocumentResult {
+  if (status !== 200) throw errorOfStatus(status, retryAfter, Date.now());
+  const result = asObject(parseJson(body));
+  const insight = result?.['id'] === id ? insightOf(result) : undefined;
+  if (!insight) throw garbage();
+  return { ok: true, insight };
 }
 
 /** Two bots may have chosen the same id. */
