@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { demoChats, fileChats } from '../chats.ts';
-import type { BenchOptions } from './options.ts';
+import { type BenchOptions, chatsOf } from './options.ts';
 import type { RunContext } from './rig.ts';
 import type { RunFigures } from './run-figures.ts';
 import { type RunOptions, runOnce } from './run-once.ts';
@@ -31,13 +30,13 @@ export async function bench({ json: _, ...options }: BenchOptions, context: RunC
 }
 
 async function runOptions(name: SubjectName, options: BenchOptions): Promise<RunOptions> {
-  const { messages, rate, batch, env, seed, limit, profile, data } = options;
+  const { messages, rate, batch, env, limit, profile } = options;
   return {
     messages,
     ...(rate !== 'preloaded' && { ratePerS: rate }),
     env: { ...(batch && name === 'parley' && { NLP_BATCH: batch }), ...env },
     ...(profile && { nodeArgs: ['--cpu-prof', `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${name}.cpuprofile`] }),
-    chats: data ? await fileChats(data) : demoChats(seed),
+    chats: await chatsOf(options),
     limitMs: limit,
     ...(options.loopDelay && { probeLoop: true }),
   };

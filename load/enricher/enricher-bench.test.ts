@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { demoChats } from '../chats.ts';
 import { DocumentBook } from './api/document-book.ts';
+import { noCalls } from './api/faults.ts';
 import { flameGraph } from './flame-graph.ts';
 import { killReport } from './kill-run.ts';
 import { loadEvents, NOISY_TENANT } from './messages.ts';
@@ -31,19 +32,6 @@ const outcome = (number: number, atMs: number, other: Partial<LoggedOutcome> = {
   tenant: 'tenant-1',
   ...other,
 });
-
-const NO_CALLS = {
-  calls: 0,
-  batches: 0,
-  documents: 0,
-  answered: 0,
-  errors: 0,
-  hangs: 0,
-  throttled: 0,
-  in_flight: 0,
-  most_in_flight: 0,
-  connections: 0,
-};
 
 describe('what /proc says', () => {
   it('of CPU time is user and system together, whatever the command is called', () => {
@@ -84,7 +72,7 @@ describe('figures of a run', () => {
     ],
     samples: [sample(1_000, 0), sample(1_500, 10_000), sample(2_500, 30_000)],
     maxRssBytes: 300 * MB,
-    api: { ...NO_CALLS, calls: 5 },
+    api: { ...noCalls(), calls: 5, documents: 5 },
     book,
     apiCpuMicros: 100,
     receivedAtMs: [990, 990, 990, 990, 2_000],
@@ -99,7 +87,7 @@ describe('figures of a run', () => {
       repeated: 1,
       repeated_calls: 1,
       max_rss_mb: 300,
-      api_cpu_us_per_message: 20,
+      api_cpu_us_per_document: 20,
     });
   });
 

@@ -38,7 +38,7 @@ export function flameGraph(profile: CpuProfile, title: string): string {
   );
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="monospace" font-size="11">`,
-    `<rect width="100%" height="100%" fill="#fff"/><text x="10" y="${ROW - 4}" font-size="13">${escape(title)}</text>`,
+    `<rect width="100%" height="100%" fill="#fff"/><text x="10" y="${ROW - 4}" font-size="13">${escaped(title)}</text>`,
     ...legend,
     ...flames,
     '</svg>\n',
@@ -73,8 +73,8 @@ function draw(flame: Flame, x: number, level: number, pxPerMicro: number, rows: 
   const shown = flame.name.slice(0, Math.max(Math.floor((width - 4) / CHAR), 0));
   const colour = COLOURS.find(([pattern]) => pattern.test(flame.name))?.[1] ?? OTHER;
   rows.push(
-    `<g><title>${escape(flame.name)}: ${share} %</title><rect x="${x.toFixed(1)}" y="Y${level}" width="${Math.max(width - 0.5, 0.5).toFixed(1)}" height="${ROW - 1}" fill="${colour}"/>` +
-      `${shown.length > 2 ? `<text x="${(x + 2).toFixed(1)}" y="Y${level}" dy="12">${escape(shown)}</text>` : ''}</g>`,
+    `<g><title>${escaped(flame.name)}: ${share} %</title><rect x="${x.toFixed(1)}" y="Y${level}" width="${Math.max(width - 0.5, 0.5).toFixed(1)}" height="${ROW - 1}" fill="${colour}"/>` +
+      `${shown.length > 2 ? `<text x="${(x + 2).toFixed(1)}" y="Y${level}" dy="12">${escaped(shown)}</text>` : ''}</g>`,
   );
   let at = x;
   let deepest = level + 1;
@@ -85,4 +85,4 @@ function draw(flame: Flame, x: number, level: number, pxPerMicro: number, rows: 
   return deepest;
 }
 
-const escape = (text: string): string => text.replace(/[<>&"]/g, (character) => `&#${character.charCodeAt(0)};`);
+const escaped = (text: string): string => text.replace(/[<>&"]/g, (character) => `&#${character.charCodeAt(0)};`);

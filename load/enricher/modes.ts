@@ -1,8 +1,7 @@
 import { formatTable } from '../../services/core/text-table.ts';
-import { demoChats, fileChats } from '../chats.ts';
 import { bench } from './bench.ts';
 import { killRun } from './kill-run.ts';
-import type { BenchOptions } from './options.ts';
+import { type BenchOptions, chatsOf } from './options.ts';
 import { tellProfiles } from './profiles.ts';
 import { describeBench } from './report.ts';
 import type { RunContext } from './rig.ts';
@@ -18,10 +17,10 @@ export interface Told {
 
 /** What the options ask for: a comparison of subjects, or one of the runs that put the enricher to the test. */
 export async function runMode(options: BenchOptions, context: RunContext): Promise<Told> {
-  const { messages, batch, env: given, limit: limitMs, seed, data, rate, scenario } = options;
+  const { messages, batch, env: given, limit: limitMs, rate, scenario } = options;
   const env = { ...(batch && { NLP_BATCH: batch }), ...given };
   // Read once: the sources start over, they do not end.
-  const chats = data ? await fileChats(data) : demoChats(seed);
+  const chats = await chatsOf(options);
   if (options.kill) return asTable(await killRun({ messages, env, chats, limitMs }, context));
   if (options.soak !== undefined) return asTable(await soakRun({ durationMs: options.soak, env, chats }, context));
   if (scenario) {

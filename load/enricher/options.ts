@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { type DurationMs, durationMs } from '../../services/core/brands.ts';
 import { durationOption, integerOption, numberOption } from '../../services/platform/operator/option-readers.ts';
+import { demoChats, fileChats, type Turn } from '../chats.ts';
 import { isScenario, SCENARIOS, type ScenarioName } from './scenarios/all.ts';
 import { SUBJECTS, type SubjectName } from './subject.ts';
 
@@ -54,6 +55,13 @@ function envOption(value: string, earlier: Readonly<Record<string, string>>): Re
   if (at < 1) throw new InvalidArgumentError('Allowed is NAME=VALUE.');
   return { ...earlier, [value.slice(0, at)]: value.slice(at + 1) };
 }
+
+/** Where the texts come from. */
+export const chatsOf = async ({
+  data,
+  seed,
+}: Pick<BenchOptions, 'data' | 'seed'>): Promise<Iterator<readonly Turn[], void>> =>
+  data === undefined ? demoChats(seed) : fileChats(data);
 
 export function benchCommand(run: (options: BenchOptions) => Promise<void>): Command {
   const command = new Command('bench:enricher')

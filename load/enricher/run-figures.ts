@@ -19,8 +19,8 @@ export interface RunFigures {
   readonly steady_cpu_us_per_message: number;
   readonly max_rss_mb: number;
   readonly api: ApiStats;
-  /** What the API itself spent on a message: to be small beside the subject's. */
-  readonly api_cpu_us_per_message: number;
+  /** What the API itself spent on a document: to be small beside the subject's. */
+  readonly api_cpu_us_per_document: number;
   /** Documents sent to the API beyond one a message. */
   readonly repeated_calls: number;
   /** Final outcome in the log minus event received, minus what the API took; and the same from the event's place in the log. */
@@ -89,7 +89,7 @@ export function figuresOf(observed: Observed): RunFigures {
     steady_cpu_us_per_message: steady.cpuMicros,
     max_rss_mb: Math.round(observed.maxRssBytes / 2 ** 20),
     api,
-    api_cpu_us_per_message: observed.apiCpuMicros / messages,
+    api_cpu_us_per_document: api.documents > 0 ? observed.apiCpuMicros / api.documents : 0,
     repeated_calls: book.calls.reduce((sum, calls) => sum + Math.max(calls - 1, 0), 0),
     ...addedLatency(measured, book),
     insight_ms: insightLatency(observed),

@@ -35,6 +35,20 @@ export interface ApiStats {
   readonly connections: number;
 }
 
+/** Counts that go up from here. */
+export const noCalls = () => ({
+  calls: 0,
+  batches: 0,
+  documents: 0,
+  answered: 0,
+  errors: 0,
+  hangs: 0,
+  throttled: 0,
+  in_flight: 0,
+  most_in_flight: 0,
+  connections: 0,
+});
+
 /** A bucket of one second's calls that fills up evenly. */
 export class Throttle {
   #tokens = 0;

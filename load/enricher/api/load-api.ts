@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { batchAnswer, singleAnswer, statusAnswer } from './answers.ts';
 import { DelayWheel } from './delay-wheel.ts';
 import { DocumentBook } from './document-book.ts';
-import { type ApiFaults, type ApiStats, NO_FAULTS, Throttle } from './faults.ts';
+import { type ApiFaults, type ApiStats, NO_FAULTS, noCalls, Throttle } from './faults.ts';
 import { type ApiRequest, readRequest } from './request-reader.ts';
 
 interface Pending {
@@ -151,16 +151,3 @@ function send(socket: Socket, { close }: ApiRequest, response: string): void {
   if (close) socket.end(response, 'latin1');
   else socket.write(response, 'latin1');
 }
-
-const noCalls = () => ({
-  calls: 0,
-  batches: 0,
-  documents: 0,
-  answered: 0,
-  errors: 0,
-  hangs: 0,
-  throttled: 0,
-  in_flight: 0,
-  most_in_flight: 0,
-  connections: 0,
-});
