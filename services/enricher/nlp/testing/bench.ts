@@ -11,7 +11,7 @@ import { ResultCache, type ResultCacheOptions } from '../result-cache.ts';
 const POLICY: NlpPolicyOptions = {
   concurrency: 100,
   initialConcurrency: 100,
-  timeoutMs: 5_000,
+  timeoutMs: 30_000,
   maxRetries: 2,
   backoffBaseMs: 1,
   backoffCapMs: 2,
@@ -49,7 +49,7 @@ export class AnalyserBench {
   noBatches = 0;
 
   constructor({ url, provider, policy, batches, cache }: BenchOptions) {
-    this.provider = provider ?? new ParleyProvider({ url, connections: 100, connectTimeoutMs: 1_000 });
+    this.provider = provider ?? new ParleyProvider({ url, connections: 100, connectTimeoutMs: 10_000 });
     this.policy = new NlpPolicy({ ...POLICY, ...policy });
     this.gate = new OutageGate(this.policy, POLICY.halfOpenAfterMs, () => {});
     this.batcher = new MicroBatcher({
