@@ -55,7 +55,8 @@ export function planRecovery({ committed, lastBegun, logStart }: Standing): Reco
   const isIntent = lastBegun !== undefined && lastBegun.from === intent?.from && lastBegun.to === intent.to;
   const standsAt = Math.max(lastBegun?.to ?? logStart, logStart);
   if (ours && !isIntent && standsAt < at) {
-    return { replays: [], resumeAt: standsAt, isClosed: true, committedBelow: intent?.to ?? at };
+    // Committed anew from there, so that nobody takes for missing what is on its way.
+    return { replays: [], resumeAt: standsAt, isClosed: false, committedBelow: intent?.to ?? at };
   }
   const explained = lastBegun === undefined || isIntent || (ours && lastBegun.to <= at);
   const replays: Replay[] = [];

@@ -119,7 +119,7 @@ export class GroupConsumer implements ClaimOwner {
   /** Settles, leaves the group and disconnects. */
   async close(): Promise<void> {
     this.#closing = true;
-    await this.#watch?.close();
+    this.#watch?.close();
     for (const claim of this.#claims.values()) this.setPaused(claim.topic, claim.partition, true);
     await this.#settle();
     for (const claim of [...this.#claims.values()]) this.#lose(claim);

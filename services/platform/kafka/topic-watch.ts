@@ -5,7 +5,7 @@ import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Kafka } from './kafka.ts';
 import { type InternalCluster, openCluster } from './kafkajs-internals.ts';
-import { requestIds } from './topic-ids.ts';
+import { type ClusterIds, requestIds } from './topic-ids.ts';
 
 export interface TopicWatchOptions {
   readonly kafka: Kafka;
@@ -20,6 +20,8 @@ export interface TopicWatchOptions {
 }
 
 const LOOK_EVERY_MS = 1_000;
+/** After this a look is given up, with its connection: a broker that went away leaves requests without an end. */
+const LOOK_BOUND_MS = 5_000;
 /** How long a scrape waits for the first look. */
 const FIRST_LOOK_MS = 1_000;
 
@@ -63,9 +65,9 @@ export class TopicWatch {
     return watch;
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#closing.abort();
-    await this.#drop();
+    this.#drop();
   }
 
   async #run(): Promise<void> {
@@ -73,25 +75,40 @@ export class TopicWatch {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        await this.#look();
+        this.#compareAll(await this.#bounded(this.#ask()));
       } catch (error) {
         log.debug({ err: messageOf(error) }, 'the cluster could not be looked at');
-        await this.#drop();
+        this.#drop();
       }
       await delay(everyMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
-    await this.#drop();
+    this.#drop();
   }
 
-  async #look(): Promise<void> {
-    const { kafka, topics, onIds, onOtherCluster, log } = this.#options;
+  async #ask(): Promise<ClusterIds> {
+    const { kafka, topics } = this.#options;
     if (!this.#cluster) {
       const cluster = openCluster(kafka);
       this.#cluster = cluster;
       await cluster.connect();
       await cluster.refreshMetadata();
     }
-    const found = await requestIds(await this.#cluster.findControllerBroker(), topics);
+    return await requestIds(await this.#cluster.findControllerBroker(), topics);
+  }
+
+  async #bounded<T>(work: Promise<T>): Promise<T> {
+    const over = new AbortController();
+    const bound = delay(LOOK_BOUND_MS, undefined, { signal: over.signal, ref: false }).then(() => {
+      throw new Error(`no answer within ${LOOK_BOUND_MS} ms`);
+    });
+    // Whichever loses the race rejects with nobody listening.
+    bound.catch(() => undefined);
+    work.catch(() => undefined);
+    return await Promise.race([work, bound]).finally(() => over.abort());
+  }
+
+  #compareAll(found: ClusterIds): void {
+    const { topics, onIds, onOtherCluster, log } = this.#options;
     if (this.#closing.signal.aborted) return;
     this.#clusterId ??= found.clusterId;
     if (this.#clusterId !== found.clusterId) {
@@ -122,9 +139,9 @@ export class TopicWatch {
     }
   }
 
-  async #drop(): Promise<void> {
-    const cluster = this.#cluster;
+  /** Nobody waits for it: it may take as long as a broker that is away. */
+  #drop(): void {
+    void this.#cluster?.disconnect().catch(() => undefined);
     this.#cluster = undefined;
-    await cluster?.disconnect().catch(() => undefined);
   }
 }
