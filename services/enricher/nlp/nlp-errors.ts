@@ -14,7 +14,7 @@ export type NlpFailure = 'rejected' | 'too_large' | 'no_batches' | 'throttled' |
 export class NlpError extends Error {
   override readonly name = 'NlpError';
   readonly failure: NlpFailure;
-  /** A closed set, fit for a metric's label: `timeout`, `connection`, `garbage`, `http_<status>`, `document_<code>`. */
+  /** A closed set, fit for a label: `timeout`, `connection`, `garbage`, `text_too_long`, `http_<status>`, `document_<code>`. */
   readonly cause_code: string;
   readonly retryAfterMs: number | undefined;
 
