@@ -11,6 +11,8 @@ export interface ChaosOptions {
   readonly bots: number;
   /** 1 or 3. */
   readonly brokers: number;
+  /** No event begins later than this after the first; by default all do. */
+  readonly endMs?: number;
   /** Leave the data folder with all logs, as after a violation. */
   readonly keep?: boolean;
 }

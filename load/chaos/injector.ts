@@ -32,6 +32,12 @@ export interface InjectorDeps {
 }
 
 const NLP_ADMIN_MS = 30_000;
+/**
+ * Faults that may be under way, or not recovered from, at a time. Where a machine is so busy that a start takes longer
+ * than the gap between events, the schedule waits: else one would see what a system does that never gets to its feet.
+ */
+const MAX_OPEN = 8;
+const OPEN_POLL_MS = 100;
 
 /** Carries out a schedule. Events of different parts overlap; those of one part wait for each other. */
 export class Injector {
@@ -42,23 +48,35 @@ export class Injector {
   startedAtMs = 0;
   readonly #deps: InjectorDeps;
   readonly #lastOf = new Map<string, Promise<void>>();
+  #underWay = 0;
 
   constructor(deps: InjectorDeps) {
     this.#deps = deps;
   }
 
-  /** Ends when every fault is over and every part that should be there is ready. */
-  async run(plan: readonly ChaosEvent[]): Promise<void> {
-    const { clock, signal, progress } = this.#deps;
+  /**
+   * Ends when every fault is over and every part that should be there is ready.
+   *
+   * @param endMs events that have not begun by then are left out, those that come later too.
+   */
+  async run(plan: readonly ChaosEvent[], endMs: number): Promise<void> {
+    const { clock, recovery, signal, progress } = this.#deps;
     const started = clock.monotonicMs();
     this.startedAtMs = clock.now();
     for (const event of plan) {
       await sleep(Math.max(0, started + event.at_ms - clock.monotonicMs()), undefined, { signal });
+      while (this.#underWay + recovery.open >= MAX_OPEN) await this.#wait(OPEN_POLL_MS);
+      if (clock.monotonicMs() - started > endMs) break;
+      this.#underWay++;
       const part = turnOf(event.part);
       const before = this.#lastOf.get(part) ?? Promise.resolve();
       this.#lastOf.set(
         part,
-        before.then(() => this.#carryOut(event, started)),
+        before
+          .then(() => this.#carryOut(event, started))
+          .finally(() => {
+            this.#underWay--;
+          }),
       );
     }
     progress('No further faults; waiting for every part to be ready.');

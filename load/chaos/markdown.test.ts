@@ -63,7 +63,10 @@ const report = (violations: readonly string[]): ChaosReport => ({
 describe('the report as Markdown', () => {
   it('has a row for each event and each kill, every row as wide as its header', () => {
     const text = markdownReport(report([]));
-    const tables = text.trim().split('\n\n').filter((block) => block.startsWith('|'));
+    const tables = text
+      .trim()
+      .split('\n\n')
+      .filter((block) => block.startsWith('|'));
     expect(tables).toHaveLength(3);
     for (const table of tables) {
       const widths = new Set(table.split('\n').map((row) => row.split('|').length));

@@ -9,6 +9,7 @@ export interface ChaosCommandOptions {
   readonly rate: number;
   readonly bots: number;
   readonly brokers: number;
+  readonly endMs?: number;
   readonly scenario: 'faults' | 'clickhouse-away';
   readonly away: DurationMs;
   readonly report?: string;
@@ -50,6 +51,7 @@ export function chaosCommand(run: (options: ChaosCommandOptions) => Promise<void
       ...rest,
       seed: seed ?? Math.floor(Math.random() * MAX_SEED),
       events: minutes === undefined ? events : Math.max(1, Math.round((minutes * 60_000) / rest.gap)),
+      ...(minutes !== undefined && { endMs: minutes * 60_000 }),
       brokers: Number(brokers),
     });
   });

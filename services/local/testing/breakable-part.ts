@@ -7,7 +7,11 @@ import { LogFile } from '../process/log-file.ts';
 import { lastWords, startLine } from '../runners/last-words.ts';
 import { causeOf } from '../runners/runner.ts';
 
+/** Doubled at each end that follows another at once, as the supervisor does: starts that lead nowhere cost the most. */
 const RESTART_AFTER_MS = 500;
+const MAX_RESTART_AFTER_MS = 8_000;
+/** A process that stayed up for longer was well. */
+const WELL_AFTER_MS = 30_000;
 const PROBE_TIMEOUT_MS = 3_000;
 const READY_TIMEOUT_MS = 120_000;
 
@@ -25,6 +29,7 @@ export class BreakablePart {
   #prepared = false;
   #wanted = false;
   #child: Child | undefined;
+  #pause = new AbortController();
   #loop: Promise<void> = Promise.resolve();
 
   constructor(part: ProcessPart, logDir: string) {
@@ -59,6 +64,7 @@ export class BreakablePart {
   /** KILL; resolves when the process is gone. It stays down until {@link start}. */
   async kill(): Promise<void> {
     this.#wanted = false;
+    this.#pause.abort();
     this.#child?.signal('SIGKILL');
     await this.#loop;
   }
@@ -66,6 +72,7 @@ export class BreakablePart {
   /** TERM, then KILL once the part's grace has passed. */
   async stop(): Promise<void> {
     this.#wanted = false;
+    this.#pause.abort();
     await this.#child?.stop(this.#part.stopGraceMs);
     await this.#loop;
   }
@@ -79,7 +86,9 @@ export class BreakablePart {
   }
 
   async #keepUp(): Promise<void> {
+    let restartAfterMs = RESTART_AFTER_MS;
     while (this.#wanted) {
+      const startedMs = performance.now();
       this.#log.write(Buffer.from(startLine()));
       const { command, args, env } = this.#part;
       this.lives++;
@@ -95,7 +104,10 @@ export class BreakablePart {
       this.#child = undefined;
       if (!this.#wanted) return;
       this.crashes++;
-      await sleep(RESTART_AFTER_MS);
+      if (performance.now() - startedMs > WELL_AFTER_MS) restartAfterMs = RESTART_AFTER_MS;
+      this.#pause = new AbortController();
+      await sleep(restartAfterMs, undefined, { signal: this.#pause.signal }).catch(() => {});
+      restartAfterMs = Math.min(restartAfterMs * 2, MAX_RESTART_AFTER_MS);
     }
   }
 }
