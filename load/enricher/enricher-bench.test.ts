@@ -102,6 +102,8 @@ describe('figures of a run', () => {
 
   it('count the wait for the first answer of any kind, and of what has none until the end', () => {
     expect(figuresOf(observed).insight_ms).toEqual({ count: 4, p50: 1_010, p95: 4_000, p99: 4_000, max: 4_000 });
+    const only = { ...observed, messages: 2, outcomes: observed.outcomes.slice(1, 3), receivedAtMs: [990, 990] };
+    expect(figuresOf(only).insight_ms).toMatchObject({ count: 1, max: 310 });
   });
 
   it('come through the book of the API unchanged', () => {

@@ -52,6 +52,8 @@ describe('the load API', () => {
       answers += chunk.toString();
     });
     socket.write(request.slice(0, 30));
+    // Another call in between: by then the first piece has been read.
+    await post('/v1/analyze', { id: 'm2', text: '' });
     socket.write(request.slice(30) + request);
     await eventually(() => expect(answers.match(/"id":"m1"/g)).toHaveLength(2));
     socket.destroy();
@@ -105,6 +107,21 @@ describe('its parts', () => {
     wheel.add('again', 1);
     await eventually(() => expect(came.at(-1)).toBe('again'));
     wheel.stop();
+  });
+
+  it('never hand anything back early, even where the timer was held up', async () => {
+    const tookMs: number[] = [];
+    const wheel = new DelayWheel<number>(1_000, (due) => {
+      for (const addedAtMs of due) tookMs.push(performance.now() - addedAtMs);
+    });
+    wheel.add(performance.now(), 1);
+    const heldUpUntil = performance.now() + 60;
+    while (performance.now() < heldUpUntil);
+    wheel.add(performance.now(), 50);
+    await eventually(() => expect(tookMs).toHaveLength(2));
+    wheel.stop();
+    // Slots are whole milliseconds.
+    expect(tookMs[1]).toBeGreaterThan(48);
   });
 
   it('admit a second of calls at once and then as they fill up', () => {
