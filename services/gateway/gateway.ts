@@ -23,6 +23,9 @@ const PRODUCER_CLOSE_MS = 2_000;
 /** A send costs about as much CPU as encoding these: larger batches gain little more. */
 const ENOUGH_RECORDS = 100;
 
+/** Elsewhere the supervisor accepts for its workers and hands connections over, which is slower (docs/adr/0009). */
+const PORT_CAN_BE_SHARED = process.platform === 'linux';
+
 /** What the processes of one gateway share, as one of them sees it. */
 export interface Commons {
   /** Processes that the budgets of connections, bytes and entries are divided by. */
@@ -145,6 +148,7 @@ function serverOptions(config: GatewayConfig, commons: Commons, { intake, insigh
   return {
     host: config.GATEWAY_HOST,
     port: config.GATEWAY_PORT,
+    reusePort: commons.workers > 1 && PORT_CAN_BE_SHARED,
     door: new Door({
       authenticate: createAuthenticator(authOptions(config, log)),
       allowedOrigins: config.ALLOWED_ORIGINS,

@@ -30,8 +30,8 @@ export interface SessionDeps {
 
 type Phase =
   | { readonly name: 'open' }
-  /** Told to go away; closes when its last message in flight is settled. */
-  | { readonly name: 'draining'; readonly reconnectAfterMs: number }
+  /** Told to go away; closes when its last message in flight is settled and it was let go. */
+  | { readonly name: 'draining'; readonly reconnectAfterMs: number; readonly letGo: boolean }
   | { readonly name: 'closed' };
 
 const IN_FLIGHT_RETRY_MS = 100;
@@ -99,11 +99,17 @@ export class Session {
     this.#socket.ping();
   }
 
-  /** Says goodbye and closes as soon as nothing is in flight. */
+  /** Says goodbye; what still comes is answered with `shutting_down`. */
   drain(reconnectAfterMs: number): void {
     if (this.#phase.name !== 'open') return;
-    this.#phase = { name: 'draining', reconnectAfterMs };
+    this.#phase = { name: 'draining', reconnectAfterMs, letGo: false };
     this.#send({ type: 'goaway', reconnect_after_ms: reconnectAfterMs });
+  }
+
+  /** After the goodbye: closes as soon as nothing is in flight. */
+  letGo(): void {
+    if (this.#phase.name !== 'draining') return;
+    this.#phase = { ...this.#phase, letGo: true };
     this.#closeWhenDrained();
   }
 
@@ -234,7 +240,8 @@ export class Session {
   }
 
   #closeWhenDrained(): void {
-    if (this.#phase.name !== 'draining' || this.#inFlight > 0 || this.#ackedIds.length > 0) return;
+    if (this.#phase.name !== 'draining' || !this.#phase.letGo) return;
+    if (this.#inFlight > 0 || this.#ackedIds.length > 0) return;
     this.close(CLOSE_CODES.restart, 'restart');
   }
 

@@ -20,6 +20,8 @@ export interface InsightDelivery {
 export interface SocketServerOptions {
   readonly host: string;
   readonly port: number;
+  /** Listen beside other processes on the same port; the system deals connections out among them. */
+  readonly reusePort: boolean;
   readonly door: Door;
   /** TCP connections of this process, those included that have not said anything yet. */
   readonly maxSockets: number;
@@ -34,6 +36,8 @@ const TICK_MS = 1_000;
 /** How long a peer may take to answer our close frame before the connection is cut. */
 const CLOSE_TIMEOUT_MS = 2_000;
 const KEEP_ALIVE_MS = 5_000;
+/** A message that crosses the goodbye is still answered: closed at once, its bot would have to send it as a resend. */
+const GOODBYE_MS = 250;
 /** Refusals logged a second: a flood of bad tokens must not become a flood of log lines. All are counted. */
 const LOGGED_REFUSALS_PER_S = 20;
 
@@ -122,6 +126,12 @@ export class SocketServer {
     this.#options.door.shut();
     const { reconnectSpreadMs, drainTimeoutMs, session } = this.#options;
     for (const each of this.#sessions) each.drain(Math.floor(session.random() * reconnectSpreadMs));
+    const letGo = setTimeout(
+      () => {
+        for (const each of this.#sessions) each.letGo();
+      },
+      Math.min(GOODBYE_MS, drainTimeoutMs / 2),
+    );
     let timer: NodeJS.Timeout | undefined;
     const bound = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, drainTimeoutMs);
@@ -132,6 +142,7 @@ export class SocketServer {
     });
     await Promise.race([empty, bound]);
     clearTimeout(timer);
+    clearTimeout(letGo);
     clearInterval(this.#ticker);
     for (const each of this.#sessions) each.cut();
     this.#http.closeAllConnections();
@@ -139,11 +150,11 @@ export class SocketServer {
   }
 
   #listen(): Promise<void> {
-    const { port, host } = this.#options;
+    const { port, host, reusePort } = this.#options;
     return new Promise((resolve, reject) => {
       this.#http.once('error', reject);
       // A restart lets thousands reconnect at once; the system caps the backlog at its own bound.
-      this.#http.listen({ port, host, backlog: 4_096 }, () => {
+      this.#http.listen({ port, host, reusePort, backlog: 4_096 }, () => {
         this.#http.off('error', reject);
         this.#http.on('error', (error) => {
           this.#options.session.log.error({ err: messageOf(error) }, 'a connection could not be accepted');

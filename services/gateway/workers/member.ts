@@ -95,6 +95,17 @@ export class Member {
     this.channel.notify('stop-listening', null);
   }
 
+  /** Asks it how many connections it has: an answer is a sign of life. */
+  async count(timeoutMs: number): Promise<void> {
+    await this.channel.request<{ connections: number }>('ping', null, timeoutMs).then(
+      ({ connections }) => {
+        this.unanswered = 0;
+        this.connections = connections;
+      },
+      () => {},
+    );
+  }
+
   /** Drains it and waits for its end; it is killed after the bound. */
   async drain(boundMs: number): Promise<MemberExit> {
     this.#wasRetired = true;

@@ -154,6 +154,11 @@ export class WorkerPool {
     log.info({ worker: member.id, worker_pid: member.pid, instead_of: dead.id }, 'a worker takes its place');
   }
 
+  /** Asks all workers for their connections; one that does not answer keeps its last figure. */
+  async count(): Promise<void> {
+    await Promise.all(this.up.map((member) => member.count(PING_TIMEOUT_MS)));
+  }
+
   #ping(): void {
     for (const member of this.up) {
       member.unanswered += 1;
@@ -162,13 +167,7 @@ export class WorkerPool {
         member.kill();
         continue;
       }
-      member.channel.request<{ connections: number }>('ping', null, PING_TIMEOUT_MS).then(
-        ({ connections }) => {
-          member.unanswered = 0;
-          member.connections = connections;
-        },
-        () => {},
-      );
+      void member.count(PING_TIMEOUT_MS);
     }
   }
 }

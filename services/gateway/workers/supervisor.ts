@@ -1,6 +1,7 @@
 import cluster from 'node:cluster';
+import { type AddressInfo, createServer } from 'node:net';
 import { systemClock } from '../../core/clock.ts';
-import { messageOf } from '../../core/errors.ts';
+import { messageOf, ParleyError } from '../../core/errors.ts';
 import type { Check, CheckResult } from '../../platform/admin-server.ts';
 import type { RunningService, ServiceContext } from '../../platform/lifecycle.ts';
 import { createAuthenticator } from '../auth.ts';
@@ -20,15 +21,16 @@ const CHECK_TIMEOUT_MS = 1_900;
 const DRAIN_MARGIN_MS = 10_000;
 
 /**
- * The gateway as several processes on one port. This one listens for the others and deals connections out in turn
- * (docs/adr/0009), keeps what they share, replaces those that die, and answers for all of them at one admin endpoint.
- * SIGUSR2 replaces all workers, one after another.
+ * The gateway as several processes on one port, among which the system deals connections out (docs/adr/0009). This one
+ * keeps what they share, replaces those that die, and answers for all of them at one admin endpoint. SIGUSR2 replaces all
+ * workers, one after another.
  */
 export async function startSupervisor(config: GatewayConfig, context: ServiceContext): Promise<RunningService> {
   const { log, metrics, fail } = context;
   // A wrong key ends the start here, with one message instead of one a worker.
   createAuthenticator(authOptions(config, log));
   const { capacity, places } = readCapacity(config, log);
+  const port = await claimPort(config.GATEWAY_HOST, config.GATEWAY_PORT);
   const budget = tenantBudget(config, context);
   const keeper = new Keeper({
     places: new Places(places),
@@ -40,7 +42,7 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
   const pool = new WorkerPool({
     size: config.GATEWAY_WORKERS,
     spawn: () => {
-      const worker = cluster.fork();
+      const worker = cluster.fork({ GATEWAY_PORT: String(port) });
       const handlers = {
         ...keeper.handlersFor(worker.id),
         unheard: (keys: readonly string[]) => {
@@ -71,7 +73,8 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
     checks: checksOf(pool),
     scrape: () => poolMetrics.text(),
     routes: {
-      'GET /workers': (_, response) => {
+      'GET /workers': async (_, response) => {
+        await pool.count();
         const workers = pool.members.map(({ id, pid, state, connections }) => ({ id, pid, state, connections }));
         response.writeHead(200, { 'content-type': 'application/json' }).end(`${JSON.stringify(workers)}\n`);
       },
@@ -81,6 +84,29 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
       await budget.close();
     },
   };
+}
+
+/**
+ * Finds out which port it is to be, and that it is nobody else's: workers that share it would share it with a stranger
+ * too.
+ *
+ * @throws {ParleyError} PORT_IN_USE
+ */
+async function claimPort(host: string, wanted: number): Promise<number> {
+  const server = createServer();
+  return await new Promise<number>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE') reject(error);
+      else {
+        const told = `GATEWAY_PORT ${wanted} on ${host} is taken by another process`;
+        reject(new ParleyError('PORT_IN_USE', told, { cause: error }));
+      }
+    });
+    server.listen({ host, port: wanted, exclusive: true }, () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
 }
 
 function checksOf(pool: WorkerPool): Record<string, Check> {

@@ -15,6 +15,7 @@ interface WorkerRow {
   readonly id: number;
   readonly pid: number;
   readonly state: string;
+  readonly connections: number;
 }
 
 let maker: TokenMaker;
@@ -52,6 +53,28 @@ const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}`
 const connectClient = async (url: string, bot: string) =>
   ParleyClient.connect({ url, token: await maker.sign({ bot }), backoff: { minMs: 50, maxMs: 500 } });
 
+/** Connections of each worker, by pid, as the supervisor asks for them when they are looked at. */
+const connectionsOf = async (service: ServiceHandle) =>
+  new Map((await rowsOf(service)).map(({ pid, connections }) => [pid, connections]));
+
+/** Two sockets that are at two workers: the system deals them out by chance, so it takes a few tries. */
+async function onBoth(service: ServiceHandle, token: string): Promise<[RawBot, RawBot]> {
+  const before = await connectionsOf(service);
+  const first = await RawBot.open(service.url, token);
+  const home = await eventually(async () => {
+    const found = [...(await connectionsOf(service))].find(([pid, count]) => count > (before.get(pid) ?? 0));
+    if (!found) throw new Error('no worker has it yet');
+    return found[0];
+  });
+  for (;;) {
+    const count = (await connectionsOf(service)).get(home) ?? 0;
+    const second = await RawBot.open(service.url, token);
+    if (((await connectionsOf(service)).get(home) ?? 0) === count) return [first, second];
+    second.end();
+    await eventually(async () => expect((await connectionsOf(service)).get(home)).toBe(count));
+  }
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -73,9 +96,9 @@ afterAll(async () => {
 });
 
 describe('several workers', () => {
-  it('are one gateway at one port and one admin endpoint, and take connections in turn', async () => {
+  it('are one gateway at one port and one admin endpoint, and share its connections', async () => {
     const token = await maker.sign({ bot: 'even' });
-    const bots = await Promise.all(Array.from({ length: 10 }, () => RawBot.open(gateway.url, token)));
+    const bots = await Promise.all(Array.from({ length: 40 }, () => RawBot.open(gateway.url, token)));
     for (const [index, bot] of bots.entries()) bot.send(raw(`even-${index}`));
     await Promise.all(bots.map((bot, index) => bot.answerTo(`even-${index}`)));
     const ready = await (await fetch(`${gateway.adminUrl}/readyz`)).json();
@@ -83,19 +106,21 @@ describe('several workers', () => {
       ready: true,
       dependencies: { workers: { state: 'up', version: '2 of 2' }, kafka: { state: 'up' }, registry: { state: 'up' } },
     });
-    expect(await metricOf(gateway, 'parley_gateway_connections{')).toBe(10);
-    expect(await metricOf(gateway, 'parley_gateway_messages_total{result="acked"')).toBe(10);
-    // One that stands still has half of them, and the other half goes on.
+    expect(await metricOf(gateway, 'parley_gateway_connections{')).toBe(40);
+    expect(await metricOf(gateway, 'parley_gateway_messages_total{result="acked"')).toBe(40);
+    // One that stands still has its part of them, and the others go on.
     const [stopped] = await pidsOf(gateway);
     process.kill(stopped ?? 0, 'SIGSTOP');
+    const acks = () => bots.flatMap(({ ackedIds }) => ackedIds).length - 40;
     try {
       for (const [index, bot] of bots.entries()) bot.send(raw(`halted-${index}`));
-      await eventually(() => expect(bots.flatMap(({ ackedIds }) => ackedIds)).toHaveLength(15));
       expect((await fetch(`${gateway.adminUrl}/readyz`)).status).toBe(503);
+      await eventually(() => expect(acks()).toBeGreaterThanOrEqual(8));
+      expect(acks()).toBeLessThanOrEqual(32);
     } finally {
       process.kill(stopped ?? 0, 'SIGCONT');
     }
-    await eventually(() => expect(bots.flatMap(({ ackedIds }) => ackedIds)).toHaveLength(20));
+    await eventually(() => expect(acks()).toBe(40));
     for (const bot of bots) bot.end();
     await eventually(async () => expect(await metricOf(gateway, 'parley_gateway_connections{')).toBe(0));
   });
@@ -110,8 +135,7 @@ describe('several workers', () => {
     await eventually(async () => expect(await metricOf(gateway, 'parley_gateway_connections{')).toBe(0));
     proxy.open();
     await eventually(async () => expect(await metricOf(gateway, 'parley_gateway_in_flight{')).toBe(0));
-    // In turn: one of these two is at the other worker.
-    const again = [await RawBot.open(gateway.url, token), await RawBot.open(gateway.url, token)];
+    const again = await onBoth(gateway, token);
     for (const bot of again) bot.send(raw('unheard', { attempt: 2 }));
     for (const bot of again) expect(await bot.answerTo('unheard')).toBe('ack');
     for (const bot of again) bot.end();
@@ -120,7 +144,7 @@ describe('several workers', () => {
 
   it('mark what another one has acked already as sent again, for the sink to drop', async () => {
     const token = await maker.sign({ bot: 'doubter' });
-    const bots = [await RawBot.open(gateway.url, token), await RawBot.open(gateway.url, token)];
+    const bots = await onBoth(gateway, token);
     for (const [index, bot] of bots.entries()) {
       bot.send(raw('twice', { attempt: index + 1 }));
       expect(await bot.answerTo('twice')).toBe('ack');
@@ -151,7 +175,8 @@ describe('several workers', () => {
     });
     expect(await pidsOf(gateway)).not.toContain(victim);
     await sendAll('after');
-    expect(clients.map(({ counters }) => counters.reconnects).sort()).toEqual([0, 0, 0, 1, 1, 1]);
+    const reconnects = clients.map(({ counters }) => counters.reconnects);
+    expect(Math.max(...reconnects)).toBeLessThanOrEqual(1);
     expect(await metricOf(gateway, 'parley_gateway_messages_total{result="acked"')).toBeGreaterThanOrEqual(
       before + 120,
     );
@@ -182,7 +207,7 @@ describe('a rolling restart', () => {
         expect(pids).toHaveLength(2);
         expect(pids.filter((pid) => old.includes(pid))).toEqual([]);
       },
-      { timeoutMs: 40_000 },
+      { timeoutMs: 90_000 },
     );
     over = true;
     const counts = await Promise.all(sent);
@@ -195,7 +220,7 @@ describe('a rolling restart', () => {
       expect(ids.sort()).toEqual(Array.from({ length: counts[index] ?? 0 }, (_, i) => `r${i}`).sort());
     }
     expect(await metricOf(gateway, 'parley_gateway_worker_deaths_total{')).toBe(1);
-  });
+  }, 120_000);
 });
 
 describe('limits of several workers', () => {
@@ -243,7 +268,7 @@ describe('limits of several workers', () => {
 
   it('hold for a bot with sockets on both', async () => {
     const token = await maker.sign({ tenant: 'pair', bot: 'twin' });
-    const bots = [await RawBot.open(strict.url, token), await RawBot.open(strict.url, token)];
+    const bots = await onBoth(strict, token);
     const { acked, seconds } = await press(bots, 2_500);
     expect(acked).toBeLessThanOrEqual(20 * seconds + 20 + 2);
     expect(acked).toBeGreaterThan(20 * 2.5 * 0.6);
@@ -263,13 +288,16 @@ describe('limits of several workers', () => {
     bots.push(await RawBot.open(strict.url, other), await RawBot.open(strict.url, other));
     const full = await refusedHandshake(strict.url, bearer(other));
     expect([full.status, full.body.code]).toEqual([429, 'too_many_connections']);
+    for (const bot of bots.splice(6)) bot.end();
     const [victim] = await pidsOf(strict);
     process.kill(victim ?? 0, 'SIGKILL');
-    await eventually(() => expect(bots.filter(({ socket }) => socket.readyState === socket.CLOSED)).toHaveLength(4));
     await eventually(async () => {
       expect((await rowsOf(strict)).filter(({ state }) => state === 'up')).toHaveLength(2);
+      const lost = bots.filter(({ socket }) => socket.readyState === socket.CLOSED).length;
+      expect(await metricOf(strict, 'parley_gateway_connections{')).toBe(6 - lost);
     });
-    const successors = await Promise.all(Array.from({ length: 3 }, () => RawBot.open(strict.url, crowd)));
+    const lost = bots.filter(({ socket }) => socket.readyState === socket.CLOSED);
+    const successors = await Promise.all(lost.map(() => RawBot.open(strict.url, crowd)));
     expect((await refusedHandshake(strict.url, bearer(crowd))).body.code).toBe('too_many_tenant_connections');
     for (const bot of [...bots, ...successors]) bot.end();
   });
