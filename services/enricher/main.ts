@@ -71,6 +71,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     stormTripped: () => (outage.storm.state === 'storm' ? 1 : 0),
     stormHeld: () => outage.storm.held,
   });
+  await outage.prepare();
   const consumer = await GroupConsumer.start({
     kafka,
     groupId: groupNames(config.TOPIC_PREFIX).enricher,

@@ -3,7 +3,7 @@ import type { Insight } from '../../core/records.ts';
 export type LocalModel = (text: string) => Insight;
 
 export interface FallbackOptions {
-  /** Loads the model; called when it is first needed. */
+  /** Loads the model. */
   readonly load: () => Promise<LocalModel>;
   /** Of the event loop's time, what the model may take: 0.2 is 200 ms a second. */
   readonly cpuShare: number;
@@ -44,13 +44,14 @@ export class Fallback {
     return this.#waiting.length;
   }
 
-  /** After a failure the next one tries again. */
-  #load(): Promise<void> {
+  /** Loads the model unless it is there: best before there is work, since loading holds up the event loop. */
+  load(): Promise<void> {
     this.#loading ??= this.#options.load().then(
       (model) => {
         this.#model = model;
       },
       (error: unknown) => {
+        // The next one tries again.
         this.#loading = undefined;
         throw error;
       },
@@ -60,7 +61,7 @@ export class Fallback {
 
   /** An insight as soon as the share allows it, in order; undefined once nobody wants it any more. */
   async inTurn(text: string, waiter: StillWanted): Promise<Insight | undefined> {
-    if (this.#model === undefined) await this.#load();
+    if (this.#model === undefined) await this.load();
     return await new Promise((resolve, reject) => {
       this.#waiting.push({ text, waiter, resolve, reject });
       this.#serve();

@@ -22,6 +22,8 @@ export interface Outage {
   readonly early: EarlyAnswers;
   readonly storm: StormGuard;
   readonly routes: AdminRoutes;
+  /** Loads the local model, which takes a quarter of a second of the event loop: before the first message, then. */
+  prepare(): Promise<void>;
   close(): void;
 }
 
@@ -30,7 +32,6 @@ const WARM_UP = Array.from({ length: 20 }, (_, n) => `Where is my order number $
 /** What stands beside the NLP API for the times when it does not answer, composed. */
 export function connectOutage({ config, emitter, metrics, log, onCalm }: ConnectOptions): Outage {
   const fallback = new Fallback({
-    // Its n-grams take 30 MB of heap: only once somebody needs them.
     load: async () => {
       const { analyseLocally } = await import('../fallback/local-model.ts');
       // The first run reads a word list and is compiled meanwhile: that is part of loading, not of the first answer.
@@ -56,6 +57,10 @@ export function connectOutage({ config, emitter, metrics, log, onCalm }: Connect
     early,
     storm,
     routes: stormRoutes(storm, log),
+    prepare: () =>
+      fallback.load().catch((error: unknown) => {
+        log.error({ err: error }, 'the local model does not load: no early answers, and no degraded ones');
+      }),
     close: () => {
       early.close();
       storm.close();
