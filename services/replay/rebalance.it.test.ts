@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from '../core/testing/eventually.ts';
+import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
+import { CountingNlp } from './testing/counting-nlp.ts';
+import { ReflexWorld } from './testing/reflex-world.ts';
+
+/**
+ * Enrichers come and go under load, 1 to 4 to 2: nothing lost, nothing double, and of the paid calls only those are made
+ * again that were in flight on a partition that moved.
+ */
+const PARTITIONS = 12;
+const CONCURRENCY = 40;
+/** Acked and not called for yet, at least, while instances come and go: all of them always have work. */
+const BACKLOG = 600;
+const BATCH = PARTITIONS * 20;
+const names = isolation('rebalance');
+const env: Record<string, string> = { ...names, TOPIC_PARTITIONS: String(PARTITIONS) };
+let nlp: CountingNlp;
+let world: ReflexWorld;
+const enrichers = new Set<ServiceHandle>();
+
+/** The partitions of chat.events that an instance holds, by what it reports of them. */
+async function heldBy({ adminUrl }: ServiceHandle): Promise<number[]> {
+  const text = await (await fetch(`${adminUrl}/metrics`)).text();
+  const held = text.matchAll(/^kafka_consumergroup_current_offset\{[^}]*topic="([^"]+)",partition="(\d+)"/gm);
+  return [...held].flatMap(([, topic, partition]) => (topic === world.topics.events ? [Number(partition)] : []));
+}
+
+type Assignment = ReadonlyMap<number, ServiceHandle>;
+
+/** Who holds what, once every partition has one holder and every instance holds some. */
+const assignment = (): Promise<Assignment> =>
+  eventually(async () => {
+    const held = await Promise.all([...enrichers].map(async (each) => ({ each, partitions: await heldBy(each) })));
+    const owners = held.flatMap(({ each, partitions }) => partitions.map((partition) => [partition, each] as const));
+    expect(owners.map(([partition]) => partition).toSorted((a, b) => a - b)).toEqual([...Array(PARTITIONS).keys()]);
+    expect(held.filter(({ partitions }) => partitions.length === 0)).toEqual([]);
+    return new Map(owners);
+  });
+
+const partitionOfId = (id: string): number => world.partitionOf(Number(id.split('-').at(-1)));
+const calledFor = (count: number) =>
+  eventually(() => expect(nlp.calls.size).toBeGreaterThanOrEqual(count), { timeoutMs: 60_000 });
+
+interface Step {
+  readonly what: string;
+  readonly moved: ReadonlySet<number>;
+  readonly repeated: readonly string[];
+  /** The most calls in flight while it happened. */
+  readonly inFlight: number;
+}
+
+/** Load that goes on until it is stopped. */
+function underLoad() {
+  let stopped = false;
+  const running = (async () => {
+    for (let batch = 0; !stopped; batch++) {
+      // Their latency budget is over, so that no early answers are made of them.
+      await world.send(`load${batch}`, BATCH, { deadline_at: Date.now() });
+      await eventually(() => expect(stopped || world.acked.size - nlp.calls.size < BACKLOG).toBe(true));
+    }
+  })();
+  return {
+    stop: async () => {
+      stopped = true;
+      await running;
+    },
+  };
+}
+
+async function startEnricher(): Promise<void> {
+  const service = await spawnService('enricher', env);
+  await service.ready();
+  enrichers.add(service);
+}
+
+async function stopEnricher(): Promise<void> {
+  const [first] = enrichers as Iterable<ServiceHandle> as [ServiceHandle];
+  enrichers.delete(first);
+  await first.kill();
+}
+
+/** One rebalance; until those who hold the partitions now have worked for a while. */
+async function step(what: string, before: Assignment, change: () => Promise<void>): Promise<[Step, Assignment]> {
+  const repeatedBefore = new Set(nlp.repeated);
+  nlp.takePeak();
+  await change();
+  const after = await assignment();
+  const inFlight = nlp.takePeak();
+  await calledFor(nlp.calls.size + 300);
+  const moved = new Set([...after].filter(([partition, owner]) => before.get(partition) !== owner).map(([p]) => p));
+  return [{ what, moved, repeated: nlp.repeated.filter((id) => !repeatedBefore.has(id)), inFlight }, after];
+}
+
+beforeAll(async () => {
+  nlp = await CountingNlp.start();
+  // Some are slower than the second that a rejoin waits for work in flight: these have to be abandoned and repeated.
+  nlp.delayMs = (id) => (Number(id.split('-').at(-1)) % 13 === 0 ? 3_000 : 100);
+  Object.assign(env, {
+    NLP_URL: nlp.url,
+    NLP_BATCH: 'off',
+    NLP_CACHE_BYTES: '0',
+    NLP_HEDGE_SHARE: '0',
+    NLP_TIMEOUT_MS: '8000',
+    NLP_HALF_OPEN_AFTER_MS: '9000',
+    NLP_CONCURRENCY: String(CONCURRENCY),
+    NLP_INITIAL_CONCURRENCY: String(CONCURRENCY),
+  });
+  world = await ReflexWorld.connect({ addresses: stack(), names, partitions: PARTITIONS });
+});
+
+afterAll(async () => {
+  await stopServices();
+  await world.clickhouse.command(`DROP DATABASE IF EXISTS ${names.CLICKHOUSE_DATABASE}`);
+  await world.close();
+  nlp.close();
+});
+
+describe('enrichers from 1 to 4 to 2 under load', () => {
+  it('lose nothing, double nothing, and repeat no call but those in flight on partitions that moved', async () => {
+    const sink = await spawnService('sink', env);
+    await Promise.all([startEnricher(), sink.ready()]);
+    const load = underLoad();
+    await calledFor(300);
+    let owners = await assignment();
+    const steps: Step[] = [];
+    for (const [what, change] of [
+      ['1 to 2', startEnricher],
+      ['2 to 3', startEnricher],
+      ['3 to 4', startEnricher],
+      ['4 to 3', stopEnricher],
+      ['3 to 2', stopEnricher],
+    ] as const) {
+      const [done, after] = await step(what, owners, change);
+      steps.push(done);
+      owners = after;
+    }
+    await load.stop();
+    const { topics } = await world.expectWhole();
+    const sent = world.acked.size;
+    expect(topics['chat.events']).toMatchObject({ events: sent, enriched: sent, duplicate_receipts: 0 });
+    expect(nlp.calls.size).toBe(sent);
+
+    for (const [index, { what, moved, repeated, inFlight }] of steps.entries()) {
+      // A slow call of the step before may be made again only now.
+      const mayRepeat = new Set([...moved, ...(steps[index - 1]?.moved ?? [])]);
+      expect([what, repeated.filter((id) => !mayRepeat.has(partitionOfId(id)))]).toEqual([what, []]);
+      expect([what, repeated.length <= inFlight]).toEqual([what, true]);
+    }
+    const bound = steps.reduce((sum, { inFlight }) => sum + inFlight, 0);
+    expect(nlp.total - sent).toBeLessThanOrEqual(bound);
+  }, 180_000);
+});
