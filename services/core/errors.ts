@@ -49,7 +49,7 @@ export const ERRORS = {
     remedy: 'The partition is stopped on purpose. Check the cluster; then reset the group’s offset for it by hand.',
   },
   CLUSTER_CHANGED: {
-    text: 'Behind Kafka’s address is another cluster than before: its disk was wiped, or the address moved.',
+    text: 'Behind Kafka’s address is another cluster than before, or one without any of our topics: its disk was wiped, or the address moved.',
     remedy:
       'The service ends, and whoever runs it starts it again: it makes the topics and registers the schemas anew. Records that were not read before are gone with the old cluster.',
   },

@@ -111,9 +111,9 @@ export class TopicWatch {
     const { topics, onIds, onOtherCluster, log } = this.#options;
     if (this.#closing.signal.aborted) return;
     this.#clusterId ??= found.clusterId;
-    if (this.#clusterId !== found.clusterId) {
-      const text = `the cluster was ${this.#clusterId} and is ${found.clusterId}`;
-      const error = new ParleyError('CLUSTER_CHANGED', `Behind the address of Kafka is another cluster: ${text}.`);
+    const change = this.#changeOfCluster(found);
+    if (change) {
+      const error = new ParleyError('CLUSTER_CHANGED', `Behind the address of Kafka is another cluster: ${change}.`);
       log.error({ code: error.code, was: this.#clusterId, is: found.clusterId }, error.message);
       this.#closing.abort();
       onOtherCluster(error);
@@ -123,6 +123,14 @@ export class TopicWatch {
     this.#ids = new Map([...this.#ids, ...found.topics]);
     this.#looked.resolve();
     onIds(found.topics);
+  }
+
+  /** A disk that was wiped may have been given the same cluster id again: then no topic is left of those that were. */
+  #changeOfCluster({ clusterId, topics }: ClusterIds): string | undefined {
+    if (this.#clusterId !== clusterId) return `it was ${this.#clusterId} and is ${clusterId}`;
+    const wanted = this.#options.topics;
+    const allGone = wanted.every((topic) => this.#ids.has(topic) && !topics.has(topic));
+    return allGone ? `${wanted.join(' and ')} are gone` : undefined;
   }
 
   #compare(topic: string, topicId: TopicId | undefined): void {
