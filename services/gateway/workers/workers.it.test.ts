@@ -323,7 +323,8 @@ describe('limits of several workers', () => {
     await Promise.all(gone);
     expect(honest.socket.readyState).toBe(honest.socket.OPEN);
     honest.end();
-  });
+    // Node looks for them every 30 s by itself: this must not wait for that.
+  }, 20_000);
 
   it('drain with SIGTERM: every bot is told, every process ends, the exit code is 0', async () => {
     const pids = await pidsOf(strict);
