@@ -1,5 +1,6 @@
 import cluster from 'node:cluster';
 import { type AddressInfo, createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../core/clock.ts';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import type { Check, CheckResult } from '../../platform/admin-server.ts';
@@ -19,6 +20,8 @@ const CHECKS = ['kafka', 'registry'] as const;
 const CHECK_TIMEOUT_MS = 1_900;
 /** After the drain's own bound: the producer's end and the farewell. */
 const DRAIN_MARGIN_MS = 10_000;
+const CLAIM_TRIES = 10;
+const CLAIM_PAUSE_MS = 200;
 
 /**
  * The gateway as several processes on one port, among which the system deals connections out (docs/adr/0009). This one
@@ -66,8 +69,11 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
     log,
   });
   const poolMetrics = new PoolMetrics(metrics, pool, capacity.connections);
+  // Heard from the beginning: unheard it would end the process.
+  const started = Promise.withResolvers<void>();
+  process.on('SIGUSR2', () => void started.promise.then(() => pool.restart()).catch(fail));
   const url = await pool.start();
-  process.on('SIGUSR2', () => void pool.restart().catch(fail));
+  started.resolve();
   return {
     url,
     checks: checksOf(pool),
@@ -93,21 +99,29 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
  * @throws {ParleyError} PORT_IN_USE
  */
 async function claimPort(host: string, wanted: number): Promise<number> {
-  const server = createServer();
-  return await new Promise<number>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EADDRINUSE') reject(error);
-      else {
-        const told = `GATEWAY_PORT ${wanted} on ${host} is taken by another process`;
-        reject(new ParleyError('PORT_IN_USE', told, { cause: error }));
-      }
-    });
+  for (let tries = 1; ; tries++) {
+    try {
+      return await bindOnce(host, wanted);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      const told = `GATEWAY_PORT ${wanted} on ${host} is taken by another process`;
+      if (tries >= CLAIM_TRIES) throw new ParleyError('PORT_IN_USE', told, { cause: error });
+      // It may be the workers of a supervisor that was killed: they end as soon as they notice.
+      await delay(CLAIM_PAUSE_MS);
+    }
+  }
+}
+
+/** Binds the port alone, and lets it go again. */
+const bindOnce = (host: string, wanted: number): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
     server.listen({ host, port: wanted, exclusive: true }, () => {
       const { port } = server.address() as AddressInfo;
       server.close(() => resolve(port));
     });
   });
-}
 
 function checksOf(pool: WorkerPool): Record<string, Check> {
   const workers: Check = async () => {
