@@ -130,7 +130,7 @@ export class TopicWatch {
     if (this.#clusterId !== clusterId) return `it was ${this.#clusterId} and is ${clusterId}`;
     const wanted = this.#options.topics;
     const allGone = wanted.every((topic) => this.#ids.has(topic) && !topics.has(topic));
-    return allGone ? `${wanted.join(' and ')} are gone` : undefined;
+    return allGone ? `it has none of the topics that were read, ${wanted.join(', ')}` : undefined;
   }
 
   #compare(topic: string, topicId: TopicId | undefined): void {
