@@ -1,125 +1,17 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Kafka } from 'kafkajs';
 import { decodeLedger } from '../core/ledger-metadata.ts';
-import type { ChatEvent, ChatOutcome } from '../core/records.ts';
+import type { ChatOutcome } from '../core/records.ts';
 import { eventually } from '../core/testing/eventually.ts';
-import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
-import { ChatCodec } from '../platform/avro/codec.ts';
-import { BatchProducer } from '../platform/kafka/batch-producer.ts';
+import { type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
 import { createKafka } from '../platform/kafka/kafka.ts';
-import { ensureTopics, type TopicNames, topicNames } from '../platform/kafka/topics.ts';
-import { Metrics } from '../platform/metrics.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
-import { TopicLog, testLog } from '../platform/testing/topic-log.ts';
-
-const PARTITIONS = 4;
-
-/** An NLP API over real sockets whose behaviour a test decides: the fault, not the part under test. */
-class ScriptedNlp {
-  readonly #server: Server;
-  calls: { id: string; text: string }[] = [];
-  answer: (id: string, response: ServerResponse, request: IncomingMessage) => void = (id, response) =>
-    this.ok(id, response);
-
-  private constructor(server: Server) {
-    this.#server = server;
-  }
-
-  static async start(): Promise<ScriptedNlp> {
-    const server = createServer((request, response) => {
-      const chunks: Buffer[] = [];
-      request.on('data', (chunk: Buffer) => chunks.push(chunk));
-      request.on('end', () => {
-        const { id, text } = JSON.parse(Buffer.concat(chunks).toString()) as { id: string; text: string };
-        nlp.calls.push({ id, text });
-        nlp.answer(id, response, request);
-      });
-    });
-    const nlp = new ScriptedNlp(server);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return nlp;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
-
-  ok(id: string, response: ServerResponse): void {
-    const analysis = {
-      id,
-      language: { code: 'en', confidence: 1 },
-      sentiment: { label: 'neutral', score: 0 },
-      intent: { name: 'question', confidence: 0.9 },
-      toxicity: { score: 0 },
-      topics: [],
-      entities: [],
-      model: 'scripted/1',
-    };
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(analysis));
-  }
-
-  close(): void {
-    this.#server.closeAllConnections();
-    this.#server.close();
-  }
-}
+import { testLog } from '../platform/testing/topic-log.ts';
+import { type Bench, closeBenches, openBench, outcomesOf, PARTITIONS, produce } from './testing/bench.ts';
 
 let kafka: Kafka;
 
-interface Bench {
-  readonly env: Record<string, string>;
-  readonly topics: TopicNames;
-  readonly codec: ChatCodec;
-  readonly producer: BatchProducer;
-  readonly enriched: TopicLog;
-  readonly dlq: TopicLog;
-  readonly nlp: ScriptedNlp;
-}
-
-/** A call for each message, though all have the same text: these tests count calls. */
-const EACH_ALONE = { NLP_BATCH: 'off', NLP_CACHE_BYTES: '0' };
-
-const benches: Bench[] = [];
-
-/** Topics and an NLP API of one test's own. */
-async function bench(name: string): Promise<Bench> {
-  const names = isolation(name);
-  const topics = topicNames(names.TOPIC_PREFIX);
-  await ensureTopics(kafka, { prefix: names.TOPIC_PREFIX, partitions: PARTITIONS, replicationFactor: 1 });
-  const nlp = await ScriptedNlp.start();
-  const made: Bench = {
-    topics,
-    nlp,
-    env: {
-      ...names,
-      ...EACH_ALONE,
-      NLP_URL: nlp.url,
-      TOPIC_PARTITIONS: String(PARTITIONS),
-      GROUP_SESSION_TIMEOUT_MS: '6000',
-    },
-    codec: await ChatCodec.connect({ registryUrl: stack().registryUrl, topicNames: topics }),
-    producer: await BatchProducer.connect(kafka, { log: testLog(), metrics: new Metrics('test') }),
-    enriched: await TopicLog.follow(kafka, topics.enriched),
-    dlq: await TopicLog.follow(kafka, topics.dlq),
-  };
-  benches.push(made);
-  return made;
-}
-
-const produce = ({ producer, topics, codec }: Bench, partition: number, event: Partial<ChatEvent>) =>
-  producer.send({ topic: topics.events, partition, key: 'k', value: codec.encodeEvent(sampleEvent(event)) });
-
-async function outcomesOf({ enriched, codec }: Bench): Promise<ChatOutcome[]> {
-  const decoded = await Promise.all(enriched.records.map(({ value }) => codec.decodeOutcome(value)));
-  const outcomes = decoded.map((each) => {
-    if (!each.ok) throw new Error(`an outcome does not decode: ${each.detail}`);
-    return each.value;
-  });
-  // Early answers come besides the final ones: enricher-outage.it.test.ts is about them.
-  return outcomes.filter(({ provisional }) => !provisional);
-}
+const bench = (name: string) => openBench(kafka, name);
 
 /** The guarantee of the enricher: each source has an outcome; how many repeats there are is the caller's to judge. */
 async function expectEverySourceDone(at: Bench, count: number): Promise<{ repeats: number; outcomes: ChatOutcome[] }> {
@@ -140,10 +32,7 @@ beforeAll(() => {
 
 afterAll(async () => {
   await stopServices();
-  for (const { producer, enriched, dlq, nlp } of benches) {
-    await Promise.all([producer.close(), enriched.close(), dlq.close()]);
-    nlp.close();
-  }
+  await closeBenches();
 });
 
 describe('enricher', () => {
