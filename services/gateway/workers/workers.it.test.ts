@@ -1,8 +1,12 @@
+import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ParleyClient } from '../../client/parley-client.ts';
 import { eventually } from '../../core/testing/eventually.ts';
-import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../../local/testing/stack.ts';
+import { Child, isolation, type ServiceHandle, spawnService, stack, stopServices } from '../../local/testing/stack.ts';
+import { readInstanceFiles } from '../../platform/instance-file.ts';
 import { KafkaProxy } from '../../platform/testing/kafka-proxy.ts';
 import { RawBot, refusedHandshake } from '../testing/raw-bot.ts';
 import { TokenMaker } from '../testing/tokens.ts';
@@ -344,5 +348,65 @@ describe('limits of several workers', () => {
     const pids = await pidsOf(gateway);
     await gateway.kill('SIGKILL');
     await eventually(() => expect(pids.filter(isAlive)).toEqual([]));
+  });
+});
+
+describe('a gateway with few open files', () => {
+  it('says how many connections fit, closes what does not, and goes on', async () => {
+    const runDir = await mkdtemp(join(tmpdir(), 'parley-few-files-'));
+    const output: Buffer[] = [];
+    const main = join(import.meta.dirname, '../main.ts');
+    const child = await Child.start({
+      command: '/bin/sh',
+      args: ['-c', 'ulimit -n 640; exec "$0" "$1"', process.execPath, main],
+      env: {
+        ...process.env,
+        KAFKA_BROKERS: kafkaBrokers,
+        SCHEMA_REGISTRY_URL: registryUrl,
+        TOPIC_PREFIX,
+        TOPIC_PARTITIONS: '6',
+        JWT_PUBLIC_KEY: maker.publicKeyPem,
+        GATEWAY_WORKERS: '1',
+        GATEWAY_PORT: '0',
+        ADMIN_PORT: '0',
+        HANDSHAKE_TIMEOUT_MS: '5000',
+        PARLEY_RUN_DIR: runDir,
+      },
+      onOutput: (chunk) => output.push(chunk),
+    });
+    try {
+      const { url, admin_url: adminUrl } = await eventually(
+        async () => {
+          const [found] = await readInstanceFiles(runDir);
+          if (!found) throw new Error(`not up yet: ${Buffer.concat(output)}`);
+          return found;
+        },
+        { timeoutMs: 30_000 },
+      );
+      expect(String(Buffer.concat(output))).toContain('"max_connections":128,"open_files":640');
+      const { hostname, port } = new URL(url ?? '');
+      const sockets = Array.from({ length: 900 }, () => connect({ host: hostname, port: Number(port) }));
+      let ended = 0;
+      for (const socket of sockets) {
+        socket.resume();
+        socket
+          .on('error', () => {})
+          .once('close', () => {
+            ended += 1;
+          });
+      }
+      await eventually(() => expect(ended).toBeGreaterThanOrEqual(900 - 512));
+      const dropped = async () =>
+        /handshakes_total\{result="dropped".*\} (\d+)/.exec(await (await fetch(`${adminUrl}/metrics`)).text())?.[1];
+      expect(Number(await dropped())).toBeGreaterThan(0);
+      for (const socket of sockets) socket.destroy();
+      const bot = await eventually(async () => RawBot.open(url ?? '', await maker.sign({ bot: 'survivor' })));
+      bot.send(raw('still-here'));
+      expect(await bot.answerTo('still-here')).toBe('ack');
+      bot.end();
+    } finally {
+      await child.stop(10_000);
+      await rm(runDir, { recursive: true, force: true });
+    }
   });
 });
