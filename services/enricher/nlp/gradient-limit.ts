@@ -1,4 +1,5 @@
 import pLimit, { type LimitFunction } from 'p-limit';
+import { Fifo } from '../../core/fifo.ts';
 
 export interface GradientOptions {
   readonly floor: number;
@@ -51,6 +52,9 @@ export class GradientLimit {
   readonly #options: GradientOptions;
   readonly #now: () => number;
   readonly #best: { minMs: number; untilMs: number }[] = [];
+  readonly #waiting = new Fifo<() => Promise<void>>();
+  #workers = 0;
+  #inFlight = 0;
   #exact: number;
   #starting = true;
   #probeUntilMs = Number.NEGATIVE_INFINITY;
@@ -68,10 +72,10 @@ export class GradientLimit {
     return this.#limit.concurrency;
   }
   get inFlight(): number {
-    return this.#limit.activeCount;
+    return this.#inFlight;
   }
   get waiting(): number {
-    return this.#limit.pendingCount;
+    return this.#waiting.size;
   }
 
   /** After an outage: from the beginning, as if nothing were known of the API. */
@@ -82,29 +86,52 @@ export class GradientLimit {
     this.#set(Math.min(this.#exact, this.#options.initial), 'restart');
   }
 
-  /** Holds a permit from when one is free until what `run` returns settles. */
+  /** Holds a permit from when one is free until what `run` returns resolves; it must not reject. */
   hold(run: () => Promise<void>): void {
-    void this.#limit(run);
+    this.#waiting.push(run);
+    this.#employ();
   }
 
   /**
    * How a call with a permit ended. One that failed for a reason of its own says nothing about the latency (it may have been
    * refused at once), so it is not told of.
-   *
-   * @param inFlight as it was when the call began.
    */
-  observe(latencyMs: number, inFlight: number, overloaded: boolean): void {
+  observe(latencyMs: number, overloaded: boolean): void {
     const window = this.#window;
     if (overloaded) window.overloaded = true;
     else {
       window.sumMs += latencyMs;
       window.samples++;
     }
-    window.mostInFlight = Math.max(window.mostInFlight, inFlight);
     const now = this.#now();
     if (now - window.startedAtMs < WINDOW_MS || (window.samples < WINDOW_SAMPLES && !window.overloaded)) return;
-    this.#window = { startedAtMs: now, sumMs: 0, samples: 0, mostInFlight: 0, overloaded: false };
+    this.#window = { startedAtMs: now, sumMs: 0, samples: 0, mostInFlight: this.#inFlight, overloaded: false };
     this.#adjust(window, now);
+  }
+
+  /**
+   * p-limit bounds the workers, and a worker that is done takes the next call by itself: under load p-limit's promises,
+   * a kilobyte and a half, are paid once a worker instead of once a call. For each call that waits there is a worker who
+   * does not work yet, if only in p-limit's queue.
+   */
+  #employ(): void {
+    while (this.#waiting.size > this.#workers - this.#inFlight) {
+      this.#workers++;
+      void this.#limit(() => this.#work());
+    }
+  }
+
+  async #work(): Promise<void> {
+    for (let run = this.#waiting.shift(); run; run = this.#waiting.shift()) {
+      this.#inFlight++;
+      if (this.#inFlight > this.#window.mostInFlight) this.#window.mostInFlight = this.#inFlight;
+      await run();
+      this.#inFlight--;
+      // The limit shrank: this worker goes, whatever waits.
+      if (this.#limit.activeCount > this.#limit.concurrency) break;
+    }
+    this.#workers--;
+    this.#employ();
   }
 
   #adjust(window: { sumMs: number; samples: number; mostInFlight: number; overloaded: boolean }, now: number): void {

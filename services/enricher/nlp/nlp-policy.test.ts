@@ -219,9 +219,8 @@ describe('GradientLimit', () => {
       for (let n = 0; n < count; n++) {
         limit.hold(async () => {
           const startedAtMs = now;
-          const { inFlight } = limit;
           await new Promise<void>((resolve) => release.push(resolve));
-          limit.observe(now - startedAtMs, inFlight, fail);
+          limit.observe(now - startedAtMs, fail);
         });
       }
       await new Promise(setImmediate);

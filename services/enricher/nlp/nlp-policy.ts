@@ -165,14 +165,35 @@ export class NlpPolicy {
     const call = (race: Race<T>) => this.#call(ask, race);
     const attempt = (): Promise<T> => this.#hedger.run(call, hedgeUntilMs);
     // The retry is entered with the first failure: what needs none does not pay for it.
-    return this.breaker.execute(attempt).catch((error: unknown) => {
+    return this.#guard(attempt).catch((error: unknown) => {
       let first = true;
       return this.#retries.execute((): Promise<T> => {
-        if (!first) return this.breaker.execute(attempt);
+        if (!first) return this.#guard(attempt);
         first = false;
         throw error;
       });
     });
+  }
+
+  /**
+   * While the breaker is closed it only counts: it is told of the outcome when that is known, and keeps nothing meanwhile.
+   * An outcome that comes after it opened is not its business: it would take that for its probe.
+   */
+  #guard<T>(attempt: () => Promise<T>): Promise<T> {
+    const { breaker } = this;
+    if (breaker.state !== CircuitState.Closed) return breaker.execute(attempt);
+    return attempt().then(
+      (value) => {
+        if (breaker.state === CircuitState.Closed) void breaker.execute(() => value);
+        return value;
+      },
+      (error: unknown) => {
+        if (breaker.state !== CircuitState.Closed) throw error;
+        return breaker.execute(() => {
+          throw error;
+        });
+      },
+    );
   }
 
   close(): void {
@@ -182,7 +203,7 @@ export class NlpPolicy {
 
   /** Makes a call as soon as there is a permit for it, and tells its race how it ended. */
   #call<T>(ask: Ask<T>, race: Race<T>): Contestant<T> {
-    const call: Call<T> = { race, cancellation: new Cancellation(), startedAtMs: 0, inFlight: 0 };
+    const call: Call<T> = { race, cancellation: new Cancellation(), startedAtMs: 0 };
     this.#limit.hold(() => this.#begin(ask, call));
     return call;
   }
@@ -192,7 +213,6 @@ export class NlpPolicy {
     // It waited for a permit, and the other call of the hedge answered meanwhile.
     if (cancellation.reason) return DONE;
     call.startedAtMs = performance.now();
-    call.inFlight = this.inFlight;
     this.#timeouts.add(call as Call<unknown>, call.startedAtMs + this.#options.timeoutMs);
     return ask(cancellation).then(
       (value) => {
@@ -212,9 +232,9 @@ export class NlpPolicy {
     const tookMs = now - call.startedAtMs;
     if (error === undefined) {
       this.#hedger.observe(tookMs);
-      this.#limit.observe(tookMs, call.inFlight, false);
+      this.#limit.observe(tookMs, false);
     } else if (call.cancellation.reason !== SUPERSEDED && isOverload(error)) {
-      this.#limit.observe(0, call.inFlight, true);
+      this.#limit.observe(0, true);
     }
     if (error instanceof NlpError && error.failure === 'throttled') {
       this.#throttledUntilMs = now + NO_HEDGE_AFTER_THROTTLE_MS;
@@ -238,8 +258,6 @@ export type Ask<T> = (cancellation: Cancellation) => Promise<T>;
 /** One attempt, with a permit or waiting for one. */
 interface Call<T> extends Contestant<T> {
   startedAtMs: number;
-  /** Calls in flight when it began. */
-  inFlight: number;
 }
 
 const DONE = Promise.resolve();
