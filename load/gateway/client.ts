@@ -49,12 +49,17 @@ function openOne(url: string, token: string, localAddress: string, index: number
         resolve();
       });
       socket.on('message', onFrame);
+      const refused = (why: string) => {
+        refusals[why] = (refusals[why] ?? 0) + 1;
+      };
       socket.on('unexpected-response', (_, response) => {
-        refusals[response.statusCode ?? 0] = (refusals[response.statusCode ?? 0] ?? 0) + 1;
+        refused(String(response.statusCode));
         response.destroy();
         socket.terminate();
       });
-      socket.on('error', () => {});
+      socket.on('error', (error: NodeJS.ErrnoException) => {
+        if (!isOpen) refused(error.code ?? error.message);
+      });
       socket.on('close', (code) => {
         if (isOpen) {
           if (!dropped.has(socket)) closes[code] = (closes[code] ?? 0) + 1;
