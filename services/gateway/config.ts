@@ -93,10 +93,11 @@ const origins: Variable<readonly string[]> = {
 };
 
 /**
- * More workers than cores gain nothing, and each sends smaller batches to Kafka: a message costs more CPU at four workers
- * than at two (docs/performance.md). Four serve 50,000 bots at 20,000 files a process; a larger machine may say more.
+ * One for two cores, at most 4: the broker and the other services need cores too, and each worker sends smaller batches to
+ * Kafka. On two cores a message cost 112 µs of CPU with one worker, 178 with two, 257 with four (docs/performance.md). What
+ * asks for more is the open-file limit: four serve 50,000 bots at 20,000 files a process.
  */
-const MAX_DEFAULT_WORKERS = 4;
+const DEFAULT_WORKERS = Math.max(1, Math.min(4, Math.floor(availableParallelism() / 2)));
 
 export const GATEWAY_SPEC = {
   ...KAFKA_SPEC,
@@ -106,7 +107,7 @@ export const GATEWAY_SPEC = {
   ...PROTECTION_SPEC,
   GATEWAY_HOST: text({ default: '127.0.0.1', doc: 'Address to listen on' }),
   GATEWAY_WORKERS: int({
-    default: Math.min(MAX_DEFAULT_WORKERS, availableParallelism()),
+    default: DEFAULT_WORKERS,
     min: 1,
     max: 64,
     doc: 'Processes that share the port; 1 is a single process without a supervisor',
