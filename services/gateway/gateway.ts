@@ -4,6 +4,7 @@ import { BatchProducer } from '../platform/kafka/batch-producer.ts';
 import { ClusterView } from '../platform/kafka/cluster-view.ts';
 import { createKafka, type Kafka } from '../platform/kafka/kafka.ts';
 import { TailReader } from '../platform/kafka/tail-reader.ts';
+import { TopicWatch } from '../platform/kafka/topic-watch.ts';
 import { ensureTopics, topicNames } from '../platform/kafka/topics.ts';
 import type { RunningService, ServiceContext } from '../platform/lifecycle.ts';
 import { AckFlusher } from './ack-flusher.ts';
@@ -60,7 +61,7 @@ export const authOptions = (config: GatewayConfig, log: ServiceContext['log']): 
   onKeyProblem: (problem) => log.warn({ problem }, 'the key server at JWKS_URL gave no key set'),
 });
 
-type Context = Pick<ServiceContext, 'log' | 'metrics' | 'instance'>;
+type Context = Pick<ServiceContext, 'log' | 'metrics' | 'instance' | 'fail'>;
 
 export async function startGateway(config: GatewayConfig, commons: Commons, context: Context): Promise<Gateway> {
   const { log, metrics: registry, instance } = context;
@@ -102,6 +103,15 @@ export async function startGateway(config: GatewayConfig, commons: Commons, cont
   });
   const server = await SocketServer.listen(serverOptions(config, commons, { intake, insights, metrics, log }));
   metrics.watch({ connections: () => server.connections, inFlight: () => intake.inFlight });
+  // Schema ids, topics and what is known to be safe are those of this cluster: of another one nothing of it is true.
+  const watch = TopicWatch.start({
+    kafka,
+    topics: [names.events],
+    log,
+    metrics: registry,
+    onIds: () => {},
+    onOtherCluster: context.fail,
+  });
   return {
     url: `ws://${config.GATEWAY_HOST}:${server.port}${STREAM_PATH}`,
     known,
@@ -115,6 +125,7 @@ export async function startGateway(config: GatewayConfig, commons: Commons, cont
       registry: codec.check,
     },
     stop: async () => {
+      watch.close();
       await server.drain();
       await insights.close();
       // What still waits has had the whole drain: its clients know that it was not acked.

@@ -57,7 +57,7 @@ export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise
     'stop-listening': () => gateway?.stopListening(),
     drain: () => void drain(0),
   });
-  const context = { log, metrics, instance: `gateway-${process.ppid}-${worker.id}` };
+  const context = { log, metrics, instance: `gateway-${process.ppid}-${worker.id}`, fail };
   try {
     gateway = await startGateway(config, commonsOf(config, channel, bots, log), context);
     channel.notify('up', { url: gateway.url } satisfies UpNotice);
