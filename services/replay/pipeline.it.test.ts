@@ -1,8 +1,6 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ParleyClient } from '../client/parley-client.ts';
 import { systemClock } from '../core/clock.ts';
@@ -161,24 +159,6 @@ describe('the whole pipeline', () => {
     for (const query of queries) await clickhouse.query(query);
     const everything = "SELECT DISTINCT tenant_id FROM bot_hour WHERE tenant_id LIKE 'tenant-%'";
     expect(await clickhouse.query(everything)).toHaveLength(4);
-  });
-
-  it('the bot of the README gets its message through', async () => {
-    const page = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-    const [, snippet = ''] = /```ts\n([\s\S]*?)```/.exec(page) ?? [];
-    const gateway = await start('gateway');
-    const program = snippet.replace('ws://127.0.0.1:8080/v1/stream', gateway.url);
-    expect(program).not.toBe(snippet);
-    const sign = await tokenSigner(keyPath);
-    const token = await sign({ tenant: 'readme', bot: 'my-bot', roles: ['bot'], ttlMs: 60_000 });
-    const run = promisify(execFile);
-    await run('node', ['--input-type=module-typescript', '--eval', program], {
-      cwd: join(import.meta.dirname, '../..'),
-      env: { ...process.env, PARLEY_TOKEN: token },
-    });
-    const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
-    expect(metrics).toMatch(/^parley_gateway_messages_total\{[^}]*result="acked"[^}]*\} 1$/m);
-    await gateway.kill('SIGTERM');
   });
 
   it('counts a message once that a bot sends again to another gateway', async () => {
