@@ -1,0 +1,170 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import type { TopicId } from '../core/brands.ts';
+import { conversationKey } from '../core/partitioner.ts';
+import { eventually } from '../core/testing/eventually.ts';
+import type { Claim, FetchedRecord, PartitionHandler } from '../platform/kafka/claim.ts';
+import { Metrics } from '../platform/metrics.ts';
+import { testLog } from '../platform/testing/topic-log.ts';
+import { MAX_IN_FLIGHT_BYTES, MAX_QUEUED_BYTES, MAX_QUEUED_RECORDS } from './config.ts';
+import { Enricher } from './enricher.ts';
+import { enricherMetrics } from './metrics.ts';
+import type { RecordProcessor } from './record-processor.ts';
+
+const TOPIC_ID = 'dgoboNlSR7q7_iKvHit0vg' as TopicId;
+
+/** A claim that says whether it is paused. */
+function claimOf(topic: string, partition: number) {
+  const state = { paused: false, active: true };
+  const claim = {
+    topic,
+    partition,
+    topicId: TOPIC_ID,
+    committed: { offset: 0, metadata: '' },
+    logStart: 0,
+    logEnd: 1_000_000,
+    highWatermark: 1_000_000,
+    get active() {
+      return state.active;
+    },
+    pause: () => {
+      state.paused = true;
+    },
+    resume: () => {
+      state.paused = false;
+    },
+    seek: () => {},
+    commit: async (snapshot) => void snapshot(),
+  } satisfies Claim;
+  return { claim, state };
+}
+
+const record = (offset: number, tenant: string, size = 200): FetchedRecord => ({
+  offset,
+  timestamp: 1,
+  key: Buffer.from(conversationKey(tenant, 'bot', 'c')),
+  value: null,
+  headers: {},
+  size,
+});
+
+/** An enricher whose records a test lets finish, one by one or all. */
+class World {
+  room = 0;
+  readonly started: { readonly lane: string; readonly partition: number; readonly tenant: string }[] = [];
+  readonly enricher: Enricher;
+  #finish: (() => void)[] = [];
+
+  constructor({ maxInFlight = 100_000, maxReplayInFlight = 10 } = {}) {
+    const process = (claim: Claim, { key }: FetchedRecord) => {
+      const [tenant] = JSON.parse(String(key)) as [string];
+      this.started.push({ lane: claim.topic, partition: claim.partition, tenant });
+      return new Promise<boolean>((resolve) => this.#finish.push(() => resolve(true)));
+    };
+    this.enricher = new Enricher({
+      processor: { process } as unknown as RecordProcessor,
+      maxInFlight,
+      replayTopic: 'chat.replay',
+      maxReplayInFlight,
+      room: () => Math.max(this.room - this.enricher.inFlight, 0),
+      metrics: enricherMetrics(new Metrics('test')),
+      log: testLog(),
+    });
+  }
+
+  async assign(topic: string, partition: number) {
+    const { claim, state } = claimOf(topic, partition);
+    const handler: PartitionHandler = await this.enricher.assign(claim);
+    return { handler, state };
+  }
+
+  async open(room: number): Promise<void> {
+    this.room = room;
+    this.enricher.schedule();
+    await new Promise(setImmediate);
+  }
+
+  finish(count = Number.POSITIVE_INFINITY): void {
+    for (const finish of this.#finish.splice(0, count)) finish();
+  }
+}
+
+let world: World;
+afterEach(() => world.enricher.stop());
+
+describe('the enricher’s bounds', () => {
+  it.each([
+    ['records', MAX_QUEUED_RECORDS, 200],
+    ['bytes', MAX_QUEUED_BYTES / (1 << 20), 1 << 20],
+  ])('pauses all partitions when enough %s are queued, and goes on at half of that', async (_what, enough, size) => {
+    world = new World();
+    const first = await world.assign('chat.events', 0);
+    const second = await world.assign('chat.events', 1);
+    first.handler.take(Array.from({ length: enough - 1 }, (_, offset) => record(offset, 't', size)));
+    expect([first.state.paused, second.state.paused]).toEqual([false, false]);
+    second.handler.take([record(0, 't', size)]);
+    expect([first.state.paused, second.state.paused]).toEqual([true, true]);
+    // One that comes now, in a rebalance, is held back as well.
+    expect((await world.assign('chat.events', 2)).state.paused).toBe(true);
+
+    await world.open(enough / 2);
+    expect(first.state.paused).toBe(true);
+    await world.open(enough / 2 + 1);
+    expect([first.state.paused, second.state.paused]).toEqual([false, false]);
+    expect(world.enricher.queued).toBe(enough / 2 - 1);
+  });
+
+  it('has no more records and bytes in flight than allowed', async () => {
+    world = new World({ maxInFlight: 30 });
+    const { handler } = await world.assign('chat.events', 0);
+    handler.take(Array.from({ length: 100 }, (_, offset) => record(offset, 't')));
+    await world.open(1_000);
+    expect(world.enricher.inFlight).toBe(30);
+    world.enricher.stop();
+
+    world = new World();
+    const large = await world.assign('chat.events', 0);
+    large.handler.take(Array.from({ length: 31 }, (_, offset) => record(offset, 't', 1 << 20)));
+    await world.open(1_000);
+    large.handler.take(Array.from({ length: 100 }, (_, n) => record(31 + n, 't', 1 << 20)));
+    await world.open(1_000);
+    expect(world.enricher.inFlight).toBe(MAX_IN_FLIGHT_BYTES / (1 << 20));
+  });
+
+  it('gives back what a partition had queued when it is lost', async () => {
+    world = new World();
+    const { handler, state } = await world.assign('chat.events', 0);
+    handler.take(Array.from({ length: 50 }, (_, offset) => record(offset, 't')));
+    state.active = false;
+    handler.release();
+    expect([world.enricher.queued, world.enricher.queuedBytes]).toEqual([0, 0]);
+    await world.open(100);
+    expect(world.started).toEqual([]);
+  });
+});
+
+describe('the enricher’s turns', () => {
+  it('go round the tenants, whatever one of them has queued, and live comes before replay', async () => {
+    world = new World();
+    const live = await world.assign('chat.events', 0);
+    const replay = await world.assign('chat.replay', 0);
+    replay.handler.take([record(0, 'again')]);
+    live.handler.take(Array.from({ length: 20 }, (_, offset) => record(offset, 'noisy')));
+    live.handler.take([record(20, 'quiet'), record(21, 'calm')]);
+    await world.open(4);
+    expect(world.started.map(({ tenant }) => tenant)).toEqual(['noisy', 'quiet', 'calm', 'noisy']);
+    world.finish();
+    await eventually(() => expect(world.started.map(({ tenant }) => tenant).slice(4)).toEqual(Array(4).fill('noisy')));
+    await world.open(100);
+    expect(world.started.at(-1)).toEqual({ lane: 'chat.replay', partition: 0, tenant: 'again' });
+  });
+
+  it('leave replay its share and no more', async () => {
+    world = new World({ maxReplayInFlight: 3 });
+    const { handler } = await world.assign('chat.replay', 0);
+    handler.take(Array.from({ length: 20 }, (_, offset) => record(offset, 't')));
+    await world.open(100);
+    expect(world.enricher.inFlight).toBe(3);
+    world.finish(1);
+    await eventually(() => expect(world.started).toHaveLength(4));
+  });
+});
