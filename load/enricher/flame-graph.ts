@@ -11,7 +11,7 @@ const WIDTH = 1_200;
 const ROW = 17;
 const CHAR = 6.3;
 /** Narrower ones are left out: they could not be read, and there are thousands. */
-const LEAST_SHARE = 0.004;
+const LEAST_SHARE = 0.006;
 const COLOURS: readonly (readonly [pattern: RegExp, colour: string, legend: string])[] = [
   [/ (services|load)\//, '#e8825d', 'ours'],
   [/ undici\//, '#6fa8dc', 'undici'],
