@@ -178,7 +178,7 @@ describe('enricher', () => {
     expect(repeatedCalls).toBeLessThanOrEqual(2 * (200 + 400));
     expect(repeats).toBeLessThanOrEqual(repeatedCalls);
     await service.kill('SIGTERM');
-  });
+  }, 150_000);
 
   it('waits while the NLP API is down, dead-letters nothing, and catches up', async () => {
     const at = await bench('enricher_outage');
