@@ -285,7 +285,10 @@ describe('records of chat.enriched', () => {
       revision: 0,
       reason: 'nlp_rejected',
     });
-    expect(await metricOf(one, 'parley_gateway_insights_total', 'result="undecodable"')).toBe(1);
+    // Its schema may have to be asked for, and nobody waits for that.
+    await eventually(async () =>
+      expect(await metricOf(one, 'parley_gateway_insights_total', 'result="undecodable"')).toBe(1),
+    );
   });
 });
 
