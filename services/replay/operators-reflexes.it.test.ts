@@ -104,7 +104,11 @@ describe('chat.events deleted and made again', () => {
   /** The new topic's records are all there, and so are those of the old. */
   async function expectBoth(count: number): Promise<void> {
     const { topics } = await world.expectWhole();
-    expect(topics['chat.events']).toMatchObject({ events: count, enriched: count, missing: 0, gaps: 0 });
+    const events = topics['chat.events'];
+    expect(events).toMatchObject({ events: count, missing: 0, gaps: 0 });
+    // Within the second until the watch looks again a record may be taken for one of the old topic; under its own place it
+    // is then the second of its message.
+    expect((events?.enriched ?? 0) + (events?.duplicate_receipts ?? 0)).toBe(count);
   }
 
   it('while the services are stopped: the new one is read from its start', async () => {
