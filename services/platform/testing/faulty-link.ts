@@ -140,20 +140,23 @@ export class FaultyLink {
   }
 
   #carry(from: Socket, to: Socket, pass: (chunk: Buffer) => readonly Item[]): void {
-    let lastDueMs = 0;
+    const onTheWay: { readonly item: Item; readonly dueMs: number }[] = [];
     const send = (item: Item) => {
       if (item === 'end') to.end();
       else if (item === CUT) to.resetAndDestroy();
       else if (!to.destroyed) to.write(item);
     };
-    const later = (items: readonly Item[]) => {
+    // In the order in which they came, so that a delay that ends, or a timer that is late, reorders nothing.
+    const arrive = () => {
       const now = performance.now();
-      // Never before what is on its way already, so that a delay that ends reorders nothing.
-      lastDueMs = Math.max(lastDueMs, now + this.delayMs);
-      for (const item of items) {
-        if (lastDueMs <= now) send(item);
-        else setTimeout(() => send(item), lastDueMs - now).unref();
-      }
+      while (onTheWay[0] && onTheWay[0].dueMs <= now) send((onTheWay.shift() as { item: Item }).item);
+    };
+    const later = (items: readonly Item[]) => {
+      const dueMs = performance.now() + this.delayMs;
+      for (const item of items) onTheWay.push({ item, dueMs });
+      arrive();
+      // A timer may fire a fraction of a millisecond early.
+      if (onTheWay.length > 0) setTimeout(arrive, this.delayMs + 1).unref();
     };
     from.on('data', (chunk: Buffer) => later(pass(chunk)));
     from.on('end', () => later(['end']));
