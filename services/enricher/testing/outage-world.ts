@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from '@jest/globals';
-import type { Kafka } from 'kafkajs';
 import { systemClock } from '../../core/clock.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { type ServiceHandle, spawnService, stack } from '../../local/testing/stack.ts';
@@ -12,6 +11,7 @@ import { type ClickHouse, createClickHouse } from '../../platform/clickhouse/cli
 import { expectExactlyOnce } from '../../platform/clickhouse/testing/guarantees.ts';
 import { readInstanceFiles } from '../../platform/instance-file.ts';
 import { ClusterView } from '../../platform/kafka/cluster-view.ts';
+import type { Kafka } from '../../platform/kafka/kafka.ts';
 import { testLog } from '../../platform/testing/topic-log.ts';
 import { verifySources } from '../../replay/sources.ts';
 import { type VerifyReport, verify } from '../../replay/verify.ts';

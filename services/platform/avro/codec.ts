@@ -20,12 +20,10 @@ const withMap = <T>(raw: RawMetadata): T => {
   raw.metadata = entries.length === 0 ? NO_METADATA : new Map(entries);
   return raw as T;
 };
-const withoutMap = <T extends { readonly metadata: ReadonlyMap<string, string> }>(record: T) => ({
-  ...record,
-  metadata: record.metadata.size === 0 ? {} : Object.fromEntries(record.metadata),
-});
 
 const NO_ENTRIES = {};
+const entriesOf = (metadata: ReadonlyMap<string, string>): Readonly<Record<string, string>> =>
+  metadata.size === 0 ? NO_ENTRIES : Object.fromEntries(metadata);
 
 /** Every field by name: spreading 20 of them cost a third of the encoding itself. */
 const rawEvent = (event: ChatEvent): { readonly [K in keyof ChatEvent]: unknown } => ({
@@ -44,7 +42,7 @@ const rawEvent = (event: ChatEvent): { readonly [K in keyof ChatEvent]: unknown 
   user_id: event.user_id,
   channel: event.channel,
   bot_version: event.bot_version,
-  metadata: event.metadata.size === 0 ? NO_ENTRIES : Object.fromEntries(event.metadata),
+  metadata: entriesOf(event.metadata),
   origin: event.origin,
   supersedes: event.supersedes,
   replay_id: event.replay_id,
@@ -89,7 +87,7 @@ export class ChatCodec {
   }
 
   encodeOutcome(outcome: ChatOutcome): Buffer {
-    return this.#outcomeEncoder.encode(withoutMap(outcome));
+    return this.#outcomeEncoder.encode({ ...outcome, metadata: entriesOf(outcome.metadata) });
   }
 
   /** See {@link AvroDecoder.decode}. */
