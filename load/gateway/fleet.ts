@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ClientCommand, ClientReport, ReportOf, SendPlan } from './client-protocol.ts';
 
 const CLIENT = join(import.meta.dirname, 'client.ts');
-/** A process has one source address for itself: 28,000 ports each, where the system's range is as delivered. */
+/** A process has one source address for itself, with 50,000 ports. */
 const SOURCE_PREFIX = '127.0.0.';
 const HANDSHAKES = 64;
 
