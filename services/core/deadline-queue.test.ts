@@ -1,21 +1,30 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { DeadlineQueue } from './deadline-queue.ts';
+import { DeadlineQueue, Due } from './deadline-queue.ts';
 
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
 
+class Named extends Due {
+  readonly name: string;
+
+  constructor(name: string) {
+    super();
+    this.name = name;
+  }
+}
+
 describe('DeadlineQueue', () => {
   const queueOf = () => {
     const told: string[] = [];
-    return { told, queue: new DeadlineQueue<string>((item) => void told.push(item)) };
+    return { told, queue: new DeadlineQueue<Named>(({ name }) => void told.push(name)) };
   };
   const at = (ms: number) => performance.now() + ms;
 
   it('tells each item once it is due, never before, and with one timer for all', async () => {
     const { told, queue } = queueOf();
-    queue.add('a', at(100));
-    queue.add('b', at(150));
-    queue.add('c', at(300));
+    queue.add(new Named('a'), at(100));
+    queue.add(new Named('b'), at(150));
+    queue.add(new Named('c'), at(300));
     expect(jest.getTimerCount()).toBe(1);
     await jest.advanceTimersByTimeAsync(99);
     expect(told).toEqual([]);
@@ -30,21 +39,22 @@ describe('DeadlineQueue', () => {
 
   it('does not tell what was deleted, and goes on behind it', async () => {
     const { told, queue } = queueOf();
-    queue.add('a', at(100));
-    queue.add('b', at(200));
-    expect([queue.delete('a'), queue.delete('a'), queue.size]).toEqual([true, false, 1]);
+    const a = new Named('a');
+    queue.add(a, at(100));
+    queue.add(new Named('b'), at(200));
+    expect([queue.delete(a), queue.delete(a), queue.size]).toEqual([true, false, 1]);
     await jest.advanceTimersByTimeAsync(300);
     expect(told).toEqual(['b']);
   });
 
   it('takes what is added while it tells', async () => {
     const told: string[] = [];
-    const queue = new DeadlineQueue<string>((item) => {
-      told.push(item);
-      if (item === 'a') queue.add('again', at(50));
+    const queue = new DeadlineQueue<Named>(({ name }) => {
+      told.push(name);
+      if (name === 'a') queue.add(new Named('again'), at(50));
     });
-    queue.add('a', at(10));
-    queue.add('b', at(500));
+    queue.add(new Named('a'), at(10));
+    queue.add(new Named('b'), at(500));
     await jest.advanceTimersByTimeAsync(40);
     expect(told).toEqual(['a']);
     // Behind one that is due later: told with it, since the queue is in the order of adding.
@@ -54,7 +64,7 @@ describe('DeadlineQueue', () => {
 
   it('forgets everything when cleared', async () => {
     const { told, queue } = queueOf();
-    queue.add('a', at(10));
+    queue.add(new Named('a'), at(10));
     queue.clear();
     await jest.advanceTimersByTimeAsync(100);
     expect([told, queue.size, jest.getTimerCount()]).toEqual([[], 0, 0]);

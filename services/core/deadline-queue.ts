@@ -1,12 +1,19 @@
+import { Link, LinkedList } from './linked-list.ts';
+
 /** Items that are due within this of each other are told together: a timer each would cost more than the wait. */
 const GRAIN_MS = 5;
 
+/** What may lie in a {@link DeadlineQueue}, in one at a time. */
+export class Due extends Link {
+  dueAtMs = 0;
+}
+
 /**
  * Deadlines of one kind: whatever is added later is due later, give or take. One timer serves them all, and adding and
- * deleting an item costs a tenth of a timer. An item that is due before its predecessors is told with them.
+ * deleting an item costs a few assignments. An item that is due before its predecessors is told with them.
  */
-export class DeadlineQueue<Item> {
-  readonly #dueAtMs = new Map<Item, number>();
+export class DeadlineQueue<Item extends Due> {
+  readonly #items = new LinkedList<Item>();
   readonly #onDue: (item: Item) => void;
   readonly #now: () => number;
   #timer: NodeJS.Timeout | undefined;
@@ -18,21 +25,22 @@ export class DeadlineQueue<Item> {
   }
 
   get size(): number {
-    return this.#dueAtMs.size;
+    return this.#items.size;
   }
 
   add(item: Item, dueAtMs: number): void {
-    this.#dueAtMs.set(item, dueAtMs);
+    item.dueAtMs = dueAtMs;
+    this.#items.push(item);
     if (this.#timer === undefined) this.#arm(dueAtMs);
   }
 
   /** Whether it was still waiting. */
   delete(item: Item): boolean {
-    return this.#dueAtMs.delete(item);
+    return this.#items.delete(item);
   }
 
   clear(): void {
-    this.#dueAtMs.clear();
+    this.#items.clear();
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
@@ -44,13 +52,13 @@ export class DeadlineQueue<Item> {
   #tell(): void {
     this.#timer = undefined;
     const now = this.#now();
-    for (const [item, dueAtMs] of this.#dueAtMs) {
-      if (dueAtMs > now) {
+    for (let item = this.#items.first; item; item = this.#items.first) {
+      if (item.dueAtMs > now) {
         // Whoever was told may have added an item, and armed the timer for it.
-        if (this.#timer === undefined) this.#arm(dueAtMs);
+        if (this.#timer === undefined) this.#arm(item.dueAtMs);
         return;
       }
-      this.#dueAtMs.delete(item);
+      this.#items.delete(item);
       this.#onDue(item);
     }
   }

@@ -17,14 +17,12 @@ export function enriched(
   event: ChatEvent,
   told: Told & { readonly insight: Insight; readonly nlpMs: number; readonly cacheHit: boolean },
 ): ChatOutcome {
-  return {
-    ...common(source, event, told),
-    outcome: 'enriched',
-    reason: null,
-    nlp_ms: told.nlpMs,
-    cache_hit: told.cacheHit,
-    insight: told.insight,
-  };
+  const outcome = common(source, event, told);
+  outcome.outcome = 'enriched';
+  outcome.nlp_ms = told.nlpMs;
+  outcome.cache_hit = told.cacheHit;
+  outcome.insight = told.insight;
+  return outcome;
 }
 
 /** The outcome of a message that the local model alone could look at; it is on chat.replay, to be analysed later. */
@@ -79,7 +77,10 @@ export function gap(source: Coordinates, lastOffset: number, enrichedAt: EpochMs
   };
 }
 
-function common(source: Coordinates, event: ChatEvent, { attempts, enrichedAt }: Told): ChatOutcome {
+/** Being filled in: a copy of thirty fields for each message would cost as much as encoding them. */
+type Draft = { -readonly [Field in keyof ChatOutcome]: ChatOutcome[Field] };
+
+function common(source: Coordinates, event: ChatEvent, { attempts, enrichedAt }: Told): Draft {
   return {
     source,
     last_offset: null,

@@ -64,13 +64,13 @@ function bench(
     encodeOutcome: encode,
     decodeEvent: (value: Buffer) => ({ ok: true, value: JSON.parse(value.toString(), revive) }),
   } as never;
-  const producer = {
-    send: ({ topic, value, headers }: { topic: string; value: Buffer; headers: Record<string, string> }) =>
-      new Promise<void>((ack) => {
-        const parsed = topic === topics.dlq ? {} : JSON.parse(value.toString(), revive);
-        sent.push({ topic, value: parsed, headers, ack });
-      }),
-  } as never;
+  const post = (record: { topic: string; value: Buffer; headers: Record<string, string> }, ack: () => void) => {
+    const { topic, value, headers } = record;
+    const parsed = topic === topics.dlq ? {} : JSON.parse(value.toString(), revive);
+    sent.push({ topic, value: parsed, headers, ack });
+  };
+  const send = (record: Parameters<typeof post>[0]) => new Promise<void>((ack) => post(record, ack));
+  const producer = { post, send } as never;
   const emitter = new OutcomeEmitter({ codec, producer, topics, metrics, clock: systemClock, log });
   const config = readEnricherConfig({ NLP_CONCURRENCY: '4', NLP_PROVISIONAL_MARGIN_MS: '60000' });
   outage = connectOutage({ config, emitter, metrics, log, onCalm: () => {} });

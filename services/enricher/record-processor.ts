@@ -85,32 +85,49 @@ export class RecordProcessor {
     return this.#answer(item);
   }
 
-  async #answer(item: WorkItem): Promise<boolean> {
-    const { analyser, emitter, storm } = this.#options;
+  /** Awaits nothing where all goes well: a suspended function for each of thousands in flight is dear to keep. */
+  #answer(item: WorkItem): Promise<boolean> {
+    return this.#options.analyser.analyse(item).then(
+      (analysis) => (isFailure(analysis) ? this.#failed(item, analysis) : this.#conclude(item, analysis, false)),
+      (error: unknown) => {
+        item.settled = true;
+        throw error;
+      },
+    );
+  }
+
+  /** @param probe whether the analysis was the storm guard's probe. */
+  #conclude(item: WorkItem, analysis: Exclude<Analysis, Failure>, probe: boolean): Promise<boolean> {
+    const { emitter, storm } = this.#options;
+    item.settled = true;
+    switch (analysis.kind) {
+      case 'analysed':
+        // Out of the cache: it tells nothing of the API.
+        if (analysis.attempts > 0) storm.passed(probe);
+        else storm.forget(probe);
+        return emitter.enriched(item, analysis);
+      case 'unavailable':
+        storm.forget(probe);
+        return this.#degrade(item, analysis.attempts);
+      case 'abandoned':
+        storm.forget(probe);
+        return LOST;
+    }
+  }
+
+  /** Buried, or tried again for as long as the storm guard says so. */
+  async #failed(item: WorkItem, first: Failure): Promise<boolean> {
+    const { analyser, storm } = this.#options;
     try {
-      for (let probe = false; ; ) {
+      let probe = false;
+      for (let failure = first; ; ) {
+        const verdict = await storm.failed(probe, item);
+        if (verdict === 'abandoned') return false;
+        if (verdict === 'bury') return await this.#giveUp(item, failure);
+        probe = verdict === 'probe';
         const analysis = await analyser.analyse(item);
-        switch (analysis.kind) {
-          case 'analysed':
-            item.settled = true;
-            // Out of the cache: it tells nothing of the API.
-            if (analysis.attempts > 0) storm.passed(probe);
-            else storm.forget(probe);
-            return await emitter.enriched(item, analysis);
-          case 'unavailable':
-            storm.forget(probe);
-            return await this.#degrade(item, analysis.attempts);
-          case 'abandoned':
-            storm.forget(probe);
-            return false;
-          default: {
-            const failed = storm.failed(probe, item);
-            const verdict = failed instanceof Promise ? await failed : failed;
-            if (verdict === 'abandoned') return false;
-            if (verdict === 'bury') return await this.#giveUp(item, analysis);
-            probe = verdict === 'probe';
-          }
-        }
+        if (!isFailure(analysis)) return await this.#conclude(item, analysis, probe);
+        failure = analysis;
       }
     } finally {
       item.settled = true;
@@ -119,7 +136,6 @@ export class RecordProcessor {
 
   async #degrade(item: WorkItem, attempts: number): Promise<boolean> {
     const { fallback, emitter } = this.#options;
-    item.settled = true;
     const insight = await fallback.inTurn(item.text, item);
     return insight !== undefined && (await emitter.degraded(item, insight, attempts));
   }
@@ -160,6 +176,9 @@ function check(decoded: Decoded<ChatEvent>, isReplay: boolean): Checked {
   if (fault) return { kind: 'poison', reason: 'invalid', detail: fault, event: decoded.value };
   return { kind: 'event', event: decoded.value };
 }
+
+const isFailure = (analysis: Analysis): analysis is Failure =>
+  analysis.kind === 'rejected' || analysis.kind === 'exhausted';
 
 const sourceOf = ({ topicId, topic, partition }: Claim, offset: number): Coordinates => ({
   topic_id: topicId,

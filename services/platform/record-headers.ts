@@ -20,10 +20,12 @@ export const REPLY_TO_HEADER = 'parley-reply-to';
 const PASSED_ON = ['traceparent', REPLY_TO_HEADER] as const;
 
 export function passedOnHeaders(headers: Readonly<Record<string, Buffer | undefined>>): Record<string, Buffer> {
-  const found = PASSED_ON.map((name) => [name, headers[name]] as const);
-  return Object.fromEntries(
-    found.filter((entry): entry is [(typeof PASSED_ON)[number], Buffer] => entry[1] !== undefined),
-  );
+  const found: Record<string, Buffer> = {};
+  for (const name of PASSED_ON) {
+    const value = headers[name];
+    if (value !== undefined) found[name] = value;
+  }
+  return found;
 }
 
 export interface OutcomeIdentity {

@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../core/errors.ts';
 import type { AnalyseRequest, Analysis } from './analysis.ts';
+import type { Answer, Asker } from './batch.ts';
+import { isBrokenCircuit } from './breaker.ts';
 import type { MicroBatcher } from './micro-batcher.ts';
 import { NlpError } from './nlp-errors.ts';
-import { isBrokenCircuit } from './nlp-policy.ts';
 import type { OutageGate } from './outage-gate.ts';
 
 export interface ApiAnalyserOptions {
@@ -32,59 +32,105 @@ export class ApiAnalyser {
     this.#options = options;
   }
 
-  async analyse(request: AnalyseRequest, listener?: Listener): Promise<Analysis> {
-    const { batcher, gate } = this.#options;
-    try {
-      for (let attempts = 0; ; ) {
-        const probing = !gate.isOpen;
-        const obstacle = probing ? await this.#pass(request, attempts) : undefined;
-        if (obstacle) return tell(listener, obstacle);
-        const answer = await batcher.ask(request);
-        attempts += answer.attempts;
-        if (answer.ok) {
-          const { insight, nlpMs } = answer;
-          return tell(listener, { kind: 'analysed', insight, nlpMs, attempts, cacheHit: false });
-        }
-        if (!request.stillWanted()) {
-          if (probing) gate.left();
-          return tell(listener, ABANDONED);
-        }
-        const verdict = this.#verdict(answer.error, attempts);
-        if (verdict) return tell(listener, verdict);
-        // Throttled with the breaker closed, say: the gate alone would let it through again at once.
-        if (gate.isOpen) await delay(this.#options.roundDelayMs());
-      }
-    } catch (error) {
-      listener?.failed(error);
-      throw error;
-    }
-  }
-
-  /** Through a gate that is closed; or what became of the request there. */
-  async #pass(request: AnalyseRequest, attempts: number): Promise<Analysis | undefined> {
-    const { gate } = this.#options;
-    if (request.onOutage === 'wait') await gate.enter();
-    else if (!gate.tryEnter()) return { kind: 'unavailable', attempts };
-    if (request.stillWanted()) return undefined;
-    gate.left();
-    return ABANDONED;
-  }
-
-  /** Undefined: it waits and tries again. */
-  #verdict(error: unknown, attempts: number): Analysis | undefined {
-    if (isBrokenCircuit(error)) return undefined;
-    if (!(error instanceof NlpError)) throw error;
-    const { failure, cause_code: cause } = error;
-    const told = { detail: messageOf(error), attempts, cause };
-    if (failure === 'rejected' || failure === 'too_large') return { kind: 'rejected', ...told };
-    const isForItsOwnSake = failure === 'failed' && this.#options.gate.apiWorks;
-    return isForItsOwnSake ? { kind: 'exhausted', ...told } : undefined;
+  /** Rejects only for what is not foreseen. */
+  analyse(request: AnalyseRequest, listener?: Listener): Promise<Analysis> {
+    return new Promise((resolve, reject) => {
+      new Inquiry(this.#options, request, { listener, resolve, reject }).ask();
+    });
   }
 }
 
 const ABANDONED: Analysis = { kind: 'abandoned' };
 
-function tell(listener: Listener | undefined, analysis: Analysis): Analysis {
-  listener?.analysed(analysis);
-  return analysis;
+/** Who is told what came of an inquiry. */
+interface Audience {
+  readonly listener: Listener | undefined;
+  readonly resolve: (analysis: Analysis) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** One request, from round to round. Methods and no awaiting: thousands are in flight, and a suspended function is dear. */
+class Inquiry implements Asker {
+  readonly #options: ApiAnalyserOptions;
+  readonly #request: AnalyseRequest;
+  readonly #audience: Audience;
+  #attempts = 0;
+  #probing = false;
+
+  constructor(options: ApiAnalyserOptions, request: AnalyseRequest, audience: Audience) {
+    this.#options = options;
+    this.#request = request;
+    this.#audience = audience;
+  }
+
+  /** Asks the API, through the gate where that is closed. */
+  ask(): void {
+    const { batcher, gate } = this.#options;
+    this.#probing = !gate.isOpen;
+    if (!this.#probing) batcher.ask(this.#request, this);
+    else if (this.#request.onOutage === 'wait') void gate.enter().then(() => this.#entered());
+    else if (gate.tryEnter()) this.#entered();
+    else this.#tell({ kind: 'unavailable', attempts: this.#attempts });
+  }
+
+  answered(answer: Answer): void {
+    this.#attempts += answer.attempts;
+    if (answer.ok) {
+      const { insight, nlpMs } = answer;
+      this.#tell({ kind: 'analysed', insight, nlpMs, attempts: this.#attempts, cacheHit: false });
+    } else if (this.#request.stillWanted()) this.#failed(answer.error);
+    else this.#abandon();
+  }
+
+  #entered(): void {
+    if (this.#request.stillWanted()) this.#options.batcher.ask(this.#request, this);
+    else this.#abandon();
+  }
+
+  #abandon(): void {
+    if (this.#probing) this.#options.gate.left();
+    this.#tell(ABANDONED);
+  }
+
+  #failed(error: unknown): void {
+    const { gate, roundDelayMs } = this.#options;
+    if (!isBrokenCircuit(error)) {
+      if (!(error instanceof NlpError)) {
+        this.#fail(error);
+        return;
+      }
+      const verdict = this.#verdict(error);
+      if (verdict) {
+        this.#tell(verdict);
+        return;
+      }
+    }
+    // Throttled with the breaker closed, say: the gate alone would let it through again at once.
+    if (gate.isOpen) setTimeout(() => this.ask(), roundDelayMs());
+    else this.ask();
+  }
+
+  /** Undefined: it waits and tries again. */
+  #verdict(error: NlpError): Analysis | undefined {
+    const { failure, cause_code: cause } = error;
+    const told = { detail: messageOf(error), attempts: this.#attempts, cause };
+    if (failure === 'rejected' || failure === 'too_large') return { kind: 'rejected', ...told };
+    const isForItsOwnSake = failure === 'failed' && this.#options.gate.apiWorks;
+    return isForItsOwnSake ? { kind: 'exhausted', ...told } : undefined;
+  }
+
+  #tell(analysis: Analysis): void {
+    try {
+      this.#audience.listener?.analysed(analysis);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#audience.resolve(analysis);
+  }
+
+  #fail(error: unknown): void {
+    this.#audience.listener?.failed(error);
+    this.#audience.reject(error);
+  }
 }

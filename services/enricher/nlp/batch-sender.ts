@@ -2,7 +2,7 @@ import { Batch, type Ticket } from './batch.ts';
 import type { Cancellation } from './cancellation.ts';
 import { SUPERSEDED } from './hedger.ts';
 import { garbage, NlpError } from './nlp-errors.ts';
-import type { NlpPolicy } from './nlp-policy.ts';
+import type { Errand, NlpPolicy } from './nlp-policy.ts';
 import type { DocumentResult, NlpProvider } from './providers/provider.ts';
 import { RequestPacer } from './request-pacer.ts';
 
@@ -64,33 +64,26 @@ export class BatchSender {
   }
 
   #execute(batch: Batch): void {
-    this.#options.policy
-      .execute((cancellation) => this.#call(batch, cancellation), batch)
-      .then(
-        (reply) => this.#deliver(batch, reply),
-        (error: unknown) => this.#fail(batch, error),
-      );
+    this.#options.policy.execute(new Sending(this, batch));
   }
 
-  /** With callbacks instead of an await: thousands of these are in flight, and a suspended function is dear to keep. */
-  #call(batch: Batch, cancellation: Cancellation): Promise<Reply> {
-    const { provider, onCall } = this.#options;
+  call(batch: Batch, cancellation: Cancellation): Promise<readonly DocumentResult[]> {
     if (batch.isOpen) this.#seal(batch);
     if (batch.calls++ > 0) this.#pacer?.charge();
     this.documentsSent += batch.size;
-    const startedAtMs = performance.now();
-    const failed = (error: unknown): never => {
-      onCall((performance.now() - startedAtMs) / 1_000, resultOf(error, cancellation));
-      throw error;
-    };
-    return provider.analyze(batch.documents, cancellation).then((results) => {
-      const [first] = results;
-      // Alone, a document's failure is the request's: it is the policy's to retry, and the breaker's to count.
-      if (batch.size === 1 && !first?.ok) return failed(first?.error ?? garbage());
-      const tookMs = performance.now() - startedAtMs;
-      onCall(tookMs / 1_000, 'ok');
-      return { results, nlpMs: Math.round(tookMs) };
-    }, failed);
+    return this.#options.provider.analyze(batch.documents, cancellation);
+  }
+
+  read(batch: Batch, results: readonly DocumentResult[], tookMs: number): Reply {
+    const [first] = results;
+    // Alone, a document's failure is the request's: it is the policy's to retry, and the breaker's to count.
+    if (batch.size === 1 && !first?.ok) throw first?.error ?? garbage();
+    this.#options.onCall(tookMs / 1_000, 'ok');
+    return { results, nlpMs: Math.round(tookMs) };
+  }
+
+  attemptFailed(error: unknown, tookMs: number, cancellation: Cancellation): void {
+    this.#options.onCall(tookMs / 1_000, resultOf(error, cancellation));
   }
 
   #seal(batch: Batch): void {
@@ -98,7 +91,7 @@ export class BatchSender {
     this.#events.sealed(batch);
   }
 
-  #deliver(batch: Batch, { results, nlpMs }: Reply): void {
+  deliver(batch: Batch, { results, nlpMs }: Reply): void {
     for (let index = 0; index < batch.tickets.length; index++) {
       const ticket = batch.tickets[index] as Ticket;
       const result = results[index];
@@ -117,7 +110,7 @@ export class BatchSender {
     this.send(new Batch(ticket));
   }
 
-  #fail(batch: Batch, error: unknown): void {
+  fail(batch: Batch, error: unknown): void {
     // The breaker may have refused it before it was sealed.
     if (batch.isOpen) this.#seal(batch);
     for (const ticket of batch.tickets) ticket.attempted(batch.calls);
@@ -135,6 +128,36 @@ export class BatchSender {
   #mayBeOneDocuments(failure: NlpError['failure']): boolean {
     if (failure === 'failed') return this.#options.policy.state === 'closed';
     return failure === 'too_large' || failure === 'rejected';
+  }
+}
+
+/** A batch under the policy. */
+class Sending implements Errand<readonly DocumentResult[], Reply> {
+  readonly #sender: BatchSender;
+  readonly #batch: Batch;
+
+  constructor(sender: BatchSender, batch: Batch) {
+    this.#sender = sender;
+    this.#batch = batch;
+  }
+
+  get hedgeUntilMs(): number {
+    return this.#batch.hedgeUntilMs;
+  }
+  ask(cancellation: Cancellation): Promise<readonly DocumentResult[]> {
+    return this.#sender.call(this.#batch, cancellation);
+  }
+  read(results: readonly DocumentResult[], tookMs: number): Reply {
+    return this.#sender.read(this.#batch, results, tookMs);
+  }
+  attemptFailed(error: unknown, tookMs: number, cancellation: Cancellation): void {
+    this.#sender.attemptFailed(error, tookMs, cancellation);
+  }
+  succeeded(reply: Reply): void {
+    this.#sender.deliver(this.#batch, reply);
+  }
+  failed(error: unknown): void {
+    this.#sender.fail(this.#batch, error);
   }
 }
 

@@ -8,20 +8,25 @@ export type Answer =
   /** The error is an NlpError, or the breaker's. */
   | { readonly ok: false; readonly error: unknown; readonly attempts: number };
 
+/** Who asked for a document's answer. */
+export interface Asker {
+  answered(answer: Answer): void;
+}
+
 /** One document that waits for its answer. */
 export class Ticket {
   readonly document: NlpDocument;
   /** In a request's body, at most. */
   readonly bytes: number;
   readonly #request: AnalyseRequest;
-  readonly #resolve: (answer: Answer) => void;
+  readonly #asker: Asker;
   #attempts = 0;
 
-  constructor(request: AnalyseRequest, document: NlpDocument, bytes: number, resolve: (answer: Answer) => void) {
+  constructor(request: AnalyseRequest, document: NlpDocument, bytes: number, asker: Asker) {
     this.document = document;
     this.bytes = bytes;
     this.#request = request;
-    this.#resolve = resolve;
+    this.#asker = asker;
   }
 
   get isWanted(): boolean {
@@ -37,11 +42,11 @@ export class Ticket {
   }
 
   succeed(insight: Insight, nlpMs: number): void {
-    this.#resolve({ ok: true, insight, nlpMs, attempts: this.#attempts });
+    this.#asker.answered({ ok: true, insight, nlpMs, attempts: this.#attempts });
   }
 
   fail(error: unknown): void {
-    this.#resolve({ ok: false, error, attempts: this.#attempts });
+    this.#asker.answered({ ok: false, error, attempts: this.#attempts });
   }
 }
 

@@ -10,6 +10,16 @@ export interface GradientOptions {
   readonly now?: () => number;
 }
 
+/** Gives the permit back; to be called once. */
+export type Release = () => void;
+
+/** One place of p-limit's, kept for as long as the limit allows and lent to call after call. */
+interface Permit {
+  /** The same for every call: the permit is lent to one at a time. */
+  readonly release: Release;
+  readonly giveBack: () => void;
+}
+
 /** Why the limit moved: answers are as quick as ever, they became slower, the API had too much, a look at its best latency, or the end of an outage. */
 export type LimitMove = 'grow' | 'slower' | 'overload' | 'probe' | 'restart';
 
@@ -52,9 +62,12 @@ export class GradientLimit {
   readonly #options: GradientOptions;
   readonly #now: () => number;
   readonly #best: { minMs: number; untilMs: number }[] = [];
-  readonly #waiting = new Fifo<() => Promise<void>>();
-  #workers = 0;
-  #inFlight = 0;
+  readonly #waiting = new Fifo<(release: Release) => void>();
+  /** Permits that nobody uses now. */
+  readonly #free: Permit[] = [];
+  #permits = 0;
+  /** Asked of p-limit and not had yet. */
+  #ordered = 0;
   #exact: number;
   #starting = true;
   #probeUntilMs = Number.NEGATIVE_INFINITY;
@@ -72,7 +85,7 @@ export class GradientLimit {
     return this.#limit.concurrency;
   }
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#permits - this.#free.length;
   }
   get waiting(): number {
     return this.#waiting.size;
@@ -86,10 +99,15 @@ export class GradientLimit {
     this.#set(Math.min(this.#exact, this.#options.initial), 'restart');
   }
 
-  /** Holds a permit from when one is free until what `run` returns resolves; it must not reject. */
-  hold(run: () => Promise<void>): void {
+  /** Calls `run` as soon as there is a permit for it, which it holds until it releases it. */
+  hold(run: (release: Release) => void): void {
+    const permit = this.#free.pop();
+    if (permit) {
+      this.#lend(permit, run);
+      return;
+    }
     this.#waiting.push(run);
-    this.#employ();
+    this.#order();
   }
 
   /**
@@ -105,33 +123,45 @@ export class GradientLimit {
     }
     const now = this.#now();
     if (now - window.startedAtMs < WINDOW_MS || (window.samples < WINDOW_SAMPLES && !window.overloaded)) return;
-    this.#window = { startedAtMs: now, sumMs: 0, samples: 0, mostInFlight: this.#inFlight, overloaded: false };
+    this.#window = { startedAtMs: now, sumMs: 0, samples: 0, mostInFlight: this.inFlight, overloaded: false };
     this.#adjust(window, now);
   }
 
   /**
-   * p-limit bounds the workers, and a worker that is done takes the next call by itself: under load p-limit's promises,
-   * a kilobyte and a half, are paid once a worker instead of once a call. For each call that waits there is a worker who
-   * does not work yet, if only in p-limit's queue.
+   * p-limit bounds the permits. One that is released goes to the next call by itself, without a promise: p-limit's own
+   * four a call, a kilobyte and a half, are paid once a permit. Never more are on order than calls wait.
    */
-  #employ(): void {
-    while (this.#waiting.size > this.#workers - this.#inFlight) {
-      this.#workers++;
-      void this.#limit(() => this.#work());
+  #order(): void {
+    while (this.#ordered < this.#waiting.size) {
+      this.#ordered++;
+      void this.#limit(() => new Promise<void>((giveBack) => this.#received(giveBack)));
     }
   }
 
-  async #work(): Promise<void> {
-    for (let run = this.#waiting.shift(); run; run = this.#waiting.shift()) {
-      this.#inFlight++;
-      if (this.#inFlight > this.#window.mostInFlight) this.#window.mostInFlight = this.#inFlight;
-      await run();
-      this.#inFlight--;
-      // The limit shrank: this worker goes, whatever waits.
-      if (this.#limit.activeCount > this.#limit.concurrency) break;
+  #received(giveBack: () => void): void {
+    this.#ordered--;
+    this.#permits++;
+    const permit: Permit = { giveBack, release: () => this.#pass(permit) };
+    this.#pass(permit);
+  }
+
+  /** To the next call; or back to p-limit, where the limit shrank, whatever waits. */
+  #pass(permit: Permit): void {
+    if (this.#permits > this.#limit.concurrency) {
+      this.#permits--;
+      permit.giveBack();
+      this.#order();
+      return;
     }
-    this.#workers--;
-    this.#employ();
+    const run = this.#waiting.shift();
+    if (run) this.#lend(permit, run);
+    else this.#free.push(permit);
+  }
+
+  #lend(permit: Permit, run: (release: Release) => void): void {
+    const inFlight = this.inFlight;
+    if (inFlight > this.#window.mostInFlight) this.#window.mostInFlight = inFlight;
+    run(permit.release);
   }
 
   #adjust(window: { sumMs: number; samples: number; mostInFlight: number; overloaded: boolean }, now: number): void {
@@ -185,6 +215,8 @@ export class GradientLimit {
 
   #apply(concurrency: number): void {
     const whole = Math.floor(concurrency);
-    if (whole !== this.#limit.concurrency) this.#limit.concurrency = whole;
+    if (whole === this.#limit.concurrency) return;
+    this.#limit.concurrency = whole;
+    while (this.#permits > whole && this.#free.length > 0) this.#pass(this.#free.pop() as Permit);
   }
 }

@@ -25,7 +25,7 @@ function hedgerWith({ share = 0.05, mayHedge = () => true }: { share?: number; m
     sent.push({ cancellation: contestant.cancellation, answer, fail: (error) => race.lost(error) });
     return contestant;
   };
-  const run = (untilMs = FAR) => hedger.run(call, untilMs);
+  const run = (untilMs = FAR) => new Promise<string>((won, lost) => hedger.run({ call, won, lost }, untilMs));
   /** Calls that are answered at once, so that hedges are saved up. */
   const save = async (calls: number) => {
     for (let n = 0; n < calls; n++) {

@@ -1,4 +1,4 @@
-import { DeadlineQueue } from '../../core/deadline-queue.ts';
+import { DeadlineQueue, Due } from '../../core/deadline-queue.ts';
 import type { Cancellation } from './cancellation.ts';
 import { RecentLatency } from './recent-latency.ts';
 
@@ -19,6 +19,15 @@ export type HedgeResult = 'won' | 'lost' | 'failed';
 export interface Contestant<T> {
   readonly cancellation: Cancellation;
   readonly race: Race<T>;
+}
+
+/** What a race is about. Methods and no promises: thousands of these are in flight, and each promise is dear to keep. */
+export interface Prize<T> {
+  /** Starts one call, which tells the race how it ended. */
+  call(race: Race<T>): Contestant<T>;
+  won(value: T): void;
+  /** All calls failed; the error of the last one. */
+  lost(error: unknown): void;
 }
 
 /** Why a call was given up that nobody waits for any more. */
@@ -50,22 +59,17 @@ export class Hedger {
     this.#latency.record(latencyMs);
   }
 
-  /**
-   * @param call starts one call, which tells the race how it ended.
-   * @param untilMs monotonic time by which the answer is wanted.
-   */
-  run<T>(call: (race: Race<T>) => Contestant<T>, untilMs: number): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const race: Race<T> = new Race(call, untilMs, resolve, reject, this);
-      const { share } = this.#options;
-      if (share > 0) {
-        this.#saved = Math.min(this.#saved + share, MAX_SAVED);
-        const { p95Ms = FAR, p50Ms = FAR } = this.#latency;
-        const dueAtMs = this.#now() + p95Ms;
-        if (dueAtMs + p50Ms <= untilMs) this.#queue.add(race as Race<unknown>, dueAtMs);
-      }
-      race.start();
-    });
+  /** @param untilMs monotonic time by which the answer is wanted. */
+  run<T>(prize: Prize<T>, untilMs: number): void {
+    const race = new Race(prize, untilMs, this);
+    const { share } = this.#options;
+    if (share > 0) {
+      this.#saved = Math.min(this.#saved + share, MAX_SAVED);
+      const { p95Ms = FAR, p50Ms = FAR } = this.#latency;
+      const dueAtMs = this.#now() + p95Ms;
+      if (dueAtMs + p50Ms <= untilMs) this.#queue.add(race as Race<unknown>, dueAtMs);
+    }
+    race.start();
   }
 
   /** A race is over; called by the race itself. */
@@ -89,33 +93,24 @@ export class Hedger {
 const FAR = Number.POSITIVE_INFINITY;
 
 /** One or two calls for the same answer. */
-export class Race<T> {
+export class Race<T> extends Due {
   readonly untilMs: number;
-  readonly #call: (race: Race<T>) => Contestant<T>;
-  readonly #resolve: (value: T) => void;
-  readonly #reject: (error: unknown) => void;
+  readonly #prize: Prize<T>;
   readonly #hedger: Hedger;
   #first: Contestant<T> | undefined;
   #second: Contestant<T> | undefined;
   #failed = 0;
   #over = false;
 
-  constructor(
-    call: (race: Race<T>) => Contestant<T>,
-    untilMs: number,
-    resolve: (value: T) => void,
-    reject: (error: unknown) => void,
-    hedger: Hedger,
-  ) {
-    this.#call = call;
+  constructor(prize: Prize<T>, untilMs: number, hedger: Hedger) {
+    super();
+    this.#prize = prize;
     this.untilMs = untilMs;
-    this.#resolve = resolve;
-    this.#reject = reject;
     this.#hedger = hedger;
   }
 
   start(): void {
-    const contestant = this.#call(this);
+    const contestant = this.#prize.call(this);
     if (this.#first) this.#second = contestant;
     else this.#first = contestant;
   }
@@ -125,14 +120,14 @@ export class Race<T> {
     const isSecond = contestant === this.#second;
     const slower = isSecond ? this.#first : this.#second;
     this.#end(this.#second && (isSecond ? 'won' : 'lost'));
-    this.#resolve(value);
+    this.#prize.won(value);
     slower?.cancellation.cancel(SUPERSEDED);
   }
 
   lost(error: unknown): void {
     if (this.#over || ++this.#failed < (this.#second ? 2 : 1)) return;
     this.#end(this.#second && 'failed');
-    this.#reject(error);
+    this.#prize.lost(error);
   }
 
   #end(result: HedgeResult | undefined): void {

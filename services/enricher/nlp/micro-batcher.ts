@@ -1,6 +1,6 @@
 import type { AnalyseRequest } from './analysis.ts';
 import { ArrivalRate } from './arrival-rate.ts';
-import { type Answer, Batch, Ticket } from './batch.ts';
+import { type Answer, type Asker, Batch, Ticket } from './batch.ts';
 import { BatchSender, type SenderOptions } from './batch-sender.ts';
 import { NlpError } from './nlp-errors.ts';
 import { fitText } from './text-limit.ts';
@@ -74,16 +74,20 @@ export class MicroBatcher {
     this.#sender = new BatchSender({ ...options, now: this.#now }, events);
   }
 
-  ask(request: AnalyseRequest): Promise<Answer> {
+  ask(request: AnalyseRequest, asker: Asker): void {
     const { limits } = this.#options.provider;
     const text = fitText(request.text, limits);
-    if (text === undefined) return Promise.resolve(tooLong(limits.maxTextChars));
+    if (text === undefined) {
+      asker.answered(tooLong(limits.maxTextChars));
+      return;
+    }
     const document = text === request.text ? request : { id: request.id, text };
     if (this.#mostDocuments === 1) {
-      return new Promise((resolve) => this.#sender.send(new Batch(new Ticket(request, document, 0, resolve))));
+      this.#sender.send(new Batch(new Ticket(request, document, 0, asker)));
+      return;
     }
     const bytes = limits.documentOverheadBytes + jsonBytes(request.id) + jsonBytes(text);
-    return new Promise((resolve) => this.#place(new Ticket(request, document, bytes, resolve)));
+    this.#place(new Ticket(request, document, bytes, asker));
   }
 
   /** Over all requests, retries and hedges among them. */

@@ -140,7 +140,18 @@ describe('NlpPolicy', () => {
           reject(signal.reason);
         });
       });
-    await expect(policy.execute(hang)).rejects.toMatchObject({ failure: 'failed', cause_code: 'timeout' });
+    const answer = new Promise((succeeded, failed) => {
+      const read = () => {};
+      policy.execute({
+        hedgeUntilMs: Number.NEGATIVE_INFINITY,
+        ask: hang,
+        read,
+        attemptFailed: read,
+        succeeded,
+        failed,
+      });
+    });
+    await expect(answer).rejects.toMatchObject({ failure: 'failed', cause_code: 'timeout' });
     expect(aborted).toHaveLength(2);
   });
 
@@ -217,10 +228,12 @@ describe('GradientLimit', () => {
     const round = async (latencyMs: number, { count = limit.concurrency, fail = false } = {}) => {
       const release: (() => void)[] = [];
       for (let n = 0; n < count; n++) {
-        limit.hold(async () => {
+        limit.hold((done) => {
           const startedAtMs = now;
-          await new Promise<void>((resolve) => release.push(resolve));
-          limit.observe(now - startedAtMs, fail);
+          release.push(() => {
+            limit.observe(now - startedAtMs, fail);
+            done();
+          });
         });
       }
       await new Promise(setImmediate);

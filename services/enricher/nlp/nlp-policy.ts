@@ -1,17 +1,9 @@
-import {
-  BrokenCircuitError,
-  CircuitState,
-  circuitBreaker,
-  DelegateBackoff,
-  handleWhen,
-  type IRetryBackoffContext,
-  retry,
-  SamplingBreaker,
-} from 'cockatiel';
-import { DeadlineQueue } from '../../core/deadline-queue.ts';
+import { DelegateBackoff, handleWhen, type IRetryBackoffContext, retry } from 'cockatiel';
+import { DeadlineQueue, Due } from '../../core/deadline-queue.ts';
+import { Breaker } from './breaker.ts';
 import { Cancellation } from './cancellation.ts';
-import { GradientLimit, type LimitMove } from './gradient-limit.ts';
-import { type Contestant, type HedgeResult, Hedger, type Race, SUPERSEDED } from './hedger.ts';
+import { GradientLimit, type LimitMove, type Release } from './gradient-limit.ts';
+import { type Contestant, type HedgeResult, Hedger, type Prize, type Race, SUPERSEDED } from './hedger.ts';
 import { NlpError } from './nlp-errors.ts';
 
 export interface NlpPolicyOptions {
@@ -40,15 +32,24 @@ export interface NlpPolicyOptions {
   readonly onLimitMove: (why: LimitMove) => void;
 }
 
-export interface ExecuteOptions {
+/** What is asked of the API under the policy. Methods and no promises: thousands of these are in flight. */
+export interface Errand<Reply, Value> {
   /** Monotonic time after which an answer is late anyway, so that no hedge is spent on it. */
   readonly hedgeUntilMs: number;
+  /** Makes one attempt; is told when it took too long, or when its hedge was quicker, and settles then. */
+  ask(cancellation: Cancellation): Promise<Reply>;
+  /** What an attempt's reply says. @throws {NlpError} where that is a failure. */
+  read(reply: Reply, tookMs: number): Value;
+  /** An attempt failed. */
+  attemptFailed(error: unknown, tookMs: number, cancellation: Cancellation): void;
+  succeeded(value: Value): void;
+  /** With the NlpError of the last attempt, or BrokenCircuitError when the breaker let none through. */
+  failed(error: unknown): void;
 }
 
 /** Longer waits that the API asks for are cut to this: the message holds a place in flight meanwhile. */
 const MAX_RETRY_AFTER_MS = 30_000;
 
-const NO_HEDGE: ExecuteOptions = { hedgeUntilMs: Number.NEGATIVE_INFINITY };
 /** An API that throttles is not sent a call more than it has to be. */
 const NO_HEDGE_AFTER_THROTTLE_MS = 2_000;
 
@@ -91,7 +92,7 @@ export class NlpPolicy {
   readonly #limit: GradientLimit;
   readonly #hedger: Hedger;
   readonly #timeouts = new DeadlineQueue<Call<unknown>>((call) => this.#expire(call));
-  readonly breaker;
+  readonly breaker: Breaker;
   readonly #retries;
   #throttledUntilMs = Number.NEGATIVE_INFINITY;
 
@@ -108,13 +109,11 @@ export class NlpPolicy {
       mayHedge: () => this.#mayHedge(),
       onHedge: options.onHedge,
     });
-    this.breaker = circuitBreaker(handleWhen(isFailure(['failed', 'misconfigured'])), {
-      halfOpenAfter: options.halfOpenAfterMs,
-      breaker: new SamplingBreaker({
-        threshold: options.breakerThreshold,
-        duration: options.breakerWindowMs,
-        minimumRps: options.breakerMinimumRps,
-      }),
+    this.breaker = new Breaker({
+      threshold: options.breakerThreshold,
+      windowMs: options.breakerWindowMs,
+      minimumRps: options.breakerMinimumRps,
+      halfOpenAfterMs: options.halfOpenAfterMs,
     });
     const retries = retry(handleWhen(isFailure(['failed', 'throttled'])), {
       maxAttempts: options.maxRetries,
@@ -152,48 +151,54 @@ export class NlpPolicy {
     return Math.max(this.concurrency + Math.floor(ahead) - this.inFlight - this.waiting, 0);
   }
 
-  get state(): 'closed' | 'open' | 'half_open' {
-    if (this.breaker.state === CircuitState.Closed) return 'closed';
-    return this.breaker.state === CircuitState.HalfOpen ? 'half_open' : 'open';
+  get state(): Breaker['state'] {
+    return this.breaker.state;
   }
 
-  /**
-   * @param ask makes one attempt; is told when it took too long, or when its hedge was quicker, and settles then.
-   * @throws {NlpError} of the last attempt, or BrokenCircuitError when the breaker let none through.
-   */
-  execute<T>(ask: Ask<T>, { hedgeUntilMs }: ExecuteOptions = NO_HEDGE): Promise<T> {
-    const call = (race: Race<T>) => this.#call(ask, race);
-    const attempt = (): Promise<T> => this.#hedger.run(call, hedgeUntilMs);
-    // The retry is entered with the first failure: what needs none does not pay for it.
-    return this.#guard(attempt).catch((error: unknown) => {
-      let first = true;
-      return this.#retries.execute((): Promise<T> => {
-        if (!first) return this.#guard(attempt);
-        first = false;
-        throw error;
-      });
-    });
+  execute<R, T>(errand: Errand<R, T>): void {
+    if (this.breaker.isClosed) this.#hedger.run(new FirstAttempt(this, errand), errand.hedgeUntilMs);
+    else
+      this.#settle(
+        errand,
+        this.#retries.execute(() => this.#guard(errand)),
+      );
   }
 
-  /**
-   * While the breaker is closed it only counts: it is told of the outcome when that is known, and keeps nothing meanwhile.
-   * An outcome that comes after it opened is not its business: it would take that for its probe.
-   */
-  #guard<T>(attempt: () => Promise<T>): Promise<T> {
-    const { breaker } = this;
-    if (breaker.state !== CircuitState.Closed) return breaker.execute(attempt);
-    return attempt().then(
-      (value) => {
-        if (breaker.state === CircuitState.Closed) void breaker.execute(() => value);
-        return value;
-      },
-      (error: unknown) => {
-        if (breaker.state !== CircuitState.Closed) throw error;
-        return breaker.execute(() => {
-          throw error;
-        });
-      },
+  /** The retry is entered with the first failure: what needs none does not pay for it. */
+  retry<R, T>(errand: Errand<R, T>, error: unknown): void {
+    let first = true;
+    const attempt = (): Promise<T> => {
+      if (!first) return this.#guard(errand);
+      first = false;
+      return this.breaker.failed(error);
+    };
+    this.#settle(errand, this.#retries.execute(attempt));
+  }
+
+  #settle<R, T>(errand: Errand<R, T>, outcome: Promise<T>): void {
+    outcome.then(
+      (value) => errand.succeeded(value),
+      (error: unknown) => errand.failed(error),
     );
+  }
+
+  async #guard<R, T>(errand: Errand<R, T>): Promise<T> {
+    const { breaker } = this;
+    if (!breaker.isClosed) return await breaker.execute(() => this.#attempt(errand));
+    let value: T;
+    try {
+      value = await this.#attempt(errand);
+    } catch (error) {
+      return await breaker.failed(error);
+    }
+    breaker.succeeded();
+    return value;
+  }
+
+  #attempt<R, T>(errand: Errand<R, T>): Promise<T> {
+    return new Promise((won, lost) => {
+      this.#hedger.run({ call: (race) => this.call(errand, race), won, lost }, errand.hedgeUntilMs);
+    });
   }
 
   close(): void {
@@ -202,31 +207,42 @@ export class NlpPolicy {
   }
 
   /** Makes a call as soon as there is a permit for it, and tells its race how it ended. */
-  #call<T>(ask: Ask<T>, race: Race<T>): Contestant<T> {
-    const call: Call<T> = { race, cancellation: new Cancellation(), startedAtMs: 0 };
-    this.#limit.hold(() => this.#begin(ask, call));
+  call<R, T>(errand: Errand<R, T>, race: Race<T>): Contestant<T> {
+    const call = new Call(race);
+    this.#limit.hold((release) => this.#begin(errand, call, release));
     return call;
   }
 
-  #begin<T>(ask: Ask<T>, call: Call<T>): Promise<void> {
+  #begin<R, T>(errand: Errand<R, T>, call: Call<T>, release: Release): void {
     const { race, cancellation } = call;
     // It waited for a permit, and the other call of the hedge answered meanwhile.
-    if (cancellation.reason) return DONE;
+    if (cancellation.reason) {
+      release();
+      return;
+    }
     call.startedAtMs = performance.now();
     this.#timeouts.add(call as Call<unknown>, call.startedAtMs + this.#options.timeoutMs);
-    return ask(cancellation).then(
-      (value) => {
-        this.#ended(call as Call<unknown>, undefined);
-        race.won(call, value);
-      },
-      (error: unknown) => {
-        this.#ended(call as Call<unknown>, error);
-        if (cancellation.reason === undefined) race.lost(error);
-      },
-    );
+    const failed = (error: unknown) => {
+      errand.attemptFailed(error, this.#ended(call as Call<unknown>, error), cancellation);
+      release();
+      if (cancellation.reason === undefined) race.lost(error);
+    };
+    errand.ask(cancellation).then((reply) => {
+      let value: T;
+      try {
+        value = errand.read(reply, performance.now() - call.startedAtMs);
+      } catch (error) {
+        failed(error);
+        return;
+      }
+      this.#ended(call as Call<unknown>, undefined);
+      release();
+      race.won(call, value);
+    }, failed);
   }
 
-  #ended(call: Call<unknown>, error: unknown): void {
+  /** @returns how long it took, in ms. */
+  #ended(call: Call<unknown>, error: unknown): number {
     this.#timeouts.delete(call);
     const now = performance.now();
     const tookMs = now - call.startedAtMs;
@@ -239,6 +255,7 @@ export class NlpPolicy {
     if (error instanceof NlpError && error.failure === 'throttled') {
       this.#throttledUntilMs = now + NO_HEDGE_AFTER_THROTTLE_MS;
     }
+    return tookMs;
   }
 
   #expire({ race, cancellation }: Call<unknown>): void {
@@ -253,13 +270,38 @@ export class NlpPolicy {
   }
 }
 
-export type Ask<T> = (cancellation: Cancellation) => Promise<T>;
-
 /** One attempt, with a permit or waiting for one. */
-interface Call<T> extends Contestant<T> {
-  startedAtMs: number;
+class Call<T> extends Due implements Contestant<T> {
+  readonly race: Race<T>;
+  readonly cancellation = new Cancellation();
+  startedAtMs = 0;
+
+  constructor(race: Race<T>) {
+    super();
+    this.race = race;
+  }
 }
 
-const DONE = Promise.resolve();
+/** An errand's first attempt while the breaker is closed: nearly always the only one. */
+class FirstAttempt<R, T> implements Prize<T> {
+  readonly #policy: NlpPolicy;
+  readonly #errand: Errand<R, T>;
 
-export const isBrokenCircuit = (error: unknown): boolean => error instanceof BrokenCircuitError;
+  constructor(policy: NlpPolicy, errand: Errand<R, T>) {
+    this.#policy = policy;
+    this.#errand = errand;
+  }
+
+  call(race: Race<T>): Contestant<T> {
+    return this.#policy.call(this.#errand, race);
+  }
+
+  won(value: T): void {
+    this.#policy.breaker.succeeded();
+    this.#errand.succeeded(value);
+  }
+
+  lost(error: unknown): void {
+    this.#policy.retry(this.#errand, error);
+  }
+}

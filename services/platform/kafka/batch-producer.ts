@@ -1,8 +1,9 @@
+import { LinkedList } from '../../core/linked-list.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import { LATENCY_BUCKETS_S } from '../metrics.ts';
 import type { Kafka } from './kafka.ts';
-import { type OutgoingRecord, type PendingRecord, ProduceLane } from './produce-lane.ts';
+import { type OutgoingRecord, PendingRecord, ProduceLane } from './produce-lane.ts';
 
 export type { OutgoingRecord } from './produce-lane.ts';
 
@@ -48,7 +49,8 @@ export class BatchProducer {
   readonly #lanes: ProduceLane[];
   readonly #maxPendingBytes: number;
   readonly #ttlMs: number | undefined;
-  readonly #waiting = new Set<PendingRecord>();
+  /** In the order of their age. */
+  readonly #waiting = new LinkedList<PendingRecord>();
   readonly #sweeper: NodeJS.Timeout | undefined;
   #pendingBytes = 0;
   #closed = false;
@@ -127,24 +129,9 @@ export class BatchProducer {
       return;
     }
     const bytes = (record.value?.length ?? 0) + (record.key?.length ?? 0) + RECORD_OVERHEAD_BYTES;
-    const settle = (error?: Error) => {
-      if (pending.settled) return;
-      pending.settled = true;
-      this.#pendingBytes -= bytes;
-      this.#waiting.delete(pending);
-      settled(error);
-    };
-    const pending: PendingRecord = {
-      record,
-      bytes,
-      enqueuedAtMs: performance.now(),
-      sentBefore: false,
-      settled: false,
-      resolve: settle,
-      reject: settle,
-    };
+    const pending = new PendingRecord(record, bytes, this, settled);
     this.#pendingBytes += bytes;
-    if (this.#ttlMs !== undefined) this.#waiting.add(pending);
+    if (this.#ttlMs !== undefined) this.#waiting.push(pending);
     (this.#lanes[record.partition % this.#lanes.length] as ProduceLane).push(pending);
   }
 
@@ -162,13 +149,17 @@ export class BatchProducer {
     for (const lane of this.#lanes) lane.abandon(new ProducerClosedError('the producer was closed before Kafka acked'));
   }
 
-  /** Insertion order is age order, so the sweep stops at the first young record. */
+  /** For the records themselves. */
+  settled(pending: PendingRecord): void {
+    this.#pendingBytes -= pending.bytes;
+    this.#waiting.delete(pending);
+  }
+
   #expire(ttlMs: number): void {
     const oldest = performance.now() - ttlMs;
     const before = this.#waiting.size;
-    for (const pending of this.#waiting) {
-      if (pending.enqueuedAtMs > oldest) break;
-      pending.reject(new ProduceTimeoutError(`Kafka did not ack within ${ttlMs} ms`));
+    for (let pending = this.#waiting.first; pending && pending.enqueuedAtMs <= oldest; pending = this.#waiting.first) {
+      pending.settle(new ProduceTimeoutError(`Kafka did not ack within ${ttlMs} ms`));
     }
     if (this.#waiting.size < before) for (const lane of this.#lanes) lane.dropSettled();
   }

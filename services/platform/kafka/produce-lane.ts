@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Producer } from 'kafkajs';
 import { messageOf } from '../../core/errors.ts';
+import { Link } from '../../core/linked-list.ts';
 import type { Logger } from '../logger.ts';
 import { errorTypeOf } from './error-type.ts';
 import type { Kafka } from './kafka.ts';
@@ -16,15 +17,36 @@ export interface OutgoingRecord {
   readonly resendValue?: () => Buffer;
 }
 
+/** Who keeps account of the records on their way. */
+interface Account {
+  settled(pending: PendingRecord): void;
+}
+
 /** A record on its way: settled once, whatever happens later. */
-export interface PendingRecord {
+export class PendingRecord extends Link {
   readonly record: OutgoingRecord;
   readonly bytes: number;
-  readonly enqueuedAtMs: number;
-  sentBefore: boolean;
-  settled: boolean;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
+  readonly enqueuedAtMs = performance.now();
+  sentBefore = false;
+  settled = false;
+  readonly #account: Account;
+  readonly #onSettled: (error?: Error) => void;
+
+  constructor(record: OutgoingRecord, bytes: number, account: Account, onSettled: (error?: Error) => void) {
+    super();
+    this.record = record;
+    this.bytes = bytes;
+    this.#account = account;
+    this.#onSettled = onSettled;
+  }
+
+  /** @param error why it was given up; undefined: Kafka has it. */
+  settle(error?: Error): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.#account.settled(this);
+    this.#onSettled(error);
+  }
 }
 
 export interface LaneOptions {
@@ -105,7 +127,7 @@ export class ProduceLane {
 
   /** Gives up what is still queued. */
   abandon(error: Error): void {
-    for (const pending of this.#queue.splice(0)) pending.reject(error);
+    for (const pending of this.#queue.splice(0)) pending.settle(error);
   }
 
   async #run(): Promise<void> {
@@ -156,7 +178,7 @@ export class ProduceLane {
     try {
       await this.#send(batch);
       this.#options.onBatch(batch.length, (performance.now() - started) / 1_000);
-      for (const pending of batch) pending.resolve();
+      for (const pending of batch) pending.settle();
     } catch (error) {
       await this.#recover(batch, error);
     }
@@ -196,7 +218,7 @@ export class ProduceLane {
   /** Halves a refused batch until the record at fault stands alone; only that one is rejected. */
   async #isolate(batch: PendingRecord[], error: unknown): Promise<void> {
     if (batch.length <= 1) {
-      batch[0]?.reject(error as Error);
+      batch[0]?.settle(error as Error);
       return;
     }
     const middle = batch.length >> 1;
