@@ -5,6 +5,7 @@ import { parse } from 'yaml';
 import { readConfig, type Spec } from '../../services/core/config.ts';
 import { ENRICHER_SPEC } from '../../services/enricher/config.ts';
 import { GATEWAY_SPEC } from '../../services/gateway/config.ts';
+import { serviceCommand } from '../../services/local/parts/node-service.ts';
 import { NLP_SERVICE_SPEC } from '../../services/nlp/config.ts';
 import { LIFECYCLE_SPEC } from '../../services/platform/lifecycle.ts';
 import { SINK_SPEC } from '../../services/sink/config.ts';
@@ -86,7 +87,8 @@ describe.each(Object.entries(OURS))('our %s', (name, own) => {
   it('runs our image and its own main.ts', () => {
     const { version } = JSON.parse(read('package.json')) as { version: string };
     expect(compose.services[name]?.image).toBe(`parley:${version}`);
-    expect(compose.services[name]?.command).toEqual(['node', `services/${name}/main.ts`]);
+    const flags = serviceCommand(name).args.slice(0, -1);
+    expect(compose.services[name]?.command).toEqual(['node', ...flags, `services/${name}/main.ts`]);
     expect(existsSync(join(ROOT, `services/${name}/main.ts`))).toBe(true);
   });
 

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { serviceCommand } from '../../services/local/parts/node-service.ts';
 import { Child, type Exit } from '../../services/local/testing/stack.ts';
 import { type ProcSample, sampleProcess } from './proc-stat.ts';
 import type { LoopDelay } from './run-figures.ts';
@@ -13,12 +14,12 @@ export type SubjectName = (typeof SUBJECTS)[number];
 /** Subjects, and what some runs need beside them. */
 export type ProgramName = SubjectName | 'sink';
 
-const SERVICES = join(import.meta.dirname, '../../services');
-const PROGRAMS: Record<ProgramName, string> = {
-  parley: join(SERVICES, 'enricher/main.ts'),
-  floor: join(import.meta.dirname, 'floor.ts'),
-  naive: join(import.meta.dirname, 'naive.ts'),
-  sink: join(SERVICES, 'sink/main.ts'),
+/** The program, after the flags that it is run with. */
+const PROGRAMS: Record<ProgramName, readonly string[]> = {
+  parley: serviceCommand('enricher').args,
+  floor: [join(import.meta.dirname, 'floor.ts')],
+  naive: [join(import.meta.dirname, 'naive.ts')],
+  sink: serviceCommand('sink').args,
 };
 const PROBE = join(import.meta.dirname, 'loop-probe.ts');
 const SAMPLE_MS = 25;
@@ -68,7 +69,7 @@ export class Subject {
     let onOutput: (chunk: Buffer) => void = () => undefined;
     const child = await Child.start({
       command: process.execPath,
-      args: [...(probeLoop ? ['--import', PROBE] : []), ...nodeArgs, PROGRAMS[name]],
+      args: [...(probeLoop ? ['--import', PROBE] : []), ...nodeArgs, ...PROGRAMS[name]],
       env: { ...process.env, ADMIN_PORT: '0', PARLEY_RUN_DIR: runDir, PROBE_FILE: probeFile, ...env },
       onOutput: (chunk) => onOutput(chunk),
     });

@@ -5,10 +5,18 @@ import { serviceProbe } from './probes.ts';
 
 const SERVICES = join(import.meta.dirname, '../..');
 
+/**
+ * Flags of Node, by folder. The enricher's keep its heap near what it needs: by default V8 lets the young generation
+ * grow to 128 MB and the old one to three times what is alive, a third more memory for 5 % less CPU (docs/operations.md).
+ */
+const NODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
+  enricher: ['--max-semi-space-size=32', '--heap-growing-percent=100'],
+};
+
 /** The command that runs one of our services: the Node that runs this, on the service's `main.ts`. */
 export const serviceCommand = (folder: string): { command: string; args: readonly string[] } => ({
   command: process.execPath,
-  args: [join(SERVICES, folder, 'main.ts')],
+  args: [...(NODE_FLAGS[folder] ?? []), join(SERVICES, folder, 'main.ts')],
 });
 
 export interface NodeServiceOptions {
