@@ -78,6 +78,19 @@ export const hostPorts = (options: Options<readonly string[]>): Variable<readonl
     return items.every((item) => /^[^\s:,]+:\d{1,5}$/.test(item)) ? items : undefined;
   });
 
+/** A comma-separated list of name=value; values may be percent-encoded. */
+export const pairs = (options: Options<Readonly<Record<string, string>>>): Variable<Readonly<Record<string, string>>> =>
+  variable(options, 'a comma-separated list of name=value', (value) => {
+    const items = value.split(',').map((item) => /^\s*([^\s=]+)\s*=\s*(.*?)\s*$/.exec(item));
+    if (!items.every((item) => item !== null)) return undefined;
+    try {
+      return Object.fromEntries(items.map(([, name = '', text = '']) => [name, decodeURIComponent(text)]));
+    } catch {
+      // A percent sign that encodes nothing.
+      return undefined;
+    }
+  });
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**

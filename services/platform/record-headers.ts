@@ -1,5 +1,6 @@
 import type { TopicId } from '../core/brands.ts';
 import type { ChatOutcome, Coordinates } from '../core/records.ts';
+import { TRACEPARENT, TRACESTATE } from './tracing/trace-context.ts';
 
 /**
  * An outcome's identity stands in its headers as well as in its Avro, so that a receipt can be written for a record whose
@@ -17,7 +18,7 @@ const HEADER = {
 export const REPLY_TO_HEADER = 'parley-reply-to';
 
 /** Headers of an event that every record made of it carries on. */
-const PASSED_ON = ['traceparent', REPLY_TO_HEADER] as const;
+const PASSED_ON = [TRACEPARENT, TRACESTATE, REPLY_TO_HEADER];
 
 export function passedOnHeaders(headers: Readonly<Record<string, Buffer | undefined>>): Record<string, Buffer> {
   const found: Record<string, Buffer> = {};
