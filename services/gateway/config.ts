@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { type ConfigOf, int, optional, redisUrl, text, type Variable } from '../core/config.ts';
 import { JWT_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
+import { TRACING_SPEC } from '../platform/tracing/config.ts';
 
 /**
  * What a frame may hold and how fast frames may come. `welcome.limits` carries every one of these, each under the name
@@ -102,6 +103,7 @@ const DEFAULT_WORKERS = Math.max(1, Math.min(4, Math.floor(availableParallelism(
 export const GATEWAY_SPEC = {
   ...KAFKA_SPEC,
   ...REGISTRY_SPEC,
+  ...TRACING_SPEC,
   ...JWT_SPEC,
   ...LIMITS_SPEC,
   ...PROTECTION_SPEC,

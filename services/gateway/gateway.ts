@@ -7,6 +7,7 @@ import { TailReader } from '../platform/kafka/tail-reader.ts';
 import { TopicWatch } from '../platform/kafka/topic-watch.ts';
 import { ensureTopics, topicNames } from '../platform/kafka/topics.ts';
 import type { RunningService, ServiceContext } from '../platform/lifecycle.ts';
+import { startTracing } from '../platform/tracing/tracing.ts';
 import { AckFlusher } from './ack-flusher.ts';
 import { type AuthOptions, createAuthenticator } from './auth.ts';
 import { type GatewayConfig, limitsOf } from './config.ts';
@@ -77,6 +78,7 @@ export async function startGateway(config: GatewayConfig, commons: Commons, cont
   });
   const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: names });
   const producer = await connectProducer(config, commons, kafka, context);
+  const tracer = await startTracing({ config, service: 'gateway', instance, log, metrics: registry });
   const known = new KnownMessages({
     maxEntries: Math.ceil(config.DEDUP_MAX_ENTRIES / commons.workers),
     maxBytes: Math.ceil(config.DEDUP_MAX_BYTES / commons.workers),
@@ -91,6 +93,7 @@ export async function startGateway(config: GatewayConfig, commons: Commons, cont
     known,
     onClamped: () => metrics.clamped.inc(),
     ...(commons.onUnheard && { onUnheard: commons.onUnheard }),
+    tracer,
     log,
   });
   const insights = new InsightFeed({
@@ -131,6 +134,7 @@ export async function startGateway(config: GatewayConfig, commons: Commons, cont
       // What still waits has had the whole drain: its clients know that it was not acked.
       await producer.close(PRODUCER_CLOSE_MS);
       await view.close();
+      await tracer?.close();
     },
   };
 }

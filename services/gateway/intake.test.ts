@@ -5,6 +5,9 @@ import { ManualClock } from '../core/clock.ts';
 import type { ChatEvent } from '../core/records.ts';
 import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
 import { createLogger } from '../platform/logger.ts';
+import { REPLY_TO_HEADER } from '../platform/record-headers.ts';
+import { openTracing } from '../platform/testing/test-tracing.ts';
+import type { Tracer } from '../platform/tracing/tracer.ts';
 import { clampSentAt, SENT_AT_WINDOW } from './event.ts';
 import type { ValidMessage } from './frame-validator.ts';
 import { Intake } from './intake.ts';
@@ -172,7 +175,7 @@ class HandProducer {
   }
 }
 
-function intakeWith(producer: HandProducer) {
+function intakeWith(producer: HandProducer, tracer?: Tracer) {
   const told: string[] = [];
   const intake = new Intake({
     topic: 'chat.events',
@@ -182,13 +185,16 @@ function intakeWith(producer: HandProducer) {
     producer,
     known: new KnownMessages({ maxEntries: 100, maxBytes: 1 << 20, windowMs: 60_000 }),
     onClamped: () => told.push('clamped'),
+    tracer,
     log: createLogger('test', 'silent'),
   });
-  const waiter = (name: string) => ({
+  const waiter = (name: string, replyTo?: string) => ({
+    replyTo,
     acked: (id: string) => told.push(`${name} acked ${id}`) > 0,
     unavailable: (id: string) => told.push(`${name} unavailable ${id}`),
   });
-  const accept = (name: string, it: ValidMessage) => intake.accept(identity, it, NOW, waiter(name));
+  const accept = (name: string, it: ValidMessage, replyTo?: string) =>
+    intake.accept(identity, it, NOW, waiter(name, replyTo));
   return { intake, told, accept };
 }
 
@@ -271,5 +277,54 @@ describe('Intake', () => {
     for (let i = 0; i < 20; i++) accept('a', message(`m${i}`));
     expect(new Set(producer.sent.map(({ record }) => record.partition)).size).toBe(1);
     expect(new Set(producer.sent.map(({ record }) => record.key))).toEqual(new Set(['["t","b","c"]']));
+  });
+});
+
+describe('a traced message', () => {
+  it('begins a trace of its own, whose context its record carries beside the other headers', async () => {
+    const { tracer, spans } = await openTracing();
+    const producer = new HandProducer();
+    const { accept } = intakeWith(producer, tracer);
+    accept('a', { ...message('1'), userId: 'user-77', text: 'a secret text' }, 'session-1');
+    accept('a', message('2'));
+    accept('b', message('2'));
+    producer.sent[0]?.ack();
+    producer.sent[1]?.fail(Object.assign(new Error('no answer'), { name: 'ProduceTimeoutError' }));
+    const [first, second, ...more] = await spans();
+    expect(more).toEqual([]);
+    expect(first).toMatchObject({
+      name: 'send chat.events',
+      kind: 'producer',
+      parentSpanId: '',
+      failed: false,
+      attributes: {
+        'messaging.system': 'kafka',
+        'messaging.destination.name': 'chat.events',
+        'messaging.destination.partition.id': String(producer.sent[0]?.record.partition),
+        'messaging.operation.name': 'send',
+        'messaging.operation.type': 'send',
+        'parley.message_id': '1',
+        'parley.tenant_id': 't',
+        'parley.bot_id': 'b',
+      },
+    });
+    expect(JSON.stringify(first)).not.toMatch(/secret|user-77/);
+    expect(second).toMatchObject({ failed: true, attributes: { 'error.type': 'ProduceTimeoutError' } });
+    expect(second?.traceId).not.toBe(first?.traceId);
+    expect(producer.sent.map(({ record }) => record.headers)).toEqual([
+      { traceparent: `00-${first?.traceId}-${first?.spanId}-01`, [REPLY_TO_HEADER]: 'session-1' },
+      { traceparent: `00-${second?.traceId}-${second?.spanId}-01` },
+    ]);
+  });
+
+  it('is one that was drawn: of others the record says nothing', async () => {
+    const { tracer, spans } = await openTracing({ OTEL_TRACES_SAMPLER: 'parentbased_always_off' });
+    const producer = new HandProducer();
+    const { accept } = intakeWith(producer, tracer);
+    accept('a', message('1'));
+    accept('a', message('2'), 'session-1');
+    for (const { ack } of producer.sent) ack();
+    expect(producer.sent.map(({ record }) => record.headers)).toEqual([{}, { [REPLY_TO_HEADER]: 'session-1' }]);
+    expect(await spans()).toEqual([]);
   });
 });

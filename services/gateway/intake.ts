@@ -5,6 +5,9 @@ import type { ChatEvent } from '../core/records.ts';
 import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
 import type { Logger } from '../platform/logger.ts';
 import { REPLY_TO_HEADER } from '../platform/record-headers.ts';
+import { startSend } from '../platform/tracing/messaging-spans.ts';
+import { traceHeaders } from '../platform/tracing/trace-context.ts';
+import type { Span, Tracer } from '../platform/tracing/tracer.ts';
 import { toChatEvent } from './event.ts';
 import type { Identity, ValidMessage } from './frame-validator.ts';
 import { type KnownMessages, keysOf } from './known-messages.ts';
@@ -37,6 +40,8 @@ export interface IntakeOptions {
   readonly onClamped: () => void;
   /** A message is safe, and everyone who sent it has gone: it will come again, to this process or to another. */
   readonly onUnheard?: (messageKey: string) => void;
+  /** Each message begins a trace of its own, if any; undefined: none does. */
+  readonly tracer?: Tracer | undefined;
   readonly log: Logger;
 }
 
@@ -82,11 +87,13 @@ export class Intake {
     const value = encode(event);
     if (!producer.hasRoomFor(value.length + recordKey.length)) return 'overloaded';
     this.#flights.set(messageKey, { messageId: message.id, waiters: [waiter] });
-    const { topic, partitions } = this.#options;
+    const { topic, partitions, tracer } = this.#options;
     const resendValue = () => encode({ ...event, resent: true });
-    const headers = waiter.replyTo === undefined ? NO_HEADERS : { [REPLY_TO_HEADER]: waiter.replyTo };
     const partition = partitionOf(recordKey, partitions);
+    const span = tracer?.draws() ? startSend(tracer, { topic, partition }, attributesOf(event)) : undefined;
+    const headers = headersOf(waiter.replyTo, span);
     producer.post({ topic, partition, key: recordKey, value, headers, resendValue }, (error) => {
+      if (span) finish(span, error);
       if (error) this.#failed(messageKey, error);
       else this.#safe(messageKey);
     });
@@ -123,4 +130,21 @@ export class Intake {
     if (this.#flights.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
     return flight;
   }
+}
+
+function headersOf(replyTo: string | undefined, span: Span | undefined): Record<string, string> {
+  if (span === undefined) return replyTo === undefined ? NO_HEADERS : { [REPLY_TO_HEADER]: replyTo };
+  return { ...traceHeaders(span.context), ...(replyTo !== undefined && { [REPLY_TO_HEADER]: replyTo }) };
+}
+
+const attributesOf = ({ message_id, tenant_id, bot_id, attempt }: ChatEvent) => ({
+  'parley.message_id': message_id,
+  'parley.tenant_id': tenant_id,
+  'parley.bot_id': bot_id,
+  'parley.client_attempt': attempt,
+});
+
+function finish(span: Span, error: Error | undefined): void {
+  if (error) span.fail(error.name);
+  span.end();
 }
