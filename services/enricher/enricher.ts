@@ -3,6 +3,8 @@ import { decodeLedger } from '../core/ledger-metadata.ts';
 import { tenantOfKey } from '../core/partitioner.ts';
 import type { Claim, PartitionHandler } from '../platform/kafka/claim.ts';
 import type { Logger } from '../platform/logger.ts';
+import { messageTrace, traceIdOf } from '../platform/tracing/messaging-spans.ts';
+import type { Span, Tracer } from '../platform/tracing/tracer.ts';
 import { COMMIT_INTERVAL_MS, MAX_IN_FLIGHT_BYTES, MAX_QUEUED_BYTES, MAX_QUEUED_RECORDS } from './config.ts';
 import { FairQueue } from './fair-queue.ts';
 import type { EnricherMetrics } from './metrics.ts';
@@ -19,6 +21,7 @@ export interface EnricherOptions {
   readonly room: () => number;
   readonly metrics: EnricherMetrics;
   readonly log: Logger;
+  readonly tracing?: { readonly tracer: Tracer; readonly group: string } | undefined;
 }
 
 type Lane = 'live' | 'replay';
@@ -27,6 +30,7 @@ const UNFORESEEN_RETRY_MS = 1_000;
 const NO_TENANT = '';
 
 const bytesOf = (job: Job): number => (job.kind === 'record' ? job.record.size : 0);
+const spanOf = (job: Job): Span | undefined => (job.kind === 'record' ? job.span : undefined);
 
 /**
  * Starts work over all partitions of the instance: live before replay, tenants and their partitions in turn, within the
@@ -49,6 +53,7 @@ export class Enricher {
   constructor(options: EnricherOptions) {
     this.#options = options;
     this.#events = {
+      trace: options.tracing && messageTrace(options.tracing.tracer, options.tracing.group),
       offer: (worker, job) => this.#offer(worker, job),
       held: (records, bytes) => this.#account(records, bytes),
       skipped: () => options.metrics.skipped.inc(),
@@ -120,7 +125,10 @@ export class Enricher {
   }
 
   #released(worker: PartitionWorker): void {
-    for (const job of this.#queues[this.#laneOf(worker)].remove(worker)) this.#account(-1, -bytesOf(job));
+    for (const job of this.#queues[this.#laneOf(worker)].remove(worker)) {
+      this.#account(-1, -bytesOf(job));
+      conclude(spanOf(job), false);
+    }
     this.#workers = this.#workers.filter((each) => each !== worker);
   }
 
@@ -157,9 +165,12 @@ export class Enricher {
       if (lane === 'replay') this.#replayInFlight--;
       this.schedule();
     };
+    const span = spanOf(job);
+    span?.event('started');
     this.#process(worker, job).then(
       (isDone) => {
         if (isDone) worker.complete(offsetOf(job));
+        conclude(span, isDone);
         ended();
       },
       (error: unknown) => {
@@ -172,10 +183,13 @@ export class Enricher {
   /** Nothing that is foreseen: tried again for as long as the partition is ours, since giving up would lose it. */
   #runAgain(worker: PartitionWorker, job: Job, lane: Lane, error: unknown): void {
     const { topic, partition } = worker.claim;
-    const fields = { err: error, topic, partition, offset: offsetOf(job) };
+    const span = spanOf(job);
+    const fields = { err: error, topic, partition, offset: offsetOf(job), ...traceIdOf(span) };
     this.#options.log.error(fields, `a record failed: ${messageOf(error)}`);
+    span?.event('failed', { 'error.type': error instanceof Error ? error.name : 'other' });
     const again = () => {
       if (worker.claim.active) this.#run(worker, job, lane);
+      else conclude(span, false);
     };
     setTimeout(again, UNFORESEEN_RETRY_MS).unref();
   }
@@ -183,7 +197,8 @@ export class Enricher {
   #process({ claim }: PartitionWorker, job: Job): Promise<boolean> {
     const { processor } = this.#options;
     try {
-      return job.kind === 'record' ? processor.process(claim, job.record) : processor.skip(claim, job.first, job.last);
+      if (job.kind === 'gap') return processor.skip(claim, job.first, job.last);
+      return processor.process(claim, job.record, job.span);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -211,4 +226,11 @@ export class Enricher {
       });
     }
   }
+}
+
+/** Of a claim that was lost another instance makes a span of its own. */
+function conclude(span: Span | undefined, isDone: boolean): void {
+  if (!span) return;
+  if (!isDone) span.set({ 'parley.outcome': 'abandoned' });
+  span.end();
 }

@@ -5,6 +5,7 @@ import { GroupConsumer } from '../platform/kafka/group-consumer.ts';
 import { createKafka } from '../platform/kafka/kafka.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { type RunningService, runService, type ServiceContext } from '../platform/lifecycle.ts';
+import { startTracing } from '../platform/tracing/tracing.ts';
 import { IN_FLIGHT_FACTOR, MAX_FETCH_BYTES, readEnricherConfig } from './config.ts';
 import { Enricher } from './enricher.ts';
 import { enricherMetrics, registerGauges } from './metrics.ts';
@@ -28,8 +29,11 @@ async function start(context: ServiceContext): Promise<RunningService> {
   });
   const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: topics });
   const producer = await BatchProducer.connect(kafka, { log, metrics: registry });
-  const nlp = connectNlp({ config, log, registry, metrics, env: context.env, onOpen: () => enricher.schedule() });
-  const emitter = new OutcomeEmitter({ codec, producer, topics, metrics, clock: systemClock, log });
+  const tracer = await startTracing({ config, service: 'enricher', instance, log, metrics: registry });
+  const groupId = groupNames(config.TOPIC_PREFIX).enricher;
+  const onOpen = () => enricher.schedule();
+  const nlp = connectNlp({ config, log, registry, metrics, env: context.env, tracer, onOpen });
+  const emitter = new OutcomeEmitter({ codec, producer, topics, metrics, clock: systemClock, log, tracer });
   const outage = connectOutage({ config, emitter, metrics, log, onCalm: () => enricher.schedule() });
   const processor = new RecordProcessor({
     codec,
@@ -56,6 +60,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     room,
     metrics,
     log,
+    tracing: tracer && { tracer, group: groupId },
   });
   registerGauges(registry, {
     inFlight: () => enricher.inFlight,
@@ -74,7 +79,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   await outage.prepare();
   const consumer = await GroupConsumer.start({
     kafka,
-    groupId: groupNames(config.TOPIC_PREFIX).enricher,
+    groupId,
     topics: [topics.events, topics.replay],
     sessionTimeoutMs: config.GROUP_SESSION_TIMEOUT_MS,
     maxBytesPerPartition: MAX_FETCH_BYTES,
@@ -92,6 +97,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       outage.close();
       await producer.close();
       await nlp.close();
+      await tracer?.close();
     },
   };
 }

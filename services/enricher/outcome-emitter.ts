@@ -2,12 +2,15 @@ import type { Clock } from '../core/clock.ts';
 import type { ChatEvent, ChatOutcome, Coordinates, Insight } from '../core/records.ts';
 import type { DlqReason } from '../core/wire-codes.ts';
 import type { ChatCodec } from '../platform/avro/codec.ts';
-import type { BatchProducer } from '../platform/kafka/batch-producer.ts';
+import type { BatchProducer, OutgoingRecord } from '../platform/kafka/batch-producer.ts';
 import type { Claim, FetchedRecord } from '../platform/kafka/claim.ts';
 import { deadLetter } from '../platform/kafka/dead-letter.ts';
 import type { TopicNames } from '../platform/kafka/topics.ts';
 import type { Logger } from '../platform/logger.ts';
 import { outcomeHeaders, passedOnHeaders } from '../platform/record-headers.ts';
+import { startSend, traceIdOf } from '../platform/tracing/messaging-spans.ts';
+import { traceHeaders } from '../platform/tracing/trace-context.ts';
+import type { Span, Tracer } from '../platform/tracing/tracer.ts';
 import type { EnricherMetrics } from './metrics.ts';
 import type { Analysis } from './nlp/analyser.ts';
 import { deferral } from './outage/deferral.ts';
@@ -21,6 +24,7 @@ export interface EmitterOptions {
   readonly metrics: EnricherMetrics;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly tracer?: Tracer | undefined;
 }
 
 type Analysed = Extract<Analysis, { kind: 'analysed' }>;
@@ -30,6 +34,7 @@ interface Place {
   readonly claim: Claim;
   readonly record: FetchedRecord;
   readonly source: Coordinates;
+  readonly span?: Span | undefined;
 }
 
 /**
@@ -54,17 +59,17 @@ export class OutcomeEmitter {
    */
   async degraded(item: WorkItem, insight: Insight, attempts: number): Promise<boolean> {
     const { claim, record, source, event } = item;
-    const { codec, producer, topics, metrics, clock } = this.#options;
+    const { codec, topics, metrics, clock } = this.#options;
     const outcome = degraded(source, event, { insight, attempts, enrichedAt: clock.now() });
     if (!claim.active) return false;
-    await producer.send(deferral(topics.replay, codec, record, source, event, outcome.revision));
+    await this.#send(item.span, deferral(topics.replay, codec, record, source, event, outcome.revision));
     metrics.deferred.inc();
     return await this.#emit(item, outcome, item.answered);
   }
 
   /** An early answer; nobody waits for its ack, since the final outcome follows. */
   provisional(item: WorkItem, insight: Insight): void {
-    const { producer, metrics, log } = this.#options;
+    const { metrics, log } = this.#options;
     const outcome = provisional(item.source, item.event, {
       insight,
       attempts: 0,
@@ -72,8 +77,9 @@ export class OutcomeEmitter {
     });
     item.answered = true;
     metrics.firstAnswer.observe(secondsOf(outcome));
-    producer.send(this.#outcomeRecord(item, outcome)).catch((error: unknown) => {
-      log.warn({ err: error, partition: item.claim.partition, offset: item.record.offset }, 'an early answer is lost');
+    this.#send(item.span, this.#outcomeRecord(item, outcome), outcome).catch((error: unknown) => {
+      const { partition, offset } = item.source;
+      log.warn({ err: error, partition, offset, ...traceIdOf(item.span) }, 'an early answer is lost');
     });
   }
 
@@ -83,8 +89,8 @@ export class OutcomeEmitter {
     why: { readonly reason: DlqReason; readonly detail: string; readonly attempts: number },
     answered = false,
   ): Promise<boolean> {
-    const { clock, producer, topics, metrics, log } = this.#options;
-    const { claim, record, source } = at;
+    const { clock, topics, metrics, log } = this.#options;
+    const { claim, record, source, span } = at;
     const now = clock.now();
     const letter = deadLetter(topics.dlq, record, source, {
       ...why,
@@ -94,10 +100,14 @@ export class OutcomeEmitter {
     });
     const outcome = deadLettered(source, record, event, { ...why, enrichedAt: now });
     if (!claim.active) return false;
-    const [, emitted] = await Promise.all([producer.send(letter), this.#emit(at, outcome, answered)]);
+    span?.fail(why.reason);
+    // The letter keeps the record's own headers: a replay goes on from there.
+    const sent = this.#send(span, letter, undefined, letter.headers);
+    const [, emitted] = await Promise.all([sent, this.#emit(at, outcome, answered)]);
     metrics.deadLetters.inc({ reason: why.reason });
     const { topic, partition, offset } = source;
-    log.warn({ reason: why.reason, detail: why.detail, topic, partition, offset }, 'a record is dead-lettered');
+    const fields = { reason: why.reason, detail: why.detail, topic, partition, offset, ...traceIdOf(span) };
+    log.warn(fields, 'a record is dead-lettered');
     return emitted;
   }
 
@@ -109,6 +119,7 @@ export class OutcomeEmitter {
 
   /** A promise and no awaiting: thousands are on their way, and a suspended function is dear to keep. */
   #emit(at: Place, outcome: ChatOutcome, answered: boolean): Promise<boolean> {
+    if (at.span) return this.#emitTraced(at, at.span, outcome, answered);
     return new Promise((resolve, reject) => {
       if (!at.claim.active) {
         resolve(false);
@@ -125,6 +136,15 @@ export class OutcomeEmitter {
     });
   }
 
+  async #emitTraced(at: Place, span: Span, outcome: ChatOutcome, answered: boolean): Promise<boolean> {
+    const { claim } = at;
+    if (!claim.active) return false;
+    span.set({ ...attributesOf(outcome), 'parley.provisional': answered });
+    await this.#send(span, this.#outcomeRecord(at, outcome), outcome);
+    this.#count(claim, outcome, answered);
+    return true;
+  }
+
   #count(claim: Claim, outcome: ChatOutcome, answered: boolean): void {
     const { metrics, topics } = this.#options;
     const lane = claim.topic === topics.replay ? 'replay' : 'live';
@@ -132,6 +152,25 @@ export class OutcomeEmitter {
     const seconds = secondsOf(outcome);
     metrics.latency.observe({ lane }, seconds);
     if (!answered && lane === 'live') metrics.firstAnswer.observe(seconds);
+  }
+
+  /** With a span of its own, whose context the record carries on, where the message is traced. */
+  #send(
+    parent: Span | undefined,
+    record: OutgoingRecord,
+    outcome?: ChatOutcome,
+    headers?: OutgoingRecord['headers'],
+  ): Promise<void> {
+    const { producer, tracer } = this.#options;
+    if (!parent || !tracer) return producer.send(record);
+    const span = startSend(tracer, record, outcome ? attributesOf(outcome) : {}, parent.context);
+    const sent = producer.send({ ...record, headers: headers ?? { ...record.headers, ...traceHeaders(span.context) } });
+    return sent
+      .catch((error: unknown) => {
+        span.fail(error instanceof Error ? error.name : 'other');
+        throw error;
+      })
+      .finally(() => span.end());
   }
 
   #outcomeRecord({ claim, record }: Place, outcome: ChatOutcome) {
@@ -146,3 +185,11 @@ export class OutcomeEmitter {
 }
 
 const secondsOf = ({ enriched_at, received_at }: ChatOutcome): number => Math.max(enriched_at - received_at, 0) / 1_000;
+
+const attributesOf = ({ outcome, provisional: early, revision, attempts, cache_hit: cacheHit }: ChatOutcome) => ({
+  'parley.outcome': outcome,
+  'parley.provisional': early,
+  'parley.revision': revision,
+  'parley.attempts': attempts,
+  'parley.cache_hit': cacheHit,
+});

@@ -2,14 +2,17 @@ import { Fifo } from '../core/fifo.ts';
 import { encodeLedger } from '../core/ledger-metadata.ts';
 import { OffsetLedger } from '../core/offset-ledger.ts';
 import { type Claim, ClaimLostError, type FetchedRecord, type PartitionHandler } from '../platform/kafka/claim.ts';
+import type { Span } from '../platform/tracing/tracer.ts';
 
 /** One thing to do of a partition. */
 export type Job =
-  | { readonly kind: 'record'; readonly record: FetchedRecord }
+  | { readonly kind: 'record'; readonly record: FetchedRecord; readonly span?: Span | undefined }
   | { readonly kind: 'gap'; readonly first: number; readonly last: number };
 
 /** What a partition tells the enricher that runs it. */
 export interface WorkerEvents {
+  /** The span of a record that is to be done; undefined where it is not traced. */
+  readonly trace?: ((claim: Claim, record: FetchedRecord) => Span | undefined) | undefined;
   /** A job that may be started now. */
   readonly offer: (worker: PartitionWorker, job: Job) => void;
   /** Records that wait for the watermark to move, not offered yet: so many more, or fewer. */
@@ -125,7 +128,7 @@ export class PartitionWorker implements PartitionHandler {
     const done = this.#ledger.isComplete(offset);
     this.#ledger.take(offset);
     this.#expected = offset + 1;
-    if (!done) this.#events.offer(this, { kind: 'record', record });
+    if (!done) this.#events.offer(this, { kind: 'record', record, span: this.#events.trace?.(this.claim, record) });
     else {
       this.#completedSinceCommit = true;
       this.#events.skipped();

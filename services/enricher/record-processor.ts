@@ -6,6 +6,7 @@ import { type DlqReason, MAX_REPLAYS } from '../core/wire-codes.ts';
 import { type ChatCodec, type Decoded, RegistryUnavailableError } from '../platform/avro/codec.ts';
 import type { Claim, FetchedRecord } from '../platform/kafka/claim.ts';
 import type { Logger } from '../platform/logger.ts';
+import type { Span } from '../platform/tracing/tracer.ts';
 import { faultOf } from './event-check.ts';
 import type { Fallback } from './fallback/fallback.ts';
 import type { Analyser, Analysis } from './nlp/analyser.ts';
@@ -54,11 +55,12 @@ export class RecordProcessor {
     this.#options = options;
   }
 
-  process(claim: Claim, record: FetchedRecord): Promise<boolean> {
+  /** @param span of a message that is traced; whoever began it ends it. */
+  process(claim: Claim, record: FetchedRecord, span?: Span): Promise<boolean> {
     const decoded = this.#options.codec.decodeEvent(record.value);
-    if (!(decoded instanceof Promise)) return this.#take(claim, record, decoded);
+    if (!(decoded instanceof Promise)) return this.#take(claim, record, decoded, span);
     return this.#settleDecoding(claim, record, decoded).then(
-      (settled) => settled !== undefined && this.#take(claim, record, settled),
+      (settled) => settled !== undefined && this.#take(claim, record, settled, span),
     );
   }
 
@@ -69,18 +71,19 @@ export class RecordProcessor {
     return await this.#options.emitter.gap(claim, sourceOf(claim, first), last);
   }
 
-  #take(claim: Claim, record: FetchedRecord, decoded: Decoded<ChatEvent>): Promise<boolean> {
+  #take(claim: Claim, record: FetchedRecord, decoded: Decoded<ChatEvent>, span?: Span): Promise<boolean> {
     const { clock, early, emitter, replayTopic, onOutage } = this.#options;
     if (!claim.active) return LOST;
     const isReplay = claim.topic === replayTopic;
     const checked = check(decoded, isReplay);
     const source = sourceOf(claim, record.offset);
     if (checked.kind === 'poison') {
-      return emitter.deadLettered({ claim, record, source }, checked.event, { ...checked, attempts: 0 });
+      return emitter.deadLettered({ claim, record, source, span }, checked.event, { ...checked, attempts: 0 });
     }
     const leftMs = checked.event.deadline_at - clock.now();
     const degrades = onOutage === 'degrade';
-    const item = new WorkItem(claim, record, source, checked.event, { isReplay, leftMs, degrades });
+    const item = new WorkItem(claim, record, source, checked.event, { isReplay, leftMs, degrades }, span);
+    span?.set({ 'parley.message_id': item.id, 'parley.replay': isReplay });
     early.watch(item, leftMs);
     return this.#answer(item);
   }

@@ -1,5 +1,6 @@
 import type { ChatEvent, Coordinates } from '../core/records.ts';
 import type { Claim, FetchedRecord } from '../platform/kafka/claim.ts';
+import type { Span } from '../platform/tracing/tracer.ts';
 import type { AnalyseRequest } from './nlp/analyser.ts';
 
 /**
@@ -14,6 +15,8 @@ export class WorkItem implements AnalyseRequest {
   readonly isReplay: boolean;
   readonly hedgeUntilMs: number;
   readonly onOutage: 'wait' | 'return';
+  /** Of a message that is traced. */
+  readonly span: Span | undefined;
   /** What becomes of it is decided: there will be no early answer any more. */
   settled = false;
   /** An early answer went out. */
@@ -29,12 +32,14 @@ export class WorkItem implements AnalyseRequest {
     source: Coordinates,
     event: ChatEvent,
     { isReplay, leftMs, degrades }: { readonly isReplay: boolean; readonly leftMs: number; readonly degrades: boolean },
+    span?: Span,
   ) {
     this.claim = claim;
     this.record = record;
     this.source = source;
     this.event = event;
     this.isReplay = isReplay;
+    this.span = span;
     this.hedgeUntilMs = !isReplay && leftMs > 0 ? performance.now() + leftMs : Number.NEGATIVE_INFINITY;
     this.onOutage = degrades && !isReplay ? 'return' : 'wait';
   }

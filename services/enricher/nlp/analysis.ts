@@ -1,4 +1,5 @@
 import type { Insight } from '../../core/records.ts';
+import type { Span } from '../../platform/tracing/tracer.ts';
 
 export interface AnalyseRequest {
   readonly id: string;
@@ -9,6 +10,8 @@ export interface AnalyseRequest {
   readonly hedgeUntilMs: number;
   /** What to do while the breaker is open: wait for the API, or come back at once with `unavailable`. */
   readonly onOutage: 'wait' | 'return';
+  /** Of a message that is traced. */
+  readonly span?: Span | undefined;
 }
 
 /** What the NLP API made of one text, after all retries and waits. Attempts are requests to the API. */

@@ -1,5 +1,6 @@
 import type { Logger } from '../../platform/logger.ts';
 import type { Metrics } from '../../platform/metrics.ts';
+import type { Tracer } from '../../platform/tracing/tracer.ts';
 import type { EnricherConfig } from '../config.ts';
 import type { EnricherMetrics } from '../metrics.ts';
 import { Analyser } from './analyser.ts';
@@ -19,6 +20,7 @@ interface ConnectOptions {
   readonly metrics: EnricherMetrics;
   /** As it is at the start: what a mapping file names of it. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly tracer?: Tracer | undefined;
   /** The API answers again. */
   readonly onOpen: () => void;
 }
@@ -28,8 +30,8 @@ interface ConnectOptions {
  *
  * @throws {ParleyError} CONFIG_INVALID for a mapping file that cannot be used.
  */
-export function connectNlp({ config, log, registry, metrics, env, onOpen }: ConnectOptions) {
-  const provider = connectProvider(config, env);
+export function connectNlp({ config, log, registry, metrics, env, tracer, onOpen }: ConnectOptions) {
+  const provider = connectProvider(config, env, tracer);
   const policy = policyOf(config, metrics);
   // A little later than the breaker's own time, so that the probe finds it half-open.
   const gate = new OutageGate(policy, config.NLP_HALF_OPEN_AFTER_MS + 50, (open) => {

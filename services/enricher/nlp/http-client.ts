@@ -43,9 +43,15 @@ export class HttpClient {
   }
 
   /** @throws {NlpError} `connection`, or `timeout` when it was cancelled. */
-  post(path: string, body: string | Buffer, cancellation?: Cancellation): Promise<HttpResponse> {
+  post(
+    path: string,
+    body: string | Buffer,
+    cancellation?: Cancellation,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
       const exchange = new Exchange(this, path, body, resolve, reject);
+      if (headers) exchange.headers = headers;
       if (cancellation) cancellation.onCancel = () => exchange.abort();
       const client = this.#idle.pop() ?? this.#connect();
       if (client) this.#dispatch(client, exchange);
@@ -89,7 +95,8 @@ export class HttpClient {
 
   #dispatch(client: Client, exchange: Exchange): void {
     exchange.client = client;
-    const { headers } = this.#options;
+    const { headers: common } = this.#options;
+    const headers = exchange.headers ? { ...common, ...exchange.headers } : common;
     client.dispatch({ method: 'POST', path: exchange.path, body: exchange.body, headers }, exchange);
   }
 }
@@ -100,6 +107,8 @@ const ABORTED = new Error('aborted');
 class Exchange implements Dispatcher.DispatchHandler {
   readonly path: string;
   readonly body: string | Buffer;
+  /** Besides those that go with every request. */
+  headers: Readonly<Record<string, string>> | undefined;
   client: Client | undefined;
   readonly #owner: HttpClient;
   readonly #resolve: (response: HttpResponse) => void;

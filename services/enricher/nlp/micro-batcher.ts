@@ -81,7 +81,7 @@ export class MicroBatcher {
       asker.answered(tooLong(limits.maxTextChars));
       return;
     }
-    const document = text === request.text ? request : { id: request.id, text };
+    const document = text === request.text ? request : { id: request.id, text, span: request.span };
     if (this.#mostDocuments === 1) {
       this.#sender.send(new Batch(new Ticket(request, document, 0, asker)));
       return;

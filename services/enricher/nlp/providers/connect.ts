@@ -1,8 +1,10 @@
+import type { Tracer } from '../../../platform/tracing/tracer.ts';
 import type { EnricherConfig } from '../../config.ts';
 import { JsonProvider } from './json.ts';
 import { readMapping } from './json-mapping.ts';
 import { ParleyProvider } from './parley.ts';
-import type { NlpProvider } from './provider.ts';
+import type { NlpProvider, RoutedProvider } from './provider.ts';
+import { TracedProvider } from './traced.ts';
 
 /** A connection is made within this, or the attempt's own time-out where that is shorter. */
 const CONNECT_TIMEOUT_MS = 2_000;
@@ -16,7 +18,13 @@ type ProviderConfig = Pick<
 export function connectProvider(
   config: ProviderConfig,
   env: Readonly<Record<string, string | undefined>>,
+  tracer?: Tracer,
 ): NlpProvider {
+  const provider = providerOf(config, env);
+  return tracer ? new TracedProvider(provider, config.NLP_URL, tracer) : provider;
+}
+
+function providerOf(config: ProviderConfig, env: Readonly<Record<string, string | undefined>>): RoutedProvider {
   const connection = {
     url: config.NLP_URL,
     connections: config.NLP_CONNECTIONS,

@@ -7,13 +7,20 @@ import { compileInsight, type InsightReader } from './json-insight.ts';
 import type { JsonMapping, Match } from './json-mapping.ts';
 import { compilePointer, type Pointer } from './json-pointer.ts';
 import { compileRequest, type RequestTemplate } from './json-template.ts';
-import type { Connection, DocumentResult, NlpDocument, NlpProvider, ProviderLimits } from './provider.ts';
+import type {
+  Connection,
+  DocumentResult,
+  NlpDocument,
+  ProviderLimits,
+  RequestHeaders,
+  RoutedProvider,
+} from './provider.ts';
 
 /** Finds the place of a result among the documents of its request. */
 type Placer = (item: unknown, position: number, ids: ReadonlyMap<string, number>) => number | undefined;
 
 /** Any HTTP API with JSON in and out, as a mapping file describes it. */
-export class JsonProvider implements NlpProvider {
+export class JsonProvider implements RoutedProvider {
   readonly name: string;
   readonly limits: ProviderLimits;
   readonly #http: HttpClient;
@@ -40,9 +47,15 @@ export class JsonProvider implements NlpProvider {
     this.limits = limitsOf(mapping, this.#request);
   }
 
+  /** Without the query, which may hold a key. */
+  route(): string {
+    return this.#path.replace(/\?.*$/, '');
+  }
+
   async analyze(
     documents: readonly NlpDocument[],
     cancellation: Cancellation | undefined,
+    headers?: RequestHeaders,
   ): Promise<readonly DocumentResult[]> {
     const ids = new Map<string, number>();
     const sent = documents.map((document, index) => {
@@ -51,7 +64,7 @@ export class JsonProvider implements NlpProvider {
       ids.set(id, index);
       return id === document.id ? document : { id, text: document.text };
     });
-    const response = await this.#http.post(this.#path, this.#request.render(sent), cancellation);
+    const response = await this.#http.post(this.#path, this.#request.render(sent), cancellation, headers);
     if (response.status !== 200) throw this.#errorOf(response);
     return this.#read(parseJson(response.body), sent, ids);
   }

@@ -2,7 +2,14 @@ import type { Cancellation } from '../cancellation.ts';
 import { HttpClient, type HttpResponse } from '../http-client.ts';
 import { errorOfBatchStatus, errorOfStatus, garbage, NlpError } from '../nlp-errors.ts';
 import { asObject, insightOf, parseJson } from '../nlp-response.ts';
-import type { Connection, DocumentResult, NlpDocument, NlpProvider, ProviderLimits } from './provider.ts';
+import type {
+  Connection,
+  DocumentResult,
+  NlpDocument,
+  ProviderLimits,
+  RequestHeaders,
+  RoutedProvider,
+} from './provider.ts';
 
 /** As the contract says (`schemas/nlp-api.openapi.yaml`). */
 const LIMITS: ProviderLimits = {
@@ -20,7 +27,7 @@ const REJECTED = new Set(['invalid_field', 'rejected', 'text_too_long']);
 const THROTTLED = new Set(['rate_limited', 'overloaded']);
 
 /** The API of `schemas/nlp-api.openapi.yaml`: `POST /v1/analyze` and `POST /v1/analyze:batch`. */
-export class ParleyProvider implements NlpProvider {
+export class ParleyProvider implements RoutedProvider {
   readonly name = 'parley';
   readonly limits = LIMITS;
   readonly #http: HttpClient;
@@ -35,15 +42,20 @@ export class ParleyProvider implements NlpProvider {
     this.#http = new HttpClient({ origin, connections, connectTimeoutMs, headers });
   }
 
+  route(documents: number): string {
+    return documents > 1 ? this.#batchPath : this.#path;
+  }
+
   analyze(
     documents: readonly NlpDocument[],
     cancellation: Cancellation | undefined,
+    headers?: RequestHeaders,
   ): Promise<readonly DocumentResult[]> {
     const [document] = documents;
-    if (documents.length > 1 || !document) return this.#batch(documents, cancellation);
+    if (documents.length > 1 || !document) return this.#batch(documents, cancellation, headers);
     const { id, text } = document;
     return this.#http
-      .post(this.#path, JSON.stringify({ id, text }), cancellation)
+      .post(this.#path, JSON.stringify({ id, text }), cancellation, headers)
       .then((response) => [resultOf(response, id)]);
   }
 
@@ -54,6 +66,7 @@ export class ParleyProvider implements NlpProvider {
   async #batch(
     documents: readonly NlpDocument[],
     cancellation: Cancellation | undefined,
+    headers: RequestHeaders | undefined,
   ): Promise<readonly DocumentResult[]> {
     const places = new Map<string, number>();
     const sent = documents.map(({ id, text }, index) => {
@@ -61,7 +74,8 @@ export class ParleyProvider implements NlpProvider {
       places.set(unique, index);
       return { id: unique, text };
     });
-    const response = await this.#http.post(this.#batchPath, JSON.stringify({ documents: sent }), cancellation);
+    const body = JSON.stringify({ documents: sent });
+    const response = await this.#http.post(this.#batchPath, body, cancellation, headers);
     return resultsOf(response, places);
   }
 }

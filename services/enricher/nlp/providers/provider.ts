@@ -1,4 +1,5 @@
 import type { Insight } from '../../../core/records.ts';
+import type { Span } from '../../../platform/tracing/tracer.ts';
 import type { Cancellation } from '../cancellation.ts';
 import type { NlpError } from '../nlp-errors.ts';
 
@@ -6,6 +7,8 @@ export interface NlpDocument {
   /** Unique within a request only if the caller sees to it: bots choose their own ids. */
   readonly id: string;
   readonly text: string;
+  /** Of a message that is traced. */
+  readonly span?: Span | undefined;
 }
 
 export type DocumentResult =
@@ -45,12 +48,21 @@ export interface NlpProvider {
   /**
    * One request.
    *
+   * @param headers sent besides the provider's own.
    * @returns one result a document, in the order of the documents whatever the order of the answer.
    * @throws {NlpError} when the request failed as a whole; its `failure` says what is to be done.
    */
   analyze(
     documents: readonly NlpDocument[],
     cancellation: Cancellation | undefined,
+    headers?: RequestHeaders,
   ): Promise<readonly DocumentResult[]>;
   close(): Promise<void>;
+}
+
+export type RequestHeaders = Readonly<Record<string, string>>;
+
+/** A provider that can say which way a request of so many documents takes: a path without query, the same for all. */
+export interface RoutedProvider extends NlpProvider {
+  route(documents: number): string;
 }
