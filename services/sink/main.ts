@@ -10,6 +10,7 @@ import { GroupConsumer } from '../platform/kafka/group-consumer.ts';
 import { createKafka } from '../platform/kafka/kafka.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { runService, type ServiceContext } from '../platform/lifecycle.ts';
+import { startTracing } from '../platform/tracing/tracing.ts';
 import { Cadence } from './cadence.ts';
 import { SINK_SPEC } from './config.ts';
 import { FactStore } from './fact-store.ts';
@@ -40,6 +41,8 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   });
   const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: names });
   const producer = await BatchProducer.connect(kafka, { log, metrics });
+  const groupId = groupNames(config.TOPIC_PREFIX).sink;
+  const tracer = await startTracing({ config, service: 'sink', instance, log, metrics });
 
   const open = new Set<PartitionSink>();
   const held = () => {
@@ -63,6 +66,7 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
       duplicateWindowMs: config.SINK_DUPLICATE_WINDOW_MS,
     },
     clock: systemClock,
+    tracing: tracer && { tracer, group: groupId },
     log,
     metrics: createSinkMetrics(metrics, {
       bufferedRecords: () => held().reduce((sum, { intake }) => sum + intake.length, 0),
@@ -76,7 +80,7 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   };
   const consumer = await GroupConsumer.start({
     kafka,
-    groupId: groupNames(config.TOPIC_PREFIX).sink,
+    groupId,
     topics: [names.enriched],
     log,
     metrics,
@@ -94,6 +98,7 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
       await consumer.close();
       await producer.close();
       await clickhouse.close();
+      await tracer?.close();
     },
   };
 }

@@ -2,8 +2,10 @@ import { messageOf, ParleyError } from '../core/errors.ts';
 import { clickHouseErrorCode } from '../platform/clickhouse/clickhouse.ts';
 import { type Claim, ClaimLostError, type FetchedRecord, type PartitionHandler } from '../platform/kafka/claim.ts';
 import type { Logger } from '../platform/logger.ts';
+import { sampledContext } from '../platform/tracing/trace-context.ts';
 import { type BlockPlan, decisionsOf, planBlock, type Replayed, rowsOf, underDecisions } from './block-plan.ts';
 import { BlockReader } from './block-reader.ts';
+import { BlockTraces } from './block-traces.ts';
 import type { BlockId } from './ingest-row.ts';
 import { Intake } from './intake.ts';
 import { encodeCommit } from './intent.ts';
@@ -45,6 +47,7 @@ export class PartitionSink implements PartitionHandler {
   readonly #reader: BlockReader;
   readonly #book: ReceiptBook;
   readonly #recentKeys: RecentKeys;
+  readonly #traces: BlockTraces | undefined;
   readonly #wakeUp = new WakeUp();
   readonly intake: Intake;
   #state: State = { kind: 'gathering' };
@@ -72,6 +75,8 @@ export class PartitionSink implements PartitionHandler {
     this.#book = new ReceiptBook(deps.store, partition);
     this.#recentKeys = new RecentKeys(deps.clock, deps.limits.duplicateWindowMs);
     for (const hash of recentHashes) this.#recentKeys.add(hash);
+    const { tracing, clock } = deps;
+    this.#traces = tracing && new BlockTraces(tracing.tracer, tracing.group, claim, clock);
     this.intake = new Intake(claim, deps.limits.buffer, deps.budget, this.startAt, () => deps.clock.monotonicMs());
     void this.#run();
   }
@@ -79,6 +84,7 @@ export class PartitionSink implements PartitionHandler {
   take(records: readonly FetchedRecord[]): void {
     if (this.isReleased) return;
     this.intake.take(records);
+    this.#traces?.take(records);
     this.#wakeUp.call();
   }
 
@@ -174,6 +180,7 @@ export class PartitionSink implements PartitionHandler {
     const records = this.intake.cut(blockRows, blockBytes);
     const last = records.at(-1);
     if (!last) return;
+    const begunAt = this.#deps.clock.now();
     const entries = await this.#persist('decode', () => this.#reader.read(records));
     this.intake.putBack(records.slice(entries.length));
     const to = (entries.at(-1)?.offset ?? last.offset) + 1;
@@ -182,7 +189,7 @@ export class PartitionSink implements PartitionHandler {
     const plan = await this.#plan(block, entries, undefined);
     await this.#sendDeadLetters(plan, entries, new Set());
     await this.#carryOut(plan, undefined);
-    this.#finish(plan, entries);
+    this.#finish(plan, entries, begunAt);
     this.#become({ kind: 'gathering' });
     if (this.#uncommittedBlocks >= MAX_UNCOMMITTED_BLOCKS) await this.#commit(this.#next, null);
   }
@@ -204,6 +211,7 @@ export class PartitionSink implements PartitionHandler {
     this.intake.need(0);
     const records = this.intake.cutBelow(replay.to);
     await this.#deps.slots(async () => {
+      const begunAt = this.#deps.clock.now();
       const decisions = await this.#persist('read', () => this.#deps.store.decisions(block));
       const undecodable = new Set(decisions.filter((each) => each.undecodable).map((each) => each.log_offset));
       const replayed = { begun: replay.begun, decisions };
@@ -211,7 +219,7 @@ export class PartitionSink implements PartitionHandler {
       const plan = await this.#plan(block, entries, replayed);
       await this.#sendDeadLetters(plan, entries, undecodable);
       await this.#carryOut(plan, replayed);
-      this.#finish(plan, entries);
+      this.#finish(plan, entries, begunAt);
     });
   }
 
@@ -271,7 +279,8 @@ export class PartitionSink implements PartitionHandler {
     this.#log.error(fields, 'ClickHouse had lost what was committed: it is inserted again from the log');
   }
 
-  #finish({ block, judged, repeats, receipts }: BlockPlan, entries: readonly LogEntry[]): void {
+  #finish(plan: BlockPlan, entries: readonly LogEntry[], begunAt: number): void {
+    const { block, judged, repeats, receipts } = plan;
     const { dropped, replaced } = this.#deps.metrics;
     this.#book.close(receipts);
     for (const { outcome, verdict } of judged) {
@@ -284,6 +293,7 @@ export class PartitionSink implements PartitionHandler {
     this.#next = block.to;
     this.#uncommittedBlocks++;
     this.intake.free();
+    this.#traces?.inserted(plan, entries, begunAt);
   }
 
   /** Acked before the block is begun, so before the receipt and the commit: a record with a receipt is there already. */
@@ -298,7 +308,14 @@ export class PartitionSink implements PartitionHandler {
       if (entry.kind !== 'undecodable' || sentBefore.has(entry.offset)) continue;
       if (entry.standIn && !fresh.has(entry.offset)) continue;
       const receipt = entry.standIn !== undefined;
-      const fields = { code: 'outcome_undecodable', offset: entry.offset, detail: entry.detail, receipt };
+      const trace = sampledContext(entry.record.headers);
+      const fields = {
+        code: 'outcome_undecodable',
+        offset: entry.offset,
+        detail: entry.detail,
+        receipt,
+        ...(trace && { trace_id: trace.traceId }),
+      };
       this.#log[receipt ? 'warn' : 'error'](fields, 'a record of the log is no outcome and is dead-lettered');
       await this.#persist('dead_letter', () => sendDeadLetter(this.#reader.deadLetterOf(entry, dlqTopic)));
       metrics.undecodable.inc({ receipt: String(receipt) });

@@ -3,6 +3,7 @@ import type { ChatOutcome } from '../core/records.ts';
 import type { Decoded } from '../platform/avro/codec.ts';
 import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
 import type { Logger } from '../platform/logger.ts';
+import type { Tracer } from '../platform/tracing/tracer.ts';
 import type { Cadence } from './cadence.ts';
 import type { FactStore } from './fact-store.ts';
 import type { IntakeLimits, MemoryBudget } from './intake.ts';
@@ -28,6 +29,7 @@ export interface SinkDeps {
   readonly cadence: Cadence;
   readonly limits: SinkLimits;
   readonly clock: Clock;
+  readonly tracing?: { readonly tracer: Tracer; readonly group: string } | undefined;
   readonly log: Logger;
   readonly metrics: SinkMetrics;
   readonly fail: (error: unknown) => void;
