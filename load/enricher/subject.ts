@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { serviceCommand } from '../../services/local/parts/node-service.ts';
-import { Child, type Exit } from '../../services/local/testing/stack.ts';
+import { Child, type Exit, serviceCommand } from '../../services/local/testing/stack.ts';
 import { type ProcSample, sampleProcess } from './proc-stat.ts';
 import type { LoopDelay } from './run-figures.ts';
 

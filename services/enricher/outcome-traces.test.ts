@@ -38,14 +38,15 @@ async function bench(headers: FetchedRecord['headers'] = HEADERS, refusal?: Erro
   const { tracer, spans } = await openTracing();
   const sent: { topic: string; headers: Record<string, string | Buffer> }[] = [];
   const logged: object[] = [];
+  const post = (record: (typeof sent)[number], settled: (error?: Error) => void) => {
+    sent.push(record);
+    settled(refusal);
+  };
+  const send = (record: (typeof sent)[number]) =>
+    new Promise<void>((resolve, reject) => post(record, (error) => (error ? reject(error) : resolve())));
   const emitter = new OutcomeEmitter({
     codec: { encodeEvent: () => Buffer.from('{}'), encodeOutcome: () => Buffer.from('{}') } as never,
-    producer: {
-      send: async (record: (typeof sent)[number]) => {
-        sent.push(record);
-        if (refusal) throw refusal;
-      },
-    } as never,
+    producer: { post, send } as never,
     topics,
     metrics: enricherMetrics(new Metrics('test')),
     clock: systemClock,
