@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Consumer, ConsumerRunConfig } from 'kafkajs';
 import { ConsumerGroupClass, type InternalConsumerGroup } from './kafkajs-internals.ts';
 
@@ -18,6 +19,12 @@ export interface MembershipHooks {
   readonly outOfRange: (topic: string, partition: number) => Promise<void>;
 }
 
+/**
+ * From one fetch of a broker to the next at least. A fetch that finds three records costs as much as one that finds a
+ * hundred, here and in the broker, and without a pause records that come one by one are fetched one by one.
+ */
+const FETCH_EVERY_MS = 8;
+
 const hooksOf = new WeakMap<object, MembershipHooks>();
 const joining = new WeakMap<object, Promise<void>>();
 let starting: MembershipHooks | undefined;
@@ -30,7 +37,7 @@ let patched = false;
 function patchConsumerGroup(): void {
   if (patched) return;
   patched = true;
-  const { connect, joinAndSync, recoverFromOffsetOutOfRange } = ConsumerGroupClass.prototype;
+  const { connect, joinAndSync, fetch, recoverFromOffsetOutOfRange } = ConsumerGroupClass.prototype;
 
   ConsumerGroupClass.prototype.connect = function (this: InternalConsumerGroup) {
     if (starting) hooksOf.set(this, starting);
@@ -53,10 +60,26 @@ function patchConsumerGroup(): void {
     return join;
   };
 
+  ConsumerGroupClass.prototype.fetch = function (this: InternalConsumerGroup, nodeId) {
+    const hooks = hooksOf.get(this);
+    return hooks ? paced(hooks, nodeId, () => fetch.call(this, nodeId)) : fetch.call(this, nodeId);
+  };
+
   ConsumerGroupClass.prototype.recoverFromOffsetOutOfRange = function (this: InternalConsumerGroup, error) {
     const hooks = hooksOf.get(this);
     return hooks ? hooks.outOfRange(error.topic, error.partition) : recoverFromOffsetOutOfRange.call(this, error);
   };
+}
+
+const fetchedAtMs = new WeakMap<MembershipHooks, Map<string, number>>();
+
+async function paced<T>(hooks: MembershipHooks, nodeId: string, fetch: () => Promise<T>): Promise<T> {
+  const byNode = fetchedAtMs.get(hooks) ?? new Map<string, number>();
+  fetchedAtMs.set(hooks, byNode);
+  const waitMs = FETCH_EVERY_MS - (performance.now() - (byNode.get(nodeId) ?? Number.NEGATIVE_INFINITY));
+  if (waitMs > 0) await delay(waitMs);
+  byNode.set(nodeId, performance.now());
+  return await fetch();
 }
 
 /**

@@ -4,7 +4,7 @@ import kafkajs, { type Kafka } from 'kafkajs';
 import { eventually } from '../../core/testing/eventually.ts';
 import { isolation, stack } from '../../local/testing/stack.ts';
 import { Metrics } from '../metrics.ts';
-import { KafkaProxy, PRODUCE_API_KEY } from '../testing/kafka-proxy.ts';
+import { FETCH_API_KEY, KafkaProxy, PRODUCE_API_KEY } from '../testing/kafka-proxy.ts';
 import { TopicLog, testLog } from '../testing/topic-log.ts';
 import { BatchProducer, ProduceTimeoutError } from './batch-producer.ts';
 import { type Claim, ClaimLostError, type FetchedRecord, type PartitionHandler } from './claim.ts';
@@ -189,6 +189,27 @@ describe('consuming', () => {
     await producer.send(record(topic, 0, 'two'));
     await eventually(() => expect(values(seen.records)).toEqual(['one', 'two']));
     expect(thrown).toBeGreaterThanOrEqual(2);
+  });
+
+  it('records that come one by one are not fetched one by one', async () => {
+    const topic = await freshTopic();
+    const producer = await producerOn(kafka, { lingerMs: 0 });
+    const seen = await consume(proxied(), groupName(), topic);
+    await producer.send(record(topic, 0, 'first'));
+    await eventually(() => expect(values(seen.records)).toEqual(['first']));
+    let fetches = 0;
+    proxy.rule = ({ apiKey }) => {
+      if (apiKey === FETCH_API_KEY) fetches++;
+      return 'pass';
+    };
+    const startedAtMs = performance.now();
+    for (let n = 0; n < 300; n++) await producer.send(record(topic, 0, `m${n}`));
+    const elapsedMs = performance.now() - startedAtMs;
+    proxy.rule = () => 'pass';
+    await eventually(() => expect(seen.records).toHaveLength(301));
+    // Every 8 ms at most, and a timer may come a millisecond early.
+    expect(fetches).toBeLessThanOrEqual(elapsedMs / 7 + 2);
+    expect(fetches).toBeGreaterThan(0);
   });
 
   it('a rejoin does not rewind the partitions that stay', async () => {

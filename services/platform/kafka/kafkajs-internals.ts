@@ -80,6 +80,7 @@ type Prototype<T> = { prototype: T };
 export const ConsumerGroupClass = require('kafkajs/src/consumer/consumerGroup') as Prototype<{
   connect(this: InternalConsumerGroup): Promise<void>;
   joinAndSync(this: InternalConsumerGroup): Promise<void>;
+  fetch(this: InternalConsumerGroup, nodeId: string): Promise<unknown[]>;
   recoverFromOffsetOutOfRange(this: InternalConsumerGroup, error: { topic: string; partition: number }): Promise<void>;
 }>;
 

@@ -2,6 +2,7 @@ import type { Server } from 'node:net';
 import { CUT, FaultyLink, hostAndPort, listening, type Wire } from './faulty-link.ts';
 
 export const PRODUCE_API_KEY = 0;
+export const FETCH_API_KEY = 1;
 export const OFFSET_COMMIT_API_KEY = 8;
 
 /** Called for each response; `drop` loses it, `cut` loses it and closes the connection. */
