@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { type StackAddresses, startTestStack } from '../../services/local/testing/test-stack.ts';
+import { type RunningStack, startTestStack } from '../../services/local/testing/test-stack.ts';
 
 export interface BenchStack {
   readonly kafkaBrokers: string;
   readonly registryUrl: string;
   /** Of a run that was asked for with it, or of the running stack. */
   readonly clickhouseUrl: string;
+  /** Processes by part: `kafka`, … */
+  readonly pids: Readonly<Record<string, number>>;
   readonly stop: () => Promise<void>;
 }
 
@@ -23,4 +25,4 @@ export async function benchStack(
   return { ...addressesIn(stack.file), stop: stack.stop };
 }
 
-const addressesIn = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as StackAddresses;
+const addressesIn = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as RunningStack;

@@ -15,7 +15,7 @@ beforeAll(async () => {
   api = await ApiProcess.start({ API_MIN_DELAY_MS: '10', API_MAX_DELAY_MS: '30' });
   const { kafkaBrokers, registryUrl, clickhouseUrl } = stack();
   context = {
-    stack: { kafkaBrokers, registryUrl, clickhouseUrl, stop: async () => {} },
+    stack: { kafkaBrokers, registryUrl, clickhouseUrl, pids: {}, stop: async () => {} },
     api,
     progress: () => {},
     signal: new AbortController().signal,

@@ -1,47 +1,29 @@
+#!/usr/bin/env node
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
+import { messageOf } from '../../services/core/errors.ts';
 import { createKafka } from '../../services/platform/kafka/kafka.ts';
 import { createLogger } from '../../services/platform/logger.ts';
-import { readSettings } from '../../services/platform/operator/settings.ts';
+import { integerOption } from '../../services/platform/operator/option-readers.ts';
+import { benchStack } from '../enricher/bench-stack.ts';
 import { parseCpuMicros } from '../enricher/proc-stat.ts';
 import type { Figures, Role } from './worker.ts';
 
-/**
- * What it costs to bring an insight to the gateway worker that holds its socket: every worker looking through the headers
- * of chat.enriched, with our scan and with kafkajs's decoding, against a slim topic with a partition a worker. Prints one
- * JSON document: microseconds of CPU a message, by process (docs/adr/0010).
- *
- *     node load/insights/main.ts --broker-pid PID [--rate 8000] [--seconds 6] [--workers 4]
- */
-const { values } = parseArgs({
-  options: {
-    'broker-pid': { type: 'string' },
-    rate: { type: 'string', default: '8000' },
-    seconds: { type: 'string', default: '6' },
-    workers: { type: 'string', default: '4' },
-  },
-});
-const settings = readSettings(process.env);
-const prefix = `bench-insights-${randomBytes(3).toString('hex')}.`;
-const setup = {
-  brokers: settings.KAFKA_BROKERS.join(','),
-  registryUrl: settings.SCHEMA_REGISTRY_URL,
-  prefix,
-  outcomesTopic: `${prefix}outcomes`,
-  slimTopic: `${prefix}slim`,
-  partitions: 12,
-  workers: Number(values.workers),
-  perSecond: Number(values.rate),
-};
+interface Options {
+  readonly rate: number;
+  readonly seconds: number;
+  readonly workers: number;
+  readonly runs: number;
+  readonly json?: true;
+}
+
+const PARTITIONS = 12;
 const WARM_UP_MS = 4_000;
 
-const brokerMicros = (): number => {
-  const pid = values['broker-pid'];
-  return pid === undefined ? Number.NaN : parseCpuMicros(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-};
+const progress = (line: string) => process.stderr.write(`${line}\n`);
 
 const ask = (child: ChildProcess, command: Role | string): Promise<unknown> =>
   new Promise((resolve) => {
@@ -60,15 +42,16 @@ interface Cost {
 }
 
 /** Runs the processes side by side and gives each one's CPU, and the broker's, by message produced. */
-async function measure(kinds: readonly Role['kind'][]): Promise<Cost> {
+async function measure(kinds: readonly Role['kind'][], run: Run): Promise<Cost> {
   const children = kinds.map(() => fork(new URL('./worker.ts', import.meta.url)));
   // Readers first: they follow from the end.
-  for (const [index, child] of children.entries()) await ask(child, { ...setup, kind: kinds[index] as Role['kind'] });
+  for (const [index, child] of children.entries())
+    await ask(child, { ...run.setup, kind: kinds[index] as Role['kind'] });
   await delay(WARM_UP_MS);
   await Promise.all(children.map((child) => ask(child, 'mark')));
-  const before = brokerMicros();
-  await delay(Number(values.seconds) * 1_000);
-  const broker = brokerMicros() - before;
+  const before = run.brokerMicros();
+  await delay(run.seconds * 1_000);
+  const broker = run.brokerMicros() - before;
   const figures = (await Promise.all(children.map((child) => ask(child, 'figures')))) as Figures[];
   await Promise.all(
     children.map((child) => {
@@ -91,33 +74,77 @@ async function measure(kinds: readonly Role['kind'][]): Promise<Cost> {
   };
 }
 
-const kafka = createKafka({
-  brokers: setup.brokers.split(','),
-  clientId: 'bench',
-  log: createLogger('bench', 'silent'),
-});
-const admin = kafka.admin();
-await admin.connect();
-const topics = [
-  { topic: setup.outcomesTopic, numPartitions: setup.partitions },
-  { topic: setup.slimTopic, numPartitions: setup.workers },
-];
-await admin.createTopics({ topics, waitForLeaders: true });
-try {
-  const readers = <K extends Role['kind']>(kind: K): K[] => Array.from({ length: setup.workers }, () => kind);
-  const runs: [string, readonly Role['kind'][]][] = [
+/** What is common to the measurements of one run. */
+interface Run {
+  readonly setup: Omit<Role, 'kind'>;
+  readonly seconds: number;
+  readonly brokerMicros: () => number;
+}
+
+async function compare({ rate, seconds, workers, runs }: Options) {
+  const stack = await benchStack(process.env['PARLEY_TEST_STACK'], progress, false);
+  const log = createLogger('bench', 'silent');
+  const admin = createKafka({ brokers: stack.kafkaBrokers.split(','), clientId: 'bench', log }).admin();
+  const prefix = `bench-insights-${randomBytes(3).toString('hex')}.`;
+  const setup = {
+    brokers: stack.kafkaBrokers,
+    registryUrl: stack.registryUrl,
+    prefix,
+    outcomesTopic: `${prefix}outcomes`,
+    slimTopic: `${prefix}slim`,
+    partitions: PARTITIONS,
+    workers,
+    perSecond: rate,
+  };
+  const brokerMicros = () => parseCpuMicros(readFileSync(`/proc/${stack.pids['kafka']}/stat`, 'latin1'));
+  const readers = <K extends Role['kind']>(kind: K): K[] => Array.from({ length: workers }, () => kind);
+  const ways: readonly [string, readonly Role['kind'][]][] = [
     ['outcomes alone', ['produce']],
     ['every worker scans', [...readers('scan'), 'produce']],
     ['every worker decodes with kafkajs', [...readers('decode'), 'produce']],
     ['slim topic', [...readers('slim'), 'produce-both']],
   ];
-  const found: Record<string, Cost> = {};
-  for (const [name, kinds] of runs) found[name] = await measure(kinds);
-  const { perSecond, workers } = setup;
-  process.stdout.write(
-    `${JSON.stringify({ messages_per_s: perSecond, workers, cpu_micros_a_message: found }, null, 2)}\n`,
-  );
-} finally {
-  await admin.deleteTopics({ topics: topics.map(({ topic }) => topic) });
-  await admin.disconnect();
+  await admin.connect();
+  try {
+    const topics = [
+      { topic: setup.outcomesTopic, numPartitions: PARTITIONS },
+      { topic: setup.slimTopic, numPartitions: workers },
+    ];
+    await admin.createTopics({ topics, waitForLeaders: true });
+    const found: Record<string, Cost[]> = {};
+    for (let run = 1; run <= runs; run++) {
+      for (const [way, kinds] of ways) {
+        const cost = await measure(kinds, { setup, seconds, brokerMicros });
+        progress(`${way}, run ${run} of ${runs}: ${cost.total} µs a message`);
+        found[way] = [...(found[way] ?? []), cost];
+      }
+    }
+    return { messages_per_s: rate, workers, cpu_micros_a_message: found };
+  } finally {
+    await admin.deleteTopics({ topics: [setup.outcomesTopic, setup.slimTopic] });
+    await admin.disconnect();
+    await stack.stop();
+  }
+}
+
+const program = new Command('insights-bench')
+  .description(
+    'What it costs to bring an insight to the gateway worker that holds its socket (docs/adr/0010): every worker looking ' +
+      'through the headers of chat.enriched, with our scan and with the decoding of kafkajs, against a slim topic with a ' +
+      'partition a worker. Microseconds of CPU a message, by process. Linux alone: it reads /proc.',
+  )
+  .option('--rate <n>', 'messages a second', integerOption(1, 100_000), 8_000)
+  .option('--seconds <n>', 'length of a measurement', integerOption(1, 3_600), 6)
+  .option('--workers <n>', 'readers', integerOption(1, 16), 4)
+  .option('--runs <n>', 'of each way, in turn', integerOption(1, 100), 3)
+  .option('--json', 'on one line')
+  .action(async (options: Options) => {
+    process.stdout.write(`${JSON.stringify(await compare(options), null, options.json ? 0 : 2)}\n`);
+  });
+
+try {
+  await program.parseAsync(process.argv);
+} catch (error) {
+  progress(`insights-bench: ${messageOf(error)}`);
+  process.exitCode = 1;
 }

@@ -10,6 +10,7 @@ export interface EnricherMetrics {
   readonly nlpLimitMoves: Counter<'why'>;
   readonly latency: Histogram<'lane'>;
   readonly firstAnswer: Histogram;
+  readonly stages: Histogram<'stage'>;
   readonly provisional: Counter<'result'>;
   readonly deferred: Counter;
   readonly fallbackSeconds: Counter;
@@ -55,6 +56,12 @@ export function enricherMetrics(metrics: Metrics): EnricherMetrics {
       'parley_first_answer_seconds',
       'From the gateway’s receipt of a live message to its first outcome, provisional or final',
       LATENCY_BUCKETS_S,
+    ),
+    stages: metrics.histogram(
+      'parley_stage_seconds',
+      'What each stage took of a live message’s latency, of one message in sixteen',
+      LATENCY_BUCKETS_S,
+      ['stage'],
     ),
     provisional: metrics.counter(
       'parley_provisional_outcomes_total',

@@ -15,6 +15,7 @@ import type { EnricherMetrics } from './metrics.ts';
 import type { Analysis } from './nlp/analyser.ts';
 import { deferral } from './outage/deferral.ts';
 import { deadLettered, degraded, enriched, gap, provisional } from './outcomes.ts';
+import { observeStages } from './stages.ts';
 import type { WorkItem } from './work-item.ts';
 
 export interface EmitterOptions {
@@ -34,6 +35,8 @@ interface Place {
   readonly claim: Claim;
   readonly record: FetchedRecord;
   readonly source: Coordinates;
+  /** When work on it began, ms since the epoch; of a message that was analysed. */
+  readonly startedAtMs?: number;
   readonly span?: Span | undefined;
 }
 
@@ -130,7 +133,7 @@ export class OutcomeEmitter {
           reject(error);
           return;
         }
-        this.#count(at.claim, outcome, answered);
+        this.#count(at, outcome, answered);
         resolve(true);
       });
     });
@@ -141,17 +144,19 @@ export class OutcomeEmitter {
     if (!claim.active) return false;
     span.set({ ...attributesOf(outcome), 'parley.provisional': answered });
     await this.#send(span, this.#outcomeRecord(at, outcome), outcome);
-    this.#count(claim, outcome, answered);
+    this.#count(at, outcome, answered);
     return true;
   }
 
-  #count(claim: Claim, outcome: ChatOutcome, answered: boolean): void {
-    const { metrics, topics } = this.#options;
+  #count({ claim, record, startedAtMs }: Place, outcome: ChatOutcome, answered: boolean): void {
+    const { metrics, topics, clock } = this.#options;
     const lane = claim.topic === topics.replay ? 'replay' : 'live';
     metrics.outcomes.inc({ outcome: outcome.outcome, lane });
     const seconds = secondsOf(outcome);
     metrics.latency.observe({ lane }, seconds);
-    if (!answered && lane === 'live') metrics.firstAnswer.observe(seconds);
+    if (lane === 'replay') return;
+    if (!answered) metrics.firstAnswer.observe(seconds);
+    if (startedAtMs !== undefined) observeStages(metrics.stages, record, outcome, startedAtMs, clock.now());
   }
 
   /** With a span of its own, whose context the record carries on, where the message is traced. */

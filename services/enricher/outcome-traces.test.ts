@@ -57,7 +57,7 @@ async function bench(headers: FetchedRecord['headers'] = HEADERS, refusal?: Erro
   const record = { offset: 9, timestamp: 0, key: Buffer.from('k'), value: Buffer.from('v'), headers, size: 1 };
   const span = messageTrace(tracer, 'parley.enricher')({ topic: topics.events, partition: 3 }, record);
   const source = { topic_id: 'T'.repeat(22) as TopicId, topic: topics.events, partition: 3, offset: 9 };
-  const lane = { isReplay: false, leftMs: 400, degrades: true };
+  const lane = { isReplay: false, now: sampleEvent().deadline_at - 400, degrades: true };
   const item = new WorkItem(claim, record, source, sampleEvent(), lane, span);
   const finished = async () => {
     span?.end();

@@ -80,11 +80,11 @@ export class RecordProcessor {
     if (checked.kind === 'poison') {
       return emitter.deadLettered({ claim, record, source, span }, checked.event, { ...checked, attempts: 0 });
     }
-    const leftMs = checked.event.deadline_at - clock.now();
+    const now = clock.now();
     const degrades = onOutage === 'degrade';
-    const item = new WorkItem(claim, record, source, checked.event, { isReplay, leftMs, degrades }, span);
+    const item = new WorkItem(claim, record, source, checked.event, { isReplay, now, degrades }, span);
     span?.set({ 'parley.message_id': item.id, 'parley.replay': isReplay });
-    early.watch(item, leftMs);
+    early.watch(item, checked.event.deadline_at - now);
     return this.#answer(item);
   }
 

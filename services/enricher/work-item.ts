@@ -13,6 +13,8 @@ export class WorkItem implements AnalyseRequest {
   readonly source: Coordinates;
   readonly event: ChatEvent;
   readonly isReplay: boolean;
+  /** Milliseconds since the epoch. */
+  readonly startedAtMs: number;
   readonly hedgeUntilMs: number;
   readonly onOutage: 'wait' | 'return';
   /** Of a message that is traced. */
@@ -23,7 +25,7 @@ export class WorkItem implements AnalyseRequest {
   answered = false;
 
   /**
-   * @param leftMs what is left of its latency budget.
+   * @param now milliseconds since the epoch.
    * @param degrades whether it gets a degraded outcome while the API is down.
    */
   constructor(
@@ -31,7 +33,7 @@ export class WorkItem implements AnalyseRequest {
     record: FetchedRecord,
     source: Coordinates,
     event: ChatEvent,
-    { isReplay, leftMs, degrades }: { readonly isReplay: boolean; readonly leftMs: number; readonly degrades: boolean },
+    { isReplay, now, degrades }: { readonly isReplay: boolean; readonly now: number; readonly degrades: boolean },
     span?: Span,
   ) {
     this.claim = claim;
@@ -39,6 +41,8 @@ export class WorkItem implements AnalyseRequest {
     this.source = source;
     this.event = event;
     this.isReplay = isReplay;
+    this.startedAtMs = now;
+    const leftMs = event.deadline_at - now;
     this.span = span;
     this.hedgeUntilMs = !isReplay && leftMs > 0 ? performance.now() + leftMs : Number.NEGATIVE_INFINITY;
     this.onOutage = degrades && !isReplay ? 'return' : 'wait';

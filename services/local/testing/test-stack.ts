@@ -1,10 +1,17 @@
-import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { folders } from '../folders.ts';
 import { Supervisor } from '../supervisor.ts';
+import type { StackAddresses } from './embedded-parts.ts';
 import { embeddedParts } from './embedded-parts.ts';
 
 export type { StackAddresses } from './embedded-parts.ts';
+
+/** What the stack's file holds. */
+export interface RunningStack extends StackAddresses {
+  /** By part. */
+  readonly pids: Readonly<Record<string, number>>;
+}
 
 export interface TestStack {
   /** JSON file with the addresses, for other processes: the value of `PARLEY_TEST_STACK`. */
@@ -24,7 +31,7 @@ export async function startTestStack(report: (line: string) => void, only?: read
     throw error;
   });
   const file = join(dataDir, 'stack.json');
-  await writeFile(file, JSON.stringify(addresses));
+  await writeFile(file, JSON.stringify({ ...addresses, pids: await pidsIn(pids) } satisfies RunningStack));
   return {
     file,
     stop: async () => {
@@ -32,4 +39,12 @@ export async function startTestStack(report: (line: string) => void, only?: read
       await remove();
     },
   };
+}
+
+async function pidsIn(folder: string): Promise<Record<string, number>> {
+  const entries = (await readdir(folder)).map(async (file): Promise<[string, number]> => {
+    const { pid } = JSON.parse(await readFile(join(folder, file), 'utf8')) as { pid: number };
+    return [basename(file, '.json'), pid];
+  });
+  return Object.fromEntries(await Promise.all(entries));
 }

@@ -4,6 +4,8 @@ export interface FetchedRecord {
   readonly offset: number;
   /** When the record was produced, ms since the epoch. */
   readonly timestamp: number;
+  /** When it came here, ms since the epoch; of what a consumer group fetched. */
+  readonly fetchedAtMs?: number;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, Buffer | undefined>>;

@@ -2,7 +2,7 @@ import type { KafkaMessage } from 'kafkajs';
 import type { FetchedRecord } from './claim.ts';
 
 /** A record as kafkajs fetched it; of a header that stands there more than once, the last. */
-export function toRecord(message: KafkaMessage): FetchedRecord {
+export function toRecord(message: KafkaMessage, fetchedAtMs?: number): FetchedRecord {
   const headers: Record<string, Buffer | undefined> = {};
   for (const [name, value] of Object.entries(message.headers ?? {})) {
     const last = Array.isArray(value) ? value.at(-1) : value;
@@ -11,6 +11,7 @@ export function toRecord(message: KafkaMessage): FetchedRecord {
   return {
     offset: Number(message.offset),
     timestamp: Number(message.timestamp),
+    ...(fetchedAtMs !== undefined && { fetchedAtMs }),
     key: message.key,
     value: message.value,
     headers,

@@ -261,7 +261,9 @@ export class GroupConsumer implements ClaimOwner {
         this.seek(claim);
         return;
       }
-      const records = batch.messages.map(toRecord).filter(({ offset }) => offset >= claim.position);
+      const now = Date.now();
+      const all = batch.messages.map((message) => toRecord(message, now));
+      const records = all.filter(({ offset }) => offset >= claim.position);
       const last = records.at(-1);
       if (!last) return;
       claim.position = last.offset + 1;

@@ -82,7 +82,9 @@ export class LogReader {
       maxBytes: FETCH_BYTES,
       topics: [{ topic, partitions: [{ partition, fetchOffset: String(offset), maxBytes: FETCH_BYTES }] }],
     });
-    return responses.flatMap(({ partitions }) => partitions.flatMap(({ messages }) => messages.map(toRecord)));
+    return responses.flatMap(({ partitions }) =>
+      partitions.flatMap(({ messages }) => messages.map((message) => toRecord(message))),
+    );
   }
 
   async #logStart(topic: string, partition: number): Promise<number> {
