@@ -20,6 +20,9 @@ interface Permit {
   readonly giveBack: () => void;
 }
 
+/** How a call ended, as far as that tells of the API's load. */
+export type Ending = 'answered' | 'throttled' | 'timeout';
+
 /** Why the limit moved: answers are as quick as ever, they became slower, the API had too much, a look at its best latency, or the end of an outage. */
 export type LimitMove = 'grow' | 'slower' | 'overload' | 'probe' | 'restart';
 
@@ -30,8 +33,12 @@ const TOLERANCE = 2;
  * Avoidance and Control", 1988): from 200 to 2,000 in 1.3 s, less than a doubling in the time that an answer takes.
  */
 const START_GROWTH = 1.25;
-/** Multiplied when a window saw a throttle or a time-out. */
+/** Multiplied when a window saw an overload: a throttle, or time-outs of more than a tenth of its calls. */
 const BACKOFF_RATIO = 0.9;
+/** An API that loses a few of a hundred calls for good is no less able to take the others. */
+const MANY_TIMEOUTS = 0.1;
+/** For so long after an overload the limit grows by one a window, to stay near what the API admits. */
+const CAREFUL_MS = 10_000;
 /** Weight of a decrease: one bad window in a row of good ones does little. */
 const SMOOTHING = 0.2;
 const WINDOW_MS = 100;
@@ -51,7 +58,8 @@ const PROBE_LATENCIES = 2;
  * concurrency-limits does. Each window of at least 100 ms and 10 answers:
  *
  *     gradient = clamp(0.5, 1, 2 × best latency ÷ mean latency of the window)
- *     limit    = limit × gradient + √limit          (a decrease counts one fifth; 0.9 × limit after an overload)
+ *     limit    = limit × gradient + √limit          (a decrease counts one fifth)
+ *     limit    = limit × 0.9 at an overload, and limit + 1 in the ten seconds after it
  *
  * (faster at the start) so that the limit grows while answers are as quick as ever, and shrinks as soon as calls queue somewhere, in the API or in
  * this process. It stands still while less than half of it is in use. A fixed limit that is too high turns slowness into
@@ -71,14 +79,15 @@ export class GradientLimit {
   #exact: number;
   #starting = true;
   #probeUntilMs = Number.NEGATIVE_INFINITY;
-  #window = { startedAtMs: 0, sumMs: 0, samples: 0, mostInFlight: 0, overloaded: false };
+  #carefulUntilMs = Number.NEGATIVE_INFINITY;
+  #window: Window;
 
   constructor(options: GradientOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#exact = Math.min(Math.max(options.initial, options.floor), options.ceiling);
     this.#limit = pLimit(Math.floor(this.#exact));
-    this.#window.startedAtMs = this.#now();
+    this.#window = new Window(this.#now(), 0);
   }
 
   get concurrency(): number {
@@ -96,6 +105,7 @@ export class GradientLimit {
     this.#starting = true;
     this.#best.length = 0;
     this.#probeUntilMs = Number.NEGATIVE_INFINITY;
+    this.#carefulUntilMs = Number.NEGATIVE_INFINITY;
     this.#set(Math.min(this.#exact, this.#options.initial), 'restart');
   }
 
@@ -114,16 +124,12 @@ export class GradientLimit {
    * How a call with a permit ended. One that failed for a reason of its own says nothing about the latency (it may have been
    * refused at once), so it is not told of.
    */
-  observe(latencyMs: number, overloaded: boolean): void {
+  observe(latencyMs: number, ending: Ending): void {
     const window = this.#window;
-    if (overloaded) window.overloaded = true;
-    else {
-      window.sumMs += latencyMs;
-      window.samples++;
-    }
+    window.count(latencyMs, ending);
     const now = this.#now();
-    if (now - window.startedAtMs < WINDOW_MS || (window.samples < WINDOW_SAMPLES && !window.overloaded)) return;
-    this.#window = { startedAtMs: now, sumMs: 0, samples: 0, mostInFlight: this.inFlight, overloaded: false };
+    if (now - window.startedAtMs < WINDOW_MS || !window.tellsEnough) return;
+    this.#window = new Window(now, this.inFlight);
     this.#adjust(window, now);
   }
 
@@ -164,19 +170,21 @@ export class GradientLimit {
     run(permit.release);
   }
 
-  #adjust(window: { sumMs: number; samples: number; mostInFlight: number; overloaded: boolean }, now: number): void {
-    if (window.overloaded) {
+  #adjust(window: Window, now: number): void {
+    if (window.isOverloaded) {
       this.#starting = false;
+      this.#carefulUntilMs = now + CAREFUL_MS;
       this.#set(this.#exact * BACKOFF_RATIO, 'overload');
       return;
     }
-    const meanMs = Math.max(window.sumMs / window.samples, 0.001);
+    const meanMs = Math.max(window.sumMs / window.answers, 0.001);
     const bestMs = this.#bestAfter(meanMs, now);
     if (this.#isProbing(now)) return;
     if (window.mostInFlight * 2 < this.#exact) return;
     const gradient = Math.min(1, Math.max(0.5, (TOLERANCE * bestMs) / meanMs));
     if (gradient < 1) this.#starting = false;
-    const wanted = this.#starting ? this.#exact * START_GROWTH : this.#exact * gradient + Math.sqrt(this.#exact);
+    const growth = now < this.#carefulUntilMs ? 1 : Math.sqrt(this.#exact);
+    const wanted = this.#starting ? this.#exact * START_GROWTH : this.#exact * gradient + growth;
     if (wanted < this.#exact) this.#set(this.#exact * (1 - SMOOTHING) + wanted * SMOOTHING, 'slower');
     else this.#set(wanted, 'grow');
   }
@@ -218,5 +226,37 @@ export class GradientLimit {
     if (whole === this.#limit.concurrency) return;
     this.#limit.concurrency = whole;
     while (this.#permits > whole && this.#free.length > 0) this.#pass(this.#free.pop() as Permit);
+  }
+}
+
+/** What was seen since the limit was looked at last. */
+class Window {
+  readonly startedAtMs: number;
+  sumMs = 0;
+  answers = 0;
+  mostInFlight: number;
+  #throttles = 0;
+  #timeouts = 0;
+
+  constructor(startedAtMs: number, inFlight: number) {
+    this.startedAtMs = startedAtMs;
+    this.mostInFlight = inFlight;
+  }
+
+  get tellsEnough(): boolean {
+    return this.#throttles > 0 || this.answers + this.#timeouts >= WINDOW_SAMPLES;
+  }
+
+  get isOverloaded(): boolean {
+    return this.#throttles > 0 || this.#timeouts > MANY_TIMEOUTS * (this.answers + this.#timeouts);
+  }
+
+  count(latencyMs: number, ending: Ending): void {
+    if (ending === 'throttled') this.#throttles++;
+    else if (ending === 'timeout') this.#timeouts++;
+    else {
+      this.sumMs += latencyMs;
+      this.answers++;
+    }
   }
 }

@@ -4,7 +4,7 @@ import { eventually } from '../../core/testing/eventually.ts';
 import type { Analysis } from './analysis.ts';
 import { ApiAnalyser } from './api-analyser.ts';
 import type { Cancellation } from './cancellation.ts';
-import { GradientLimit } from './gradient-limit.ts';
+import { type Ending, GradientLimit } from './gradient-limit.ts';
 import { MicroBatcher } from './micro-batcher.ts';
 import { errorOfStatus, NlpError } from './nlp-errors.ts';
 import { backoffMs, NlpPolicy, type NlpPolicyOptions } from './nlp-policy.ts';
@@ -225,13 +225,16 @@ describe('GradientLimit', () => {
     let now = 0;
     const limit = new GradientLimit({ ...options, now: () => now });
     /** One full round of calls that all take `latencyMs`. */
-    const round = async (latencyMs: number, { count = limit.concurrency, fail = false } = {}) => {
+    const round = async (
+      latencyMs: number,
+      { count = limit.concurrency, of = 1, end = 'answered' }: { count?: number; of?: number; end?: Ending } = {},
+    ) => {
       const release: (() => void)[] = [];
       for (let n = 0; n < count; n++) {
         limit.hold((done) => {
           const startedAtMs = now;
           release.push(() => {
-            limit.observe(now - startedAtMs, fail);
+            limit.observe(now - startedAtMs, (n * of) % 1 < of ? end : 'answered');
             done();
           });
         });
@@ -286,10 +289,28 @@ describe('GradientLimit', () => {
 
   it('shrinks by a tenth for each round of overloads, down to the floor', async () => {
     const { limit, round } = limited({ floor: 70, ceiling: 500, initial: 100 });
-    await round(200, { fail: true });
+    await round(200, { end: 'timeout' });
     expect(limit.concurrency).toBe(90);
-    for (let n = 0; n < 10; n++) await round(200, { fail: true });
+    for (let n = 0; n < 10; n++) await round(200, { end: 'throttled' });
     expect(limit.concurrency).toBe(70);
+  });
+
+  it('stays up where a few calls in a hundred are never answered, and not where many are', async () => {
+    const { limit, round } = limited({ floor: 10, ceiling: 2_000, initial: 1_000 });
+    for (let n = 0; n < 20; n++) await round(200, { of: 0.05, end: 'timeout' });
+    expect(limit.concurrency).toBeGreaterThan(1_000);
+    for (let n = 0; n < 20; n++) await round(200, { of: 0.3, end: 'timeout' });
+    expect(limit.concurrency).toBeLessThan(400);
+  });
+
+  it('stays near what the API admits for ten seconds after a throttle', async () => {
+    const { limit, round } = limited({ floor: 10, ceiling: 2_000, initial: 100 });
+    await round(200, { of: 0.01, end: 'throttled' });
+    expect(limit.concurrency).toBe(90);
+    for (let n = 0; n < 40; n++) await round(200);
+    expect(limit.concurrency).toBe(130);
+    for (let n = 0; n < 40; n++) await round(200);
+    expect(limit.concurrency).toBeGreaterThan(300);
   });
 
   it('accepts an API that became slower for good, after a minute', async () => {

@@ -63,8 +63,12 @@ const isFailure = (failures: readonly string[]) => (error: unknown) =>
 /** With fewer calls in flight nothing would be learnt of the API. */
 const MIN_CONCURRENCY = 10;
 
-const isOverload = (error: unknown) =>
-  error instanceof NlpError && (error.failure === 'throttled' || error.cause_code === 'timeout');
+/** Undefined: it failed for a reason that says nothing of the API's load. */
+function endingOf(error: unknown): 'throttled' | 'timeout' | undefined {
+  if (!(error instanceof NlpError)) return undefined;
+  if (error.failure === 'throttled') return 'throttled';
+  return error.cause_code === 'timeout' ? 'timeout' : undefined;
+}
 
 /** Full jitter (Brooker, "Exponential Backoff And Jitter", 2015), on top of what the API asks for. */
 export function backoffMs(
@@ -248,13 +252,12 @@ export class NlpPolicy {
     const tookMs = now - call.startedAtMs;
     if (error === undefined) {
       this.#hedger.observe(tookMs);
-      this.#limit.observe(tookMs, false);
-    } else if (call.cancellation.reason !== SUPERSEDED && isOverload(error)) {
-      this.#limit.observe(0, true);
+      this.#limit.observe(tookMs, 'answered');
+      return tookMs;
     }
-    if (error instanceof NlpError && error.failure === 'throttled') {
-      this.#throttledUntilMs = now + NO_HEDGE_AFTER_THROTTLE_MS;
-    }
+    const ending = endingOf(error);
+    if (ending && call.cancellation.reason !== SUPERSEDED) this.#limit.observe(tookMs, ending);
+    if (ending === 'throttled') this.#throttledUntilMs = now + NO_HEDGE_AFTER_THROTTLE_MS;
     return tookMs;
   }
 
