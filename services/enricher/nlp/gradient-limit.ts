@@ -26,18 +26,21 @@ export type Ending = 'answered' | 'throttled' | 'timeout';
 /** Why the limit moved: answers are as quick as ever, they became slower, the API had too much, a look at its best latency, or the end of an outage. */
 export type LimitMove = 'grow' | 'slower' | 'overload' | 'probe' | 'restart';
 
-/** Latency may grow to this multiple of the best before the limit shrinks. */
-const TOLERANCE = 2;
+/**
+ * Latency may grow to this multiple of the best before the limit shrinks. With 2, an API that became twice as slow by
+ * itself was asked for a tenth of what it could have answered, until a minute later its latency counted as the best.
+ */
+const TOLERANCE = 3;
 /**
  * Until the first window that is slower the limit grows by this factor instead ("slow start", Jacobson, "Congestion
  * Avoidance and Control", 1988): from 200 to 2,000 in 1.3 s, less than a doubling in the time that an answer takes.
  */
 const START_GROWTH = 1.25;
-/** Multiplied when a window saw an overload: a throttle, or time-outs of more than a tenth of its calls. */
+/** Multiplied when a window saw an overload: a throttle, or time-outs of more than a fifth of its calls. */
 const BACKOFF_RATIO = 0.9;
 /** An API that loses a few of a hundred calls for good is no less able to take the others. */
-const MANY_TIMEOUTS = 0.1;
-/** For so long after an overload the limit grows by one a window, to stay near what the API admits. */
+const MANY_TIMEOUTS = 0.2;
+/** For so long after a throttle the limit grows by one a window, to stay near what the API admits. */
 const CAREFUL_MS = 10_000;
 /** Weight of a decrease: one bad window in a row of good ones does little. */
 const SMOOTHING = 0.2;
@@ -47,22 +50,23 @@ const WINDOW_SAMPLES = 10;
 const BEST_BUCKETS = 2;
 const BEST_BUCKET_MS = 30_000;
 /**
- * Twice a minute the limit is halved for a few windows: without that, the best latency of a minute under full load would
- * creep up to what queueing makes of it, and the limit with it. Costs at most 1 % of the throughput at 200 ms.
+ * Twice a minute the limit is cut for a few windows: without that, the best latency of a minute under full load would creep
+ * up to what queueing makes of it, and the limit with it. As deep as the tolerance is wide, or it would creep all the same.
+ * Costs at most 1 % of the throughput at 200 ms.
  */
-const PROBE_RATIO = 0.5;
+const PROBE_RATIO = 1 / TOLERANCE;
 const PROBE_LATENCIES = 2;
 
 /**
  * p-limit as the bulkhead, its concurrency moved by a latency gradient as `GradientLimit` of Netflix's
  * concurrency-limits does. Each window of at least 100 ms and 10 answers:
  *
- *     gradient = clamp(0.5, 1, 2 × best latency ÷ mean latency of the window)
+ *     gradient = clamp(0.5, 1, 3 × best latency ÷ mean latency of the window)
  *     limit    = limit × gradient + √limit          (a decrease counts one fifth)
- *     limit    = limit × 0.9 at an overload, and limit + 1 in the ten seconds after it
+ *     limit    = limit × 0.9 at an overload; limit + 1 in the ten seconds after a throttle
  *
  * (faster at the start) so that the limit grows while answers are as quick as ever, and shrinks as soon as calls queue somewhere, in the API or in
- * this process. It stands still while less than half of it is in use. A fixed limit that is too high turns slowness into
+ * this process. It stands still while less than a third of it is in use. A fixed limit that is too high turns slowness into
  * time-outs and retries, which never ends by itself.
  */
 export class GradientLimit {
@@ -173,14 +177,15 @@ export class GradientLimit {
   #adjust(window: Window, now: number): void {
     if (window.isOverloaded) {
       this.#starting = false;
-      this.#carefulUntilMs = now + CAREFUL_MS;
+      if (window.throttles > 0) this.#carefulUntilMs = now + CAREFUL_MS;
       this.#set(this.#exact * BACKOFF_RATIO, 'overload');
       return;
     }
     const meanMs = Math.max(window.sumMs / window.answers, 0.001);
     const bestMs = this.#bestAfter(meanMs, now);
     if (this.#isProbing(now)) return;
-    if (window.mostInFlight * 2 < this.#exact) return;
+    // So a probe of it does not hold up what is used.
+    if (window.mostInFlight < this.#exact * PROBE_RATIO) return;
     const gradient = Math.min(1, Math.max(0.5, (TOLERANCE * bestMs) / meanMs));
     if (gradient < 1) this.#starting = false;
     const growth = now < this.#carefulUntilMs ? 1 : Math.sqrt(this.#exact);
@@ -235,7 +240,7 @@ class Window {
   sumMs = 0;
   answers = 0;
   mostInFlight: number;
-  #throttles = 0;
+  throttles = 0;
   #timeouts = 0;
 
   constructor(startedAtMs: number, inFlight: number) {
@@ -244,15 +249,15 @@ class Window {
   }
 
   get tellsEnough(): boolean {
-    return this.#throttles > 0 || this.answers + this.#timeouts >= WINDOW_SAMPLES;
+    return this.throttles > 0 || this.answers + this.#timeouts >= WINDOW_SAMPLES;
   }
 
   get isOverloaded(): boolean {
-    return this.#throttles > 0 || this.#timeouts > MANY_TIMEOUTS * (this.answers + this.#timeouts);
+    return this.throttles > 0 || this.#timeouts > MANY_TIMEOUTS * (this.answers + this.#timeouts);
   }
 
   count(latencyMs: number, ending: Ending): void {
-    if (ending === 'throttled') this.#throttles++;
+    if (ending === 'throttled') this.throttles++;
     else if (ending === 'timeout') this.#timeouts++;
     else {
       this.sumMs += latencyMs;
