@@ -95,9 +95,14 @@ export function readEnricherConfig(env: Environment): EnricherConfig {
 
 /** Of one partition in one fetch: some 300 records, 4,000 over twelve partitions. A single larger record still comes. */
 export const MAX_FETCH_BYTES = 128 << 10;
-/** Fetched and not started yet, over all partitions of an instance: then fetching pauses. */
-export const MAX_QUEUED_RECORDS = 4_000;
-export const MAX_QUEUED_BYTES = 32 << 20;
+/**
+ * Fetched and not started yet, over all partitions of a lane in an instance: then fetching of this lane pauses. Each has its
+ * own, since replay waits: in an outage what was put off fills its share, and live messages go on.
+ */
+export const MAX_QUEUED = {
+  live: { records: 3_000, bytes: 24 << 20 },
+  replay: { records: 1_000, bytes: 8 << 20 },
+};
 /** Records in flight, those that back off or wait for a permit included, as a multiple of the concurrency. */
 export const IN_FLIGHT_FACTOR = 2;
 /** Bytes of records in flight. */

@@ -15,7 +15,7 @@ import { FaultyLink } from '../platform/testing/faulty-link.ts';
 import { KafkaProxy, OFFSET_COMMIT_API_KEY } from '../platform/testing/kafka-proxy.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
 import { TopicLog, testLog } from '../platform/testing/topic-log.ts';
-import { IN_FLIGHT_FACTOR, MAX_QUEUED_BYTES, MAX_QUEUED_RECORDS } from './config.ts';
+import { IN_FLIGHT_FACTOR, MAX_QUEUED } from './config.ts';
 
 const PARTITIONS = 4;
 /** Node itself, the queues at their bounds, and what the collector has not come to yet. */
@@ -197,13 +197,13 @@ describe('an enricher behind a faulty network', () => {
       const metric = metricsOf(await (await fetch(`${service.adminUrl}/metrics`)).text());
       // All that may be started is, and fetching has paused at its own bound.
       expect(metric('parley_records_in_flight')).toBeGreaterThan(0);
-      expect(metric('parley_records_queued')).toBeGreaterThan(MAX_QUEUED_RECORDS * 0.75);
+      expect(metric('parley_records_queued')).toBeGreaterThan(MAX_QUEUED.live.records * 0.75);
       return metric;
     });
     expect(held('parley_records_in_flight')).toBeLessThanOrEqual(IN_FLIGHT_FACTOR * 100);
     // One fetch of each partition may be under way when it pauses.
-    expect(held('parley_records_queued')).toBeLessThan(MAX_QUEUED_RECORDS + PARTITIONS * 1_000);
-    expect(held('parley_records_queued_bytes')).toBeLessThan(MAX_QUEUED_BYTES);
+    expect(held('parley_records_queued')).toBeLessThan(MAX_QUEUED.live.records + PARTITIONS * 1_000);
+    expect(held('parley_records_queued_bytes')).toBeLessThan(MAX_QUEUED.live.bytes);
     expect(held('process_resident_memory_bytes')).toBeLessThan(RESIDENT_BOUND_BYTES);
     nlp.open();
     await expectAllEnrichedOnce();

@@ -5,7 +5,7 @@ import { eventually } from '../core/testing/eventually.ts';
 import type { Claim, FetchedRecord, PartitionHandler } from '../platform/kafka/claim.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { testLog } from '../platform/testing/topic-log.ts';
-import { MAX_IN_FLIGHT_BYTES, MAX_QUEUED_BYTES, MAX_QUEUED_RECORDS } from './config.ts';
+import { MAX_IN_FLIGHT_BYTES, MAX_QUEUED } from './config.ts';
 import { Enricher } from './enricher.ts';
 import { enricherMetrics } from './metrics.ts';
 import type { RecordProcessor } from './record-processor.ts';
@@ -93,24 +93,45 @@ afterEach(() => world.enricher.stop());
 
 describe('the enricher’s bounds', () => {
   it.each([
-    ['records', MAX_QUEUED_RECORDS, 200],
-    ['bytes', MAX_QUEUED_BYTES / (1 << 20), 1 << 20],
-  ])('pauses all partitions when enough %s are queued, and goes on at half of that', async (_what, enough, size) => {
-    world = new World();
-    const first = await world.assign('chat.events', 0);
-    const second = await world.assign('chat.events', 1);
-    first.handler.take(Array.from({ length: enough - 1 }, (_, offset) => record(offset, 't', size)));
-    expect([first.state.paused, second.state.paused]).toEqual([false, false]);
-    second.handler.take([record(0, 't', size)]);
-    expect([first.state.paused, second.state.paused]).toEqual([true, true]);
-    // One that comes now, in a rebalance, is held back as well.
-    expect((await world.assign('chat.events', 2)).state.paused).toBe(true);
+    ['records', MAX_QUEUED.live.records, 200],
+    ['bytes', MAX_QUEUED.live.bytes / (1 << 20), 1 << 20],
+  ])(
+    'pauses all live partitions when enough %s are queued, and goes on at half of that',
+    async (_what, enough, size) => {
+      world = new World();
+      const first = await world.assign('chat.events', 0);
+      const second = await world.assign('chat.events', 1);
+      first.handler.take(Array.from({ length: enough - 1 }, (_, offset) => record(offset, 't', size)));
+      expect([first.state.paused, second.state.paused]).toEqual([false, false]);
+      second.handler.take([record(0, 't', size)]);
+      expect([first.state.paused, second.state.paused]).toEqual([true, true]);
+      // One that comes now, in a rebalance, is held back as well.
+      expect((await world.assign('chat.events', 2)).state.paused).toBe(true);
 
-    await world.open(enough / 2);
-    expect(first.state.paused).toBe(true);
-    await world.open(enough / 2 + 1);
-    expect([first.state.paused, second.state.paused]).toEqual([false, false]);
-    expect(world.enricher.queued).toBe(enough / 2 - 1);
+      await world.open(enough / 2);
+      expect(first.state.paused).toBe(true);
+      await world.open(enough / 2 + 1);
+      expect([first.state.paused, second.state.paused]).toEqual([false, false]);
+      expect(world.enricher.queued).toBe(enough / 2 - 1);
+    },
+  );
+
+  it('goes on fetching live records however much waits to be replayed, and the other way round', async () => {
+    world = new World();
+    const live = await world.assign('chat.events', 0);
+    const replay = await world.assign('chat.replay', 0);
+    replay.handler.take(Array.from({ length: MAX_QUEUED.replay.records }, (_, offset) => record(offset, 't')));
+    expect([live.state.paused, replay.state.paused]).toEqual([false, true]);
+    // In a rebalance, too.
+    expect((await world.assign('chat.events', 1)).state.paused).toBe(false);
+    expect((await world.assign('chat.replay', 1)).state.paused).toBe(true);
+    world.enricher.stop();
+
+    world = new World();
+    const full = await world.assign('chat.events', 0);
+    const idle = await world.assign('chat.replay', 0);
+    full.handler.take(Array.from({ length: MAX_QUEUED.live.records }, (_, offset) => record(offset, 't')));
+    expect([full.state.paused, idle.state.paused]).toEqual([true, false]);
   });
 
   it('has no more records and bytes in flight than allowed', async () => {

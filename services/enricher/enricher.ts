@@ -5,7 +5,7 @@ import type { Claim, PartitionHandler } from '../platform/kafka/claim.ts';
 import type { Logger } from '../platform/logger.ts';
 import { messageTrace, traceIdOf } from '../platform/tracing/messaging-spans.ts';
 import type { Span, Tracer } from '../platform/tracing/tracer.ts';
-import { COMMIT_INTERVAL_MS, MAX_IN_FLIGHT_BYTES, MAX_QUEUED_BYTES, MAX_QUEUED_RECORDS } from './config.ts';
+import { COMMIT_INTERVAL_MS, MAX_IN_FLIGHT_BYTES, MAX_QUEUED } from './config.ts';
 import { FairQueue } from './fair-queue.ts';
 import type { EnricherMetrics } from './metrics.ts';
 import { type Job, offsetOf, PartitionWorker, type WorkerEvents } from './partition-worker.ts';
@@ -24,7 +24,7 @@ export interface EnricherOptions {
   readonly tracing?: { readonly tracer: Tracer; readonly group: string } | undefined;
 }
 
-type Lane = 'live' | 'replay';
+type Lane = keyof typeof MAX_QUEUED;
 
 const UNFORESEEN_RETRY_MS = 1_000;
 const NO_TENANT = '';
@@ -44,9 +44,10 @@ export class Enricher {
   #inFlight = 0;
   #replayInFlight = 0;
   #inFlightBytes = 0;
-  #queued = 0;
-  #queuedBytes = 0;
-  #intakePaused = false;
+  readonly #intake: Readonly<Record<Lane, { records: number; bytes: number; paused: boolean }>> = {
+    live: { records: 0, bytes: 0, paused: false },
+    replay: { records: 0, bytes: 0, paused: false },
+  };
   #startScheduled = false;
   readonly #committer: NodeJS.Timeout;
 
@@ -55,7 +56,7 @@ export class Enricher {
     this.#events = {
       trace: options.tracing && messageTrace(options.tracing.tracer, options.tracing.group),
       offer: (worker, job) => this.#offer(worker, job),
-      held: (records, bytes) => this.#account(records, bytes),
+      held: (worker, records, bytes) => this.#account(this.#laneOf(worker), records, bytes),
       skipped: () => options.metrics.skipped.inc(),
       released: (worker) => this.#released(worker),
     };
@@ -66,10 +67,10 @@ export class Enricher {
     return this.#inFlight;
   }
   get queued(): number {
-    return this.#queued;
+    return this.#intake.live.records + this.#intake.replay.records;
   }
   get queuedBytes(): number {
-    return this.#queuedBytes;
+    return this.#intake.live.bytes + this.#intake.replay.bytes;
   }
   get completedAhead(): number {
     return this.#workers.reduce((sum, { completedAhead }) => sum + completedAhead, 0);
@@ -94,7 +95,7 @@ export class Enricher {
     }
     const worker = new PartitionWorker(claim, watermark, ledger.completed, this.#events);
     this.#workers.push(worker);
-    worker.setIntakePaused(this.#intakePaused);
+    worker.setIntakePaused(this.#intake[this.#laneOf(worker)].paused);
     worker.begin();
     return worker;
   };
@@ -119,14 +120,16 @@ export class Enricher {
 
   #offer(worker: PartitionWorker, job: Job): void {
     const tenant = job.kind === 'record' ? tenantOfKey(job.record.key) : NO_TENANT;
-    this.#queues[this.#laneOf(worker)].push(tenant, worker, job);
-    this.#account(1, bytesOf(job));
+    const lane = this.#laneOf(worker);
+    this.#queues[lane].push(tenant, worker, job);
+    this.#account(lane, 1, bytesOf(job));
     this.schedule();
   }
 
   #released(worker: PartitionWorker): void {
-    for (const job of this.#queues[this.#laneOf(worker)].remove(worker)) {
-      this.#account(-1, -bytesOf(job));
+    const lane = this.#laneOf(worker);
+    for (const job of this.#queues[lane].remove(worker)) {
+      this.#account(lane, -1, -bytesOf(job));
       conclude(spanOf(job), false);
     }
     this.#workers = this.#workers.filter((each) => each !== worker);
@@ -147,7 +150,7 @@ export class Enricher {
     for (; started < most && this.#inFlightBytes < MAX_IN_FLIGHT_BYTES; started++) {
       const next = queue.shift();
       if (!next) break;
-      this.#account(-1, -bytesOf(next.item));
+      this.#account(lane, -1, -bytesOf(next.item));
       next.source.started(next.item, now);
       this.#run(next.source, next.item, lane);
     }
@@ -204,18 +207,20 @@ export class Enricher {
     }
   }
 
-  #account(records: number, bytes: number): void {
-    this.#queued += records;
-    this.#queuedBytes += bytes;
-    const full = this.#queued >= MAX_QUEUED_RECORDS || this.#queuedBytes >= MAX_QUEUED_BYTES;
-    const low = this.#queued < MAX_QUEUED_RECORDS / 2 && this.#queuedBytes < MAX_QUEUED_BYTES / 2;
-    if (full && !this.#intakePaused) this.#pauseIntake(true);
-    else if (low && this.#intakePaused) this.#pauseIntake(false);
+  #account(lane: Lane, records: number, bytes: number): void {
+    const intake = this.#intake[lane];
+    const most = MAX_QUEUED[lane];
+    intake.records += records;
+    intake.bytes += bytes;
+    const full = intake.records >= most.records || intake.bytes >= most.bytes;
+    const low = intake.records < most.records / 2 && intake.bytes < most.bytes / 2;
+    if (full && !intake.paused) this.#pauseIntake(lane, true);
+    else if (low && intake.paused) this.#pauseIntake(lane, false);
   }
 
-  #pauseIntake(paused: boolean): void {
-    this.#intakePaused = paused;
-    for (const worker of this.#workers) worker.setIntakePaused(paused);
+  #pauseIntake(lane: Lane, paused: boolean): void {
+    this.#intake[lane].paused = paused;
+    for (const worker of this.#workers) if (this.#laneOf(worker) === lane) worker.setIntakePaused(paused);
   }
 
   #commitAll(): void {

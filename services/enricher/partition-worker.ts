@@ -16,7 +16,7 @@ export interface WorkerEvents {
   /** A job that may be started now. */
   readonly offer: (worker: PartitionWorker, job: Job) => void;
   /** Records that wait for the watermark to move, not offered yet: so many more, or fewer. */
-  readonly held: (records: number, bytes: number) => void;
+  readonly held: (worker: PartitionWorker, records: number, bytes: number) => void;
   /** A record that an earlier instance completed was stepped over. */
   readonly skipped: () => void;
   /** The partition is gone: what it offered and was not started is void. */
@@ -74,7 +74,7 @@ export class PartitionWorker implements PartitionHandler {
     for (const record of records) {
       if (this.#held.size === 0 && this.#admit(record)) continue;
       this.#held.push(record);
-      this.#events.held(1, record.size);
+      this.#events.held(this, 1, record.size);
     }
     if (this.#held.size >= MAX_HELD_RECORDS) this.#pause({ spanFull: true });
   }
@@ -116,7 +116,8 @@ export class PartitionWorker implements PartitionHandler {
   }
 
   release(): void {
-    for (let record = this.#held.shift(); record; record = this.#held.shift()) this.#events.held(-1, -record.size);
+    for (let record = this.#held.shift(); record; record = this.#held.shift())
+      this.#events.held(this, -1, -record.size);
     this.#events.released(this);
   }
 
@@ -139,7 +140,7 @@ export class PartitionWorker implements PartitionHandler {
   #admitHeld(): void {
     for (let record = this.#held.peek(); record && this.#admit(record); record = this.#held.peek()) {
       this.#held.shift();
-      this.#events.held(-1, -record.size);
+      this.#events.held(this, -1, -record.size);
     }
     if (this.#held.size < MAX_HELD_RECORDS / 2) this.#pause({ spanFull: false });
   }

@@ -27,7 +27,10 @@ export interface Outage {
   close(): void;
 }
 
-const WARM_UP = Array.from({ length: 400 }, (_, n) => `Where is my order number ${n}? I am not happy with this at all!`);
+const WARM_UP = Array.from(
+  { length: 400 },
+  (_, n) => `Where is my order number ${n}? I am not happy with this at all!`,
+);
 
 /** What stands beside the NLP API for the times when it does not answer, composed. */
 export function connectOutage({ config, emitter, metrics, log, onCalm }: ConnectOptions): Outage {
