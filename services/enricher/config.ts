@@ -47,7 +47,7 @@ export const ENRICHER_SPEC = {
     doc: 'How long before the end of its latency budget a message without an answer gets a provisional one',
   }),
   FALLBACK_CPU_SHARE: number({
-    default: 0.2,
+    default: 0.4,
     min: 0.01,
     max: 1,
     doc: 'Share of the event loop’s time that the local model may take',
@@ -93,8 +93,11 @@ export function readEnricherConfig(env: Environment): EnricherConfig {
   return config;
 }
 
-/** Of one partition in one fetch: some 300 records, 4,000 over twelve partitions. A single larger record still comes. */
-export const MAX_FETCH_BYTES = 128 << 10;
+/**
+ * Of one partition in one fetch: some 80 records, 1,000 over twelve partitions. What comes in one fetch is decoded before any
+ * of it is handed over, so a fetch that found a full chat.replay would hold live records up. A single larger record still comes.
+ */
+export const MAX_FETCH_BYTES = 32 << 10;
 /**
  * Fetched and not started yet, over all partitions of a lane in an instance: then fetching of this lane pauses. Each has its
  * own, since replay waits: in an outage what was put off fills its share, and live messages go on.

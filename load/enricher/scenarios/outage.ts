@@ -47,6 +47,7 @@ async function oneOutage(
     await delay(BEFORE_S * 1_000, undefined, { signal });
     progress(`${mode}: the API is down`);
     await api.setFaults({ down: true });
+    const downAtMs = Date.now();
     await delay(OUTAGE_S * 1_000, undefined, { signal });
     await api.heal();
     const healedAtMs = Date.now();
@@ -58,9 +59,19 @@ async function oneOutage(
     await subject.stop();
     const rollups = mode === 'degrade' ? await checkRollups(rig, context, options.limitMs) : [];
     const findings = [...common(outcomes, all, healedAtMs, subject.maxRssBytes), ...rollups];
-    const answers = insightLatency(firstAnswers(outcomes, warmUp).values());
-    if (mode === 'degrade') findings.push(atMost('first answer p99 ms', answers.p99, BUDGET_MS));
-    else findings.push(atMost('degraded', countOf(outcomes, 'degraded'), 0));
+    if (mode === 'degrade') {
+      const answers = [...firstAnswers(outcomes, warmUp).values()];
+      const p99 = (fromMs: number, toMs: number) =>
+        insightLatency(answers.filter(({ receivedAtMs }) => receivedAtMs >= fromMs && receivedAtMs < toMs)).p99;
+      findings.push(
+        atMost('first answer p99 ms', insightLatency(answers).p99, BUDGET_MS),
+        told('first answer p99 ms, API up before', p99(0, downAtMs - 1_000)),
+        told('first answer p99 ms, until 5 s after it went down', p99(downAtMs - 1_000, downAtMs + 5_000)),
+        told('first answer p99 ms, API down', p99(downAtMs + 5_000, healedAtMs - 1_000)),
+        told('first answer p99 ms, API back', p99(healedAtMs - 1_000, Number.POSITIVE_INFINITY)),
+      );
+    }
+    if (mode === 'wait') findings.push(atMost('degraded', countOf(outcomes, 'degraded'), 0));
     return findings.map((finding) => ({ ...finding, what: `${mode}: ${finding.what}` }));
   } finally {
     await api.heal();
