@@ -7,10 +7,9 @@ const SERVICES = join(import.meta.dirname, '../..');
 
 /**
  * Flags of Node, by folder, which keep a heap near what it needs: by default V8 lets the young generation grow to 128 MB a
- * process and the old one to three times what is alive (docs/adr/0012). A gateway's workers inherit them.
+ * process and the old one to three times what is alive (docs/adr/0012).
  */
 const NODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
-  gateway: ['--max-semi-space-size=16'],
   enricher: ['--max-semi-space-size=32', '--heap-growing-percent=100'],
 };
 
