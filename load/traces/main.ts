@@ -1,50 +1,40 @@
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
+import { integerOption } from '../../services/platform/operator/option-readers.ts';
 import { OtlpReceiver, type ReceivedSpan } from '../../services/platform/testing/otlp-receiver.ts';
 import { drawTrace, waterfallOf } from './waterfall.ts';
 
-const HELP = `Receives traces (OTLP over HTTP) on loopback and draws each as a waterfall: no collector is needed to see one.
+interface Options {
+  readonly port: number;
+  readonly traces: number;
+  readonly quietMs: number;
+  readonly json?: true;
+}
 
-  node load/traces/main.ts [--port 4318] [--traces 5] [--quiet-ms 7000] [--json]
-
-  --port N      where it listens (4318)
-  --traces N    ends after so many (5)
-  --quiet-ms N  a trace is complete when no span of it came for so long (7000: spans wait up to 5 s to be sent)
-  --json        one JSON document at the end instead of the drawings
-
+const USE = `
 Start it, then Parley in another terminal, and send something:
 
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 OTEL_TRACES_SAMPLER=parentbased_always_on npm start
   npx parley send --demo --limit 5
 `;
+const WRONG_USE = 2;
 
-function readOptions() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        port: { type: 'string', default: '4318' },
-        traces: { type: 'string', default: '5' },
-        'quiet-ms': { type: 'string', default: '7000' },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    });
-    const [port, traces, quietMs] = [values.port, values.traces, values['quiet-ms']].map((text) =>
-      /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN,
-    ) as [number, number, number];
-    if (!(port <= 65_535 && traces >= 1 && quietMs >= 1))
-      throw new Error('--port, --traces and --quiet-ms are numbers');
-    return { port, traces, quietMs, json: values.json, help: values.help };
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${HELP}`);
-    process.exit(2);
-  }
-}
-
-const { port, traces, quietMs, json, help } = readOptions();
-if (help) {
-  process.stdout.write(HELP);
-  process.exit(0);
-}
+const program = new Command('traces')
+  .description(
+    'Receives traces (OTLP over HTTP) on loopback and draws each as a waterfall: no collector is needed to see one.',
+  )
+  .option('--port <n>', 'where it listens', integerOption(1, 65_535), 4_318)
+  .option('--traces <n>', 'ends after so many', integerOption(1, 1_000_000), 5)
+  .option(
+    '--quiet-ms <n>',
+    'a trace is complete when no span of it came for so long: spans wait up to 5 s to be sent',
+    integerOption(1, 3_600_000),
+    7_000,
+  )
+  .option('--json', 'one JSON document at the end instead of the drawings')
+  .addHelpText('after', USE)
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : WRONG_USE))
+  .parse();
+const { port, traces, quietMs, json } = program.opts<Options>();
 
 /** Traces that are still coming in, those with the latest span last. */
 const open = new Map<string, { spans: ReceivedSpan[]; lastAtMs: number }>();

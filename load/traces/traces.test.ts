@@ -67,7 +67,8 @@ it('receives the spans of several services and gives their trace as a waterfall'
 }, 30_000);
 
 it('says what is wrong with its options', async () => {
-  expect(await outcomeOf(run('--traces', 'many'))).toMatchObject({ code: 2, err: expect.stringContaining('numbers') });
+  const wrong = "option '--traces <n>' argument 'many' is invalid. Allowed is an integer";
+  expect(await outcomeOf(run('--traces', 'many'))).toMatchObject({ code: 2, err: expect.stringContaining(wrong) });
   expect(await outcomeOf(run('--help'))).toMatchObject({ code: 0, out: expect.stringContaining('OTEL_EXPORTER_OTLP') });
 });
 

@@ -34,7 +34,8 @@ const spanOf = (job: Job): Span | undefined => (job.kind === 'record' ? job.span
 
 /**
  * Starts work over all partitions of the instance: live before replay, tenants and their partitions in turn, within the
- * bounds on records and bytes in flight. Fetching pauses while too much is queued and goes on at half of that.
+ * bounds on records and bytes in flight. Fetching of a lane pauses while too much of it is queued, and goes on
+ * at half of that.
  */
 export class Enricher {
   readonly #options: EnricherOptions;

@@ -6,7 +6,7 @@ import { topicNames } from '../platform/kafka/topics.ts';
 import type { Logger } from '../platform/logger.ts';
 import { Metrics } from '../platform/metrics.ts';
 import type { ReceivedSpan } from '../platform/testing/otlp-receiver.ts';
-import { sampleEvent } from '../platform/testing/sample-event.ts';
+import { sampleEvent, sampleInsight } from '../platform/testing/sample-event.ts';
 import { openTracing } from '../platform/testing/test-tracing.ts';
 import { messageTrace } from '../platform/tracing/messaging-spans.ts';
 import { enricherMetrics } from './metrics.ts';
@@ -21,17 +21,7 @@ const HEADERS = {
   'parley-reply-to': Buffer.from('session-1'),
 };
 const UNSAMPLED = { ...HEADERS, traceparent: Buffer.from(`00-${GATEWAY.traceId}-${GATEWAY.spanId}-00`) };
-const INSIGHT = {
-  language: 'en',
-  language_confidence: 1,
-  sentiment_label: 'neutral',
-  sentiment_score: 0,
-  intent: 'inform',
-  intent_confidence: 1,
-  toxicity_score: 0,
-  topics: [],
-  model: 'api/1',
-};
+const INSIGHT = sampleInsight();
 
 /** An emitter of one message, traced where its headers say so; JSON stands for Avro. */
 async function bench(headers: FetchedRecord['headers'] = HEADERS, refusal?: Error) {

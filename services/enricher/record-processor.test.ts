@@ -7,7 +7,7 @@ import { AdminServer } from '../platform/admin-server.ts';
 import type { FetchedRecord } from '../platform/kafka/claim.ts';
 import { topicNames } from '../platform/kafka/topics.ts';
 import { Metrics } from '../platform/metrics.ts';
-import { sampleEvent } from '../platform/testing/sample-event.ts';
+import { sampleEvent, sampleInsight } from '../platform/testing/sample-event.ts';
 import { testLog } from '../platform/testing/topic-log.ts';
 import { readEnricherConfig } from './config.ts';
 import { enricherMetrics } from './metrics.ts';
@@ -17,24 +17,10 @@ import { OutcomeEmitter } from './outcome-emitter.ts';
 import { RecordProcessor } from './record-processor.ts';
 
 const topics = topicNames('');
-const INSIGHT = { ...outcomeInsight(), model: 'api/1' };
+const INSIGHT = sampleInsight();
 const ANALYSED: Analysis = { kind: 'analysed', insight: INSIGHT, nlpMs: 7, attempts: 1, cacheHit: false };
 const EXHAUSTED: Analysis = { kind: 'exhausted', detail: 'it failed', attempts: 5, cause: 'http_500' };
 const REJECTED: Analysis = { kind: 'rejected', detail: 'it refused', attempts: 1, cause: 'http_400' };
-
-function outcomeInsight() {
-  return {
-    language: 'en',
-    language_confidence: 1,
-    sentiment_label: 'neutral',
-    sentiment_score: 0,
-    intent: 'inform',
-    intent_confidence: 1,
-    toxicity_score: 0,
-    topics: [],
-    model: '',
-  };
-}
 
 interface Sent {
   readonly topic: string;

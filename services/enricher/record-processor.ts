@@ -84,7 +84,7 @@ export class RecordProcessor {
     const degrades = onOutage === 'degrade';
     const item = new WorkItem(claim, record, source, checked.event, { isReplay, now, degrades }, span);
     span?.set({ 'parley.message_id': item.id, 'parley.replay': isReplay });
-    early.watch(item, checked.event.deadline_at - now);
+    early.watch(item);
     return this.#answer(item);
   }
 

@@ -15,6 +15,8 @@ export class WorkItem implements AnalyseRequest {
   readonly isReplay: boolean;
   /** Milliseconds since the epoch. */
   readonly startedAtMs: number;
+  /** What was left of its latency budget then. */
+  readonly leftMs: number;
   readonly hedgeUntilMs: number;
   readonly onOutage: 'wait' | 'return';
   /** Of a message that is traced. */
@@ -42,9 +44,9 @@ export class WorkItem implements AnalyseRequest {
     this.event = event;
     this.isReplay = isReplay;
     this.startedAtMs = now;
-    const leftMs = event.deadline_at - now;
+    this.leftMs = event.deadline_at - now;
     this.span = span;
-    this.hedgeUntilMs = !isReplay && leftMs > 0 ? performance.now() + leftMs : Number.NEGATIVE_INFINITY;
+    this.hedgeUntilMs = !isReplay && this.leftMs > 0 ? performance.now() + this.leftMs : Number.NEGATIVE_INFINITY;
     this.onOutage = degrades && !isReplay ? 'return' : 'wait';
   }
 

@@ -65,9 +65,9 @@ const PROBE_LATENCIES = 2;
  *     limit    = limit × gradient + √limit          (a decrease counts one fifth)
  *     limit    = limit × 0.9 at an overload; limit + 1 in the ten seconds after a throttle
  *
- * (faster at the start) so that the limit grows while answers are as quick as ever, and shrinks as soon as calls queue somewhere, in the API or in
- * this process. It stands still while less than a third of it is in use. A fixed limit that is too high turns slowness into
- * time-outs and retries, which never ends by itself.
+ * (faster at the start) so that the limit grows while answers are as quick as ever, and shrinks as soon as calls queue
+ * somewhere, in the API or in this process. It stands still while less than a third of it is in use. A fixed limit that is
+ * too high turns slowness into time-outs and retries, which never ends by itself.
  */
 export class GradientLimit {
   readonly #limit: LimitFunction;

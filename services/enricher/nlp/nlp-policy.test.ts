@@ -295,6 +295,13 @@ describe('GradientLimit', () => {
     expect(limit.concurrency).toBe(70);
   });
 
+  it('bears an API that becomes more than twice as slow by itself', async () => {
+    const { limit, round } = limited({ floor: 10, ceiling: 2_000, initial: 500 });
+    await round(200);
+    for (let n = 0; n < 20; n++) await round(500);
+    expect(limit.concurrency).toBeGreaterThan(500);
+  });
+
   it('stays up where a few calls in a hundred are never answered, and not where many are', async () => {
     const { limit, round } = limited({ floor: 10, ceiling: 2_000, initial: 1_000 });
     for (let n = 0; n < 20; n++) await round(200, { of: 0.05, end: 'timeout' });

@@ -27,9 +27,9 @@ export class EarlyAnswers {
     this.#options = options;
   }
 
-  /** @param leftMs what is left of the item's budget. */
-  watch(item: WorkItem, leftMs: number): void {
-    if (leftMs <= 0 || item.isReplay) return;
+  watch(item: WorkItem): void {
+    const { leftMs, isReplay } = item;
+    if (leftMs <= 0 || isReplay) return;
     // Past the edge already and not past the deadline: at once.
     this.#edge.add(item, Math.max(leftMs - this.#options.marginMs, 1));
   }

@@ -1,5 +1,5 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { folders } from '../folders.ts';
 import { Supervisor } from '../supervisor.ts';
 import type { StackAddresses } from './embedded-parts.ts';
@@ -31,7 +31,11 @@ export async function startTestStack(report: (line: string) => void, only?: read
     throw error;
   });
   const file = join(dataDir, 'stack.json');
-  await writeFile(file, JSON.stringify({ ...addresses, pids: await pidsIn(pids) } satisfies RunningStack));
+  const running = parts.flatMap(({ name }) => {
+    const pid = supervisor.pidOf(name);
+    return pid === undefined ? [] : [[name, pid] as const];
+  });
+  await writeFile(file, JSON.stringify({ ...addresses, pids: Object.fromEntries(running) } satisfies RunningStack));
   return {
     file,
     stop: async () => {
@@ -39,12 +43,4 @@ export async function startTestStack(report: (line: string) => void, only?: read
       await remove();
     },
   };
-}
-
-async function pidsIn(folder: string): Promise<Record<string, number>> {
-  const entries = (await readdir(folder)).map(async (file): Promise<[string, number]> => {
-    const { pid } = JSON.parse(await readFile(join(folder, file), 'utf8')) as { pid: number };
-    return [basename(file, '.json'), pid];
-  });
-  return Object.fromEntries(await Promise.all(entries));
 }

@@ -5,7 +5,7 @@ export interface FetchedRecord {
   /** When the record was produced, ms since the epoch. */
   readonly timestamp: number;
   /** When it came here, ms since the epoch; of what a consumer group fetched. */
-  readonly fetchedAtMs?: number;
+  readonly fetchedAtMs?: number | undefined;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, Buffer | undefined>>;

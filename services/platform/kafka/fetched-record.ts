@@ -11,7 +11,7 @@ export function toRecord(message: KafkaMessage, fetchedAtMs?: number): FetchedRe
   return {
     offset: Number(message.offset),
     timestamp: Number(message.timestamp),
-    ...(fetchedAtMs !== undefined && { fetchedAtMs }),
+    fetchedAtMs,
     key: message.key,
     value: message.value,
     headers,

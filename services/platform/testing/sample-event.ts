@@ -1,4 +1,4 @@
-import type { ChatEvent } from '../../core/records.ts';
+import type { ChatEvent, Insight } from '../../core/records.ts';
 
 /** A valid event; give what a test is about. */
 export function sampleEvent(overrides: Partial<ChatEvent> = {}): ChatEvent {
@@ -27,3 +27,16 @@ export function sampleEvent(overrides: Partial<ChatEvent> = {}): ChatEvent {
     ...overrides,
   };
 }
+
+/** What an NLP API may say of it. */
+export const sampleInsight = (): Insight => ({
+  language: 'en',
+  language_confidence: 1,
+  sentiment_label: 'neutral',
+  sentiment_score: 0,
+  intent: 'inform',
+  intent_confidence: 1,
+  toxicity_score: 0,
+  topics: [],
+  model: 'api/1',
+});
