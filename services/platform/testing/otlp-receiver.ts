@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { decodeTraces } from './otlp-protobuf.ts';
 
@@ -96,12 +96,17 @@ export class OtlpReceiver {
   requests = 0;
   readonly #server: Server;
   readonly #unanswered: ServerResponse[] = [];
+  readonly #sockets = new Set<Socket>();
   readonly #onSpans: (spans: readonly ReceivedSpan[]) => void;
 
   private constructor(onSpans: (spans: readonly ReceivedSpan[]) => void) {
     this.#onSpans = onSpans;
     this.#server = createServer((request, response) => {
       this.#take(request, response).catch(() => response.writeHead(400).end());
+    });
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
     });
   }
 
@@ -118,13 +123,17 @@ export class OtlpReceiver {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Answers what it left hanging: the exporter would try again for another ten seconds. */
+  /**
+   * Answers what it left hanging: the exporter would try again for another ten seconds. Whether somebody is still there to
+   * hear it is not waited for: to a process that has ended, an answer is never finished.
+   */
   async close(): Promise<void> {
-    const answered = this.#unanswered.filter(({ destroyed }) => !destroyed);
-    await Promise.all(answered.map((response) => new Promise<void>((resolve) => response.writeHead(200).end(resolve))));
+    for (const response of this.#unanswered) if (!response.destroyed) response.writeHead(200).end();
+    await new Promise(setImmediate);
+    const closed = once(this.#server, 'close');
     this.#server.close();
-    this.#server.closeAllConnections();
-    await once(this.#server, 'close');
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
   }
 
   async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
