@@ -11,6 +11,7 @@ const SERVICES = join(import.meta.dirname, '../..');
  */
 const NODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   enricher: ['--max-semi-space-size=32', '--heap-growing-percent=100'],
+  gateway: ['--max-semi-space-size=16'],
 };
 
 /** The command that runs one of our services: the Node that runs this, on the service's `main.ts`. */
