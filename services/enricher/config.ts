@@ -103,9 +103,10 @@ export const MAX_FETCH_BYTES = 32 << 10;
  * own, since replay waits: in an outage what was put off fills its share, and live messages go on.
  */
 export const MAX_QUEUED = {
-  live: { records: 3_000, bytes: 24 << 20 },
+  live: { records: 1_500, bytes: 24 << 20 },
   replay: { records: 1_000, bytes: 8 << 20 },
 };
+export type Lane = keyof typeof MAX_QUEUED;
 /** Records in flight, those that back off or wait for a permit included, as a multiple of the concurrency. */
 export const IN_FLIGHT_FACTOR = 2;
 /** Bytes of records in flight. */

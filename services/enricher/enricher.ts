@@ -5,7 +5,7 @@ import type { Claim, PartitionHandler } from '../platform/kafka/claim.ts';
 import type { Logger } from '../platform/logger.ts';
 import { messageTrace, traceIdOf } from '../platform/tracing/messaging-spans.ts';
 import type { Span, Tracer } from '../platform/tracing/tracer.ts';
-import { COMMIT_INTERVAL_MS, MAX_IN_FLIGHT_BYTES, MAX_QUEUED } from './config.ts';
+import { COMMIT_INTERVAL_MS, type Lane, MAX_IN_FLIGHT_BYTES, MAX_QUEUED } from './config.ts';
 import { FairQueue } from './fair-queue.ts';
 import type { EnricherMetrics } from './metrics.ts';
 import { type Job, offsetOf, PartitionWorker, type WorkerEvents } from './partition-worker.ts';
@@ -23,8 +23,6 @@ export interface EnricherOptions {
   readonly log: Logger;
   readonly tracing?: { readonly tracer: Tracer; readonly group: string } | undefined;
 }
-
-type Lane = keyof typeof MAX_QUEUED;
 
 const UNFORESEEN_RETRY_MS = 1_000;
 const NO_TENANT = '';

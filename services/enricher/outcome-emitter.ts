@@ -151,9 +151,9 @@ export class OutcomeEmitter {
   #count({ claim, record, startedAtMs }: Place, outcome: ChatOutcome, answered: boolean): void {
     const { metrics, topics, clock } = this.#options;
     const lane = claim.topic === topics.replay ? 'replay' : 'live';
-    metrics.outcomes.inc({ outcome: outcome.outcome, lane });
+    metrics.outcomes(outcome.outcome, lane);
     const seconds = secondsOf(outcome);
-    metrics.latency.observe({ lane }, seconds);
+    metrics.latency.observe(seconds, lane);
     if (lane === 'replay') return;
     if (!answered) metrics.firstAnswer.observe(seconds);
     if (startedAtMs !== undefined) observeStages(metrics.stages, record, outcome, startedAtMs, clock.now());

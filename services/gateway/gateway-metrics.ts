@@ -36,7 +36,7 @@ export class GatewayMetrics {
     this.#messages = (result) => counts.set(result, (counts.get(result) ?? 0) + 1);
     this.#handshakes = (result) => handshakes.inc({ result });
     this.#closes = (code) => closes.inc({ code });
-    this.ackSeconds = metrics.histogram(
+    this.ackSeconds = metrics.tallied(
       'parley_gateway_ack_seconds',
       'From reading a frame to writing its ack',
       LATENCY_BUCKETS_S,

@@ -1,4 +1,5 @@
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { TalliedHistogram } from './tallied-histogram.ts';
 
 /** All values of one process at one moment, as they travel to the process that adds them up. */
 export type MetricsSnapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
@@ -77,6 +78,14 @@ export class Metrics {
       registers: [this.registry],
     });
   }
+
+  /** A histogram for what is observed with each message. */
+  tallied(name: string, help: string, buckets: readonly number[], label?: string): TalliedHistogram {
+    const histogram = new TalliedHistogram({ name, help, buckets, label });
+    // The registry asks for `name` and `get` alone.
+    this.registry.registerMetric(histogram as unknown as Histogram);
+    return histogram;
+  }
 }
 
 /** Seconds, from half a millisecond to ten seconds: wide enough for an ack and for a stalled call. */
@@ -84,7 +93,7 @@ export const LATENCY_BUCKETS_S = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 1, 2.5, 5, 10,
 ];
 
-export type { Counter, Gauge, Histogram };
+export type { Counter, Gauge, Histogram, TalliedHistogram };
 
 /** The processes of one service as if they were one: counters, histograms and gauges are added up. */
 export function mergeSnapshots(snapshots: readonly MetricsSnapshot[]): {

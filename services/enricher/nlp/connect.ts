@@ -76,7 +76,7 @@ function batcherOf(
     maxDocuments: config.NLP_BATCH_MAX_DOCUMENTS,
     maxBytes: config.NLP_BATCH_MAX_BYTES,
     lingerMs: config.NLP_BATCH_LINGER_MS,
-    onCall: (seconds, result) => metrics.nlpCalls.observe({ result }, seconds),
+    onCall: (seconds, result) => metrics.nlpCalls.observe(seconds, result),
     onRetry: (cause) => metrics.nlpRetries.inc({ cause }),
     onNoBatches: () => log.warn({ provider: provider.name }, 'the NLP API has no batches: documents are sent alone'),
   });
