@@ -51,9 +51,17 @@ export class OutcomeEmitter {
     this.#options = options;
   }
 
-  enriched(item: WorkItem, analysis: Analysed): Promise<boolean> {
+  /** Tells by `resolve` or `reject` what {@link degraded} tells by a promise. */
+  enriched(
+    item: WorkItem,
+    analysis: Analysed,
+    resolve: (emitted: boolean) => void,
+    reject: (error: Error) => void,
+  ): void {
     const told = { ...analysis, enrichedAt: this.#options.clock.now() };
-    return this.#emit(item, enriched(item.source, item.event, told), item.answered);
+    const outcome = enriched(item.source, item.event, told);
+    if (item.span) this.#emitTraced(item, item.span, outcome, item.answered).then(resolve, reject);
+    else this.#post(item, outcome, item.answered, resolve, reject);
   }
 
   /**
@@ -120,22 +128,29 @@ export class OutcomeEmitter {
     return this.#emit({ claim, record, source }, gap(source, lastOffset, this.#options.clock.now()), true);
   }
 
-  /** A promise and no awaiting: thousands are on their way, and a suspended function is dear to keep. */
   #emit(at: Place, outcome: ChatOutcome, answered: boolean): Promise<boolean> {
     if (at.span) return this.#emitTraced(at, at.span, outcome, answered);
-    return new Promise((resolve, reject) => {
-      if (!at.claim.active) {
-        resolve(false);
+    return new Promise((resolve, reject) => this.#post(at, outcome, answered, resolve, reject));
+  }
+
+  #post(
+    at: Place,
+    outcome: ChatOutcome,
+    answered: boolean,
+    resolve: (emitted: boolean) => void,
+    reject: (error: Error) => void,
+  ): void {
+    if (!at.claim.active) {
+      resolve(false);
+      return;
+    }
+    this.#options.producer.post(this.#outcomeRecord(at, outcome), (error) => {
+      if (error) {
+        reject(error);
         return;
       }
-      this.#options.producer.post(this.#outcomeRecord(at, outcome), (error) => {
-        if (error) {
-          reject(error);
-          return;
-        }
-        this.#count(at, outcome, answered);
-        resolve(true);
-      });
+      this.#count(at, outcome, answered);
+      resolve(true);
     });
   }
 

@@ -54,15 +54,17 @@ async function bench(headers: FetchedRecord['headers'] = HEADERS, refusal?: Erro
     const all = await spans();
     return new Map(all.map((each): [string, ReceivedSpan] => [each.name, each]));
   };
-  return { emitter, item, sent, logged, finished };
+  const enriched = (analysis: Parameters<OutcomeEmitter['enriched']>[1]) =>
+    new Promise<boolean>((resolve, reject) => emitter.enriched(item, analysis, resolve, reject));
+  return { emitter, item, enriched, sent, logged, finished };
 }
 
 const contextOf = (span: ReceivedSpan | undefined) => `00-${span?.traceId}-${span?.spanId}-01`;
 
 describe('the outcome of a traced message', () => {
   it('has a span below that of the processing, and its record carries the context on', async () => {
-    const { emitter, item, sent, finished } = await bench();
-    await emitter.enriched(item, { kind: 'analysed', insight: INSIGHT, nlpMs: 7, attempts: 2, cacheHit: false });
+    const { enriched, sent, finished } = await bench();
+    await enriched({ kind: 'analysed', insight: INSIGHT, nlpMs: 7, attempts: 2, cacheHit: false });
     const spans = await finished();
     const [process, send] = [spans.get('process chat.events'), spans.get('send chat.enriched')];
     expect(process).toMatchObject({
@@ -122,9 +124,9 @@ describe('the outcome of a traced message', () => {
 
   it('that Kafka refuses has a span that failed, and fails as ever', async () => {
     const refusal = Object.assign(new Error('no'), { name: 'KafkaJSProtocolError' });
-    const { emitter, item, finished } = await bench(HEADERS, refusal);
+    const { enriched, finished } = await bench(HEADERS, refusal);
     const analysed = { kind: 'analysed', insight: INSIGHT, nlpMs: 7, attempts: 1, cacheHit: false } as const;
-    await expect(emitter.enriched(item, analysed)).rejects.toBe(refusal);
+    await expect(enriched(analysed)).rejects.toBe(refusal);
     const send = (await finished()).get('send chat.enriched');
     expect(send).toMatchObject({ failed: true, attributes: { 'error.type': 'KafkaJSProtocolError' } });
   });

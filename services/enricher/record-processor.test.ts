@@ -12,6 +12,7 @@ import { testLog } from '../platform/testing/topic-log.ts';
 import { readEnricherConfig } from './config.ts';
 import { enricherMetrics } from './metrics.ts';
 import type { AnalyseRequest, Analysis } from './nlp/analysis.ts';
+import type { Listener } from './nlp/api-analyser.ts';
 import { connectOutage, type Outage } from './outage/connect.ts';
 import { OutcomeEmitter } from './outcome-emitter.ts';
 import { RecordProcessor } from './record-processor.ts';
@@ -64,6 +65,9 @@ function bench(
     analyse: async (request: AnalyseRequest) => {
       requests.push(request);
       return await answer(request);
+    },
+    ask: (request: AnalyseRequest, { analysed, failed }: Listener) => {
+      analyser.analyse(request).then(analysed, failed);
     },
   };
   const parts = { codec, analyser, emitter, ...outage, replayTopic: topics.replay, onOutage, clock: systemClock, log };

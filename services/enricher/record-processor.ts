@@ -10,6 +10,7 @@ import type { Span } from '../platform/tracing/tracer.ts';
 import { faultOf } from './event-check.ts';
 import type { Fallback } from './fallback/fallback.ts';
 import type { Analyser, Analysis } from './nlp/analyser.ts';
+import type { Listener } from './nlp/api-analyser.ts';
 import type { EarlyAnswers } from './outage/early-answers.ts';
 import type { StormGuard } from './outage/storm-guard.ts';
 import type { OutcomeEmitter } from './outcome-emitter.ts';
@@ -17,7 +18,7 @@ import { WorkItem } from './work-item.ts';
 
 export interface ProcessorOptions {
   readonly codec: ChatCodec;
-  readonly analyser: Pick<Analyser, 'analyse'>;
+  readonly analyser: Pick<Analyser, 'ask' | 'analyse'>;
   readonly emitter: OutcomeEmitter;
   readonly early: EarlyAnswers;
   readonly fallback: Fallback;
@@ -88,27 +89,50 @@ export class RecordProcessor {
     return this.#answer(item);
   }
 
-  /** Awaits nothing where all goes well: a suspended function for each of thousands in flight is dear to keep. */
+  /** One promise where all goes well, and nothing awaited: thousands are in flight, and each is dear to keep. */
   #answer(item: WorkItem): Promise<boolean> {
-    return this.#options.analyser.analyse(item).then(
-      (analysis) => (isFailure(analysis) ? this.#failed(item, analysis) : this.#conclude(item, analysis, false)),
-      (error: unknown) => {
-        item.settled = true;
-        throw error;
-      },
-    );
+    return new Promise((resolve, reject) => {
+      const listener: Listener = {
+        analysed: (analysis) => {
+          try {
+            if (analysis.kind === 'analysed') this.#enriched(item, analysis, false, resolve, reject);
+            else if (isFailure(analysis)) resolve(this.#failed(item, analysis));
+            else resolve(this.#conclude(item, analysis, false));
+          } catch (error) {
+            listener.failed(error);
+          }
+        },
+        failed: (error) => {
+          item.settled = true;
+          reject(error);
+        },
+      };
+      this.#options.analyser.ask(item, listener);
+    });
+  }
+
+  #enriched(
+    item: WorkItem,
+    analysis: Extract<Analysis, { kind: 'analysed' }>,
+    probe: boolean,
+    resolve: (emitted: boolean) => void,
+    reject: (error: Error) => void,
+  ): void {
+    const { emitter, storm } = this.#options;
+    item.settled = true;
+    // Out of the cache: it tells nothing of the API.
+    if (analysis.attempts > 0) storm.passed(probe);
+    else storm.forget(probe);
+    emitter.enriched(item, analysis, resolve, reject);
   }
 
   /** @param probe whether the analysis was the storm guard's probe. */
   #conclude(item: WorkItem, analysis: Exclude<Analysis, Failure>, probe: boolean): Promise<boolean> {
-    const { emitter, storm } = this.#options;
+    const { storm } = this.#options;
     item.settled = true;
     switch (analysis.kind) {
       case 'analysed':
-        // Out of the cache: it tells nothing of the API.
-        if (analysis.attempts > 0) storm.passed(probe);
-        else storm.forget(probe);
-        return emitter.enriched(item, analysis);
+        return new Promise((resolve, reject) => this.#enriched(item, analysis, probe, resolve, reject));
       case 'unavailable':
         storm.forget(probe);
         return this.#degrade(item, analysis.attempts);

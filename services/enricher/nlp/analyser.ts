@@ -1,5 +1,5 @@
 import type { AnalyseRequest, Analysis } from './analysis.ts';
-import type { ApiAnalyser } from './api-analyser.ts';
+import type { ApiAnalyser, Listener } from './api-analyser.ts';
 import { type Fleet, Flight } from './flight.ts';
 import type { ResultCache } from './result-cache.ts';
 import { textKey } from './text-key.ts';
@@ -7,7 +7,7 @@ import { textKey } from './text-key.ts';
 export type { AnalyseRequest, Analysis } from './analysis.ts';
 
 export interface AnalyserOptions {
-  readonly api: Pick<ApiAnalyser, 'analyse'>;
+  readonly api: Pick<ApiAnalyser, 'ask'>;
   /** Undefined: every message asks the API. */
   readonly cache: ResultCache | undefined;
 }
@@ -33,17 +33,31 @@ export class Analyser {
     this.#fleets = { prompt: fleet(), live: fleet(), patient: fleet() };
   }
 
-  analyse(request: AnalyseRequest): Promise<Analysis> {
+  /** The listener may be told at once. */
+  ask(request: AnalyseRequest, listener: Listener): void {
     const cache = this.#cache;
-    if (!cache || !this.#fleets) return this.#api.analyse(request);
+    if (!cache || !this.#fleets) {
+      this.#api.ask(request, listener);
+      return;
+    }
     const key = textKey(request.text);
     const insight = cache.get(key);
-    if (insight) return Promise.resolve({ kind: 'analysed', insight, nlpMs: 0, attempts: 0, cacheHit: true });
+    if (insight) {
+      listener.analysed({ kind: 'analysed', insight, nlpMs: 0, attempts: 0, cacheHit: true });
+      return;
+    }
     const fleet = this.#fleets[kindOf(request)];
     const flight = fleet.flights.get(key);
-    if (!flight) return new Flight(fleet, key).start(request);
-    this.followed++;
-    return flight.follow(request);
+    if (!flight) new Flight(fleet, key, listener).start(request);
+    else {
+      this.followed++;
+      flight.follow(request, listener);
+    }
+  }
+
+  /** The same for those who ask rarely. Rejects only for what is not foreseen. */
+  analyse(request: AnalyseRequest): Promise<Analysis> {
+    return new Promise((resolve, reject) => this.ask(request, { analysed: resolve, failed: reject }));
   }
 }
 

@@ -13,8 +13,9 @@ export interface ApiAnalyserOptions {
   readonly roundDelayMs: () => number;
 }
 
-/** Who else wants to know what came of a request: told at once, without a promise of its own. */
+/** Who wants to know what came of a request. No promise: thousands are in flight, and each promise is dear to keep. */
 export interface Listener {
+  /** Does not throw. */
   analysed(analysis: Analysis): void;
   /** Nothing that is foreseen. */
   failed(error: unknown): void;
@@ -32,35 +33,25 @@ export class ApiAnalyser {
     this.#options = options;
   }
 
-  /** Rejects only for what is not foreseen. */
-  analyse(request: AnalyseRequest, listener?: Listener): Promise<Analysis> {
-    return new Promise((resolve, reject) => {
-      new Inquiry(this.#options, request, { listener, resolve, reject }).ask();
-    });
+  ask(request: AnalyseRequest, listener: Listener): void {
+    new Inquiry(this.#options, request, listener).ask();
   }
 }
 
 const ABANDONED: Analysis = { kind: 'abandoned' };
 
-/** Who is told what came of an inquiry. */
-interface Audience {
-  readonly listener: Listener | undefined;
-  readonly resolve: (analysis: Analysis) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** One request, from round to round. Methods and no awaiting: thousands are in flight, and a suspended function is dear. */
 class Inquiry implements Asker {
   readonly #options: ApiAnalyserOptions;
   readonly #request: AnalyseRequest;
-  readonly #audience: Audience;
+  readonly #listener: Listener;
   #attempts = 0;
   #probing = false;
 
-  constructor(options: ApiAnalyserOptions, request: AnalyseRequest, audience: Audience) {
+  constructor(options: ApiAnalyserOptions, request: AnalyseRequest, listener: Listener) {
     this.#options = options;
     this.#request = request;
-    this.#audience = audience;
+    this.#listener = listener;
   }
 
   /** Asks the API, through the gate where that is closed. */
@@ -96,7 +87,7 @@ class Inquiry implements Asker {
     const { gate, roundDelayMs } = this.#options;
     if (!isBrokenCircuit(error)) {
       if (!(error instanceof NlpError)) {
-        this.#fail(error);
+        this.#listener.failed(error);
         return;
       }
       const verdict = this.#verdict(error);
@@ -120,17 +111,6 @@ class Inquiry implements Asker {
   }
 
   #tell(analysis: Analysis): void {
-    try {
-      this.#audience.listener?.analysed(analysis);
-    } catch (error) {
-      this.#fail(error);
-      return;
-    }
-    this.#audience.resolve(analysis);
-  }
-
-  #fail(error: unknown): void {
-    this.#audience.listener?.failed(error);
-    this.#audience.reject(error);
+    this.#listener.analysed(analysis);
   }
 }

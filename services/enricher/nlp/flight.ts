@@ -4,7 +4,7 @@ import type { ResultCache } from './result-cache.ts';
 
 /** The texts that are being asked for, by their key. */
 export interface Fleet {
-  readonly api: Pick<ApiAnalyser, 'analyse'>;
+  readonly api: Pick<ApiAnalyser, 'ask'>;
   readonly cache: ResultCache;
   readonly flights: Map<string, Flight>;
 }
@@ -13,8 +13,7 @@ export interface Fleet {
 interface Follower {
   readonly request: AnalyseRequest;
   readonly sinceMs: number;
-  readonly resolve: (analysis: Analysis) => void;
-  readonly reject: (error: unknown) => void;
+  readonly listener: Listener;
 }
 
 /**
@@ -32,40 +31,42 @@ const MAX_SPENT = 3;
 export class Flight implements Listener {
   readonly #fleet: Fleet;
   readonly #key: string;
+  readonly #leader: Listener;
   /** Messages whose retries were spent on this text, one after the other. */
   readonly #spent: number;
   #followers: Follower[] | undefined;
 
-  constructor(fleet: Fleet, key: string, spent = 0, followers?: Follower[]) {
+  constructor(fleet: Fleet, key: string, leader: Listener, spent = 0, followers?: Follower[]) {
     this.#fleet = fleet;
     this.#key = key;
+    this.#leader = leader;
     this.#spent = spent;
     this.#followers = followers;
   }
 
-  start(leader: AnalyseRequest): Promise<Analysis> {
+  start(request: AnalyseRequest): void {
     this.#fleet.flights.set(this.#key, this);
-    return this.#fleet.api.analyse(leader, this);
+    this.#fleet.api.ask(request, this);
   }
 
-  follow(request: AnalyseRequest): Promise<Analysis> {
-    return new Promise((resolve, reject) => {
-      this.#followers ??= [];
-      this.#followers.push({ request, sinceMs: performance.now(), resolve, reject });
-    });
+  follow(request: AnalyseRequest, listener: Listener): void {
+    this.#followers ??= [];
+    this.#followers.push({ request, sinceMs: performance.now(), listener });
   }
 
   analysed(analysis: Analysis): void {
     const { cache, flights } = this.#fleet;
     flights.delete(this.#key);
     if (analysis.kind === 'analysed') cache.set(this.#key, analysis.insight);
+    this.#leader.analysed(analysis);
     if (this.#followers) this.#tell(this.#followers, analysis);
   }
 
   /** Each message fails, and is tried again by whoever asked. */
   failed(error: unknown): void {
     this.#fleet.flights.delete(this.#key);
-    for (const { reject } of this.#followers ?? []) reject(error);
+    this.#leader.failed(error);
+    for (const { listener } of this.#followers ?? []) listener.failed(error);
   }
 
   #tell(followers: readonly Follower[], analysis: Analysis): void {
@@ -74,20 +75,19 @@ export class Flight implements Listener {
       this.#leadNext(followers, spent);
     } else if (analysis.kind === 'analysed') {
       const now = performance.now();
-      for (const { resolve, sinceMs } of followers) {
+      for (const { listener, sinceMs } of followers) {
         const nlpMs = Math.min(analysis.nlpMs, Math.round(now - sinceMs));
-        resolve({ kind: 'analysed', insight: analysis.insight, nlpMs, attempts: 0, cacheHit: true });
+        listener.analysed({ kind: 'analysed', insight: analysis.insight, nlpMs, attempts: 0, cacheHit: true });
       }
-    } else for (const { resolve } of followers) resolve(analysis);
+    } else for (const { listener } of followers) listener.analysed(analysis);
   }
 
   #leadNext(followers: readonly Follower[], spent: number): void {
     const first = followers.findIndex(({ request }) => request.stillWanted());
     const gone = first < 0 ? followers : followers.slice(0, first);
-    for (const { resolve } of gone) resolve({ kind: 'abandoned' });
+    for (const { listener } of gone) listener.analysed({ kind: 'abandoned' });
     const next = followers[first];
     if (!next) return;
-    const flight = new Flight(this.#fleet, this.#key, spent, followers.slice(first + 1));
-    flight.start(next.request).then(next.resolve, next.reject);
+    new Flight(this.#fleet, this.#key, next.listener, spent, followers.slice(first + 1)).start(next.request);
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import type { Insight } from '../../core/records.ts';
 import { eventually } from '../../core/testing/eventually.ts';
+import { Analyser } from './analyser.ts';
 import type { Analysis } from './analysis.ts';
 import { ApiAnalyser } from './api-analyser.ts';
 import type { Cancellation } from './cancellation.ts';
@@ -61,7 +62,8 @@ function analyserOf(answer: (call: number) => Promise<Insight>, options: Partial
     onRetry: ignore,
     onNoBatches: ignore,
   });
-  const analyser = new ApiAnalyser({ batcher, gate, roundDelayMs: () => 5 });
+  const api = new ApiAnalyser({ batcher, gate, roundDelayMs: () => 5 });
+  const analyser = new Analyser({ api, cache: undefined });
   const analyse = (id: string, text: string, stillWanted: () => boolean) =>
     analyser.analyse({ id, text, stillWanted, hedgeUntilMs: Number.NEGATIVE_INFINITY, onOutage: 'wait' });
   return { analyse, policy, gate, changes, analyze };
