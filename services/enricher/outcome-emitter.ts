@@ -7,7 +7,7 @@ import type { Claim, FetchedRecord } from '../platform/kafka/claim.ts';
 import { deadLetter } from '../platform/kafka/dead-letter.ts';
 import type { TopicNames } from '../platform/kafka/topics.ts';
 import type { Logger } from '../platform/logger.ts';
-import { outcomeHeaders, passedOnHeaders } from '../platform/record-headers.ts';
+import { outcomeHeaders, passOnHeaders } from '../platform/record-headers.ts';
 import { startSend, traceIdOf } from '../platform/tracing/messaging-spans.ts';
 import { traceHeaders } from '../platform/tracing/trace-context.ts';
 import type { Span, Tracer } from '../platform/tracing/tracer.ts';
@@ -199,7 +199,7 @@ export class OutcomeEmitter {
       partition: claim.partition,
       key: record.key,
       value: this.#options.codec.encodeOutcome(outcome),
-      headers: { ...outcomeHeaders(outcome), ...passedOnHeaders(record.headers) },
+      headers: passOnHeaders(record.headers, outcomeHeaders(outcome)),
     };
   }
 }

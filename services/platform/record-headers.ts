@@ -20,13 +20,16 @@ export const REPLY_TO_HEADER = 'parley-reply-to';
 /** Headers of an event that every record made of it carries on. */
 const PASSED_ON = [TRACEPARENT, TRACESTATE, REPLY_TO_HEADER];
 
-export function passedOnHeaders(headers: Readonly<Record<string, Buffer | undefined>>): Record<string, Buffer> {
-  const found: Record<string, Buffer> = {};
+/** Puts what of `headers` is carried on into `onto`, and returns that. */
+export function passOnHeaders(
+  headers: Readonly<Record<string, Buffer | undefined>>,
+  onto: Record<string, string | Buffer>,
+): Record<string, string | Buffer> {
   for (const name of PASSED_ON) {
     const value = headers[name];
-    if (value !== undefined) found[name] = value;
+    if (value !== undefined) onto[name] = value;
   }
-  return found;
+  return onto;
 }
 
 export interface OutcomeIdentity {
@@ -48,14 +51,17 @@ function parseCoordinates(text: string): Coordinates | undefined {
   return { topic_id: topicId as TopicId, topic, partition: Number(partition), offset: Number(offset) };
 }
 
+/** The names are written out: computed ones make the object ten times as dear, and there is one for each message. */
 export function outcomeHeaders(outcome: ChatOutcome): Record<string, string> {
-  return {
-    [HEADER.source]: formatCoordinates(outcome.source),
-    [HEADER.origin]: formatCoordinates(outcome.origin),
-    [HEADER.outcome]: outcome.provisional ? 'provisional' : outcome.outcome,
-    [HEADER.revision]: String(outcome.revision),
-    [HEADER.messageId]: encodeURIComponent(outcome.message_id),
+  const source = formatCoordinates(outcome.source);
+  const headers: Record<(typeof HEADER)[keyof typeof HEADER], string> = {
+    'parley-source': source,
+    'parley-origin': outcome.origin === outcome.source ? source : formatCoordinates(outcome.origin),
+    'parley-outcome': outcome.provisional ? 'provisional' : outcome.outcome,
+    'parley-revision': String(outcome.revision),
+    'parley-message-id': encodeURIComponent(outcome.message_id),
   };
+  return headers;
 }
 
 /** The identity that the headers give, or undefined when a part of it is missing or malformed. */

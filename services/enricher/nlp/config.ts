@@ -14,6 +14,6 @@ export const ANALYSER_SPEC = {
   NLP_BATCH_MAX_DOCUMENTS: int({ default: 25, min: 1, max: 1_000, doc: 'Documents of a batch at most' }),
   NLP_BATCH_MAX_BYTES: int({ default: 256 << 10, min: 1_024, max: 16 << 20, doc: 'Bytes of a batch at most' }),
   NLP_BATCH_LINGER_MS: int({ default: 5, min: 0, max: 1_000, doc: 'Wait of a batch’s first document for others' }),
-  NLP_CACHE_BYTES: int({ default: 64 << 20, min: 0, max: 4 * 2 ** 30, doc: 'Memory for results; 0: no cache' }),
+  NLP_CACHE_BYTES: int({ default: 24 << 20, min: 0, max: 4 * 2 ** 30, doc: 'Memory for results; 0: no cache' }),
   NLP_CACHE_TTL_MS: int({ default: 600_000, min: 1_000, max: 86_400_000, doc: 'Time that a result is kept' }),
 };

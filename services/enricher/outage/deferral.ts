@@ -2,7 +2,7 @@ import type { ChatEvent, Coordinates } from '../../core/records.ts';
 import type { ChatCodec } from '../../platform/avro/codec.ts';
 import type { OutgoingRecord } from '../../platform/kafka/batch-producer.ts';
 import type { FetchedRecord } from '../../platform/kafka/claim.ts';
-import { passedOnHeaders } from '../../platform/record-headers.ts';
+import { passOnHeaders } from '../../platform/record-headers.ts';
 
 /** Stands in `replay_id` where no run of `parley replay` but an outage put the record there. */
 const DEFERRED = 'deferred';
@@ -30,6 +30,6 @@ export function deferral(
       replay_id: DEFERRED,
       replay_attempt: event.replay_attempt + 1,
     }),
-    headers: passedOnHeaders(record.headers),
+    headers: passOnHeaders(record.headers, {}),
   };
 }
