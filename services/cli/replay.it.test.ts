@@ -12,9 +12,10 @@ import { expectExactlyOnce } from '../platform/clickhouse/testing/guarantees.ts'
 import { BatchProducer } from '../platform/kafka/batch-producer.ts';
 import type { FetchedRecord } from '../platform/kafka/claim.ts';
 import { createKafka, type Kafka } from '../platform/kafka/kafka.ts';
+import { fetchLogRanges } from '../platform/kafka/log-ranges.ts';
 import { LogReader } from '../platform/kafka/log-reader.ts';
 import { fetchTopicIds } from '../platform/kafka/topic-ids.ts';
-import { ensureTopics, fetchLogRange, topicNames } from '../platform/kafka/topics.ts';
+import { ensureTopics, topicNames } from '../platform/kafka/topics.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
 import { testLog } from '../platform/testing/topic-log.ts';
@@ -78,7 +79,7 @@ async function parley<T>(args: string[], person: Person = {}): Promise<Ran<T>> {
 const replay = (...args: string[]) => parley<ReplayReport>(['replay', '--reason', 'nlp_rejected', ...args]);
 const verified = async () => (await parley<VerifyReport>(['verify', '--wait', '60s'])).document;
 const replayLog = async () =>
-  (await fetchLogRange(kafka, topics.replay)).reduce((records, { start, end }) => records + end - start, 0);
+  (await fetchLogRanges(kafka, topics.replay)).reduce((records, { start, end }) => records + end - start, 0);
 
 async function setFaults(faults: object): Promise<void> {
   const response = await fetch(`${nlp.adminUrl}/faults`, { method: 'PUT', body: JSON.stringify(faults) });
@@ -98,7 +99,7 @@ async function startEnricher(): Promise<ServiceHandle> {
 async function everything(topic: string): Promise<(FetchedRecord & { partition: number })[]> {
   const reader = await LogReader.connect(kafka);
   const records: (FetchedRecord & { partition: number })[] = [];
-  for (const { partition, start, end } of await fetchLogRange(kafka, topic)) {
+  for (const { partition, start, end } of await fetchLogRanges(kafka, topic)) {
     for await (const page of reader.read(topic, partition, start, end)) {
       for (const record of page) records.push({ ...record, partition });
     }

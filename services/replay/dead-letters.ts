@@ -2,7 +2,8 @@ import { epochMs } from '../core/brands.ts';
 import { ParleyError } from '../core/errors.ts';
 import type { ChatEvent } from '../core/records.ts';
 import type { ChatCodec } from '../platform/avro/codec.ts';
-import type { ClusterView, PartitionRange } from '../platform/kafka/cluster-view.ts';
+import type { ClusterView } from '../platform/kafka/cluster-view.ts';
+import type { LogRange } from '../platform/kafka/log-ranges.ts';
 import type { LogReader } from '../platform/kafka/log-reader.ts';
 import { type DeadLetter, readDeadLetter } from './dead-letter-record.ts';
 import { matchesEvent, matchesLetter, type Selection } from './selection.ts';
@@ -28,7 +29,7 @@ export interface ReadLetter {
 const CLOCK_SKEW_MS = 300_000;
 
 /** The stretches of `chat.dlq` that may hold what is selected, as the log stands now. @throws {ParleyError} TOPIC_MISSING */
-export async function rangesOf({ view, topic }: DeadLetterSource, selection: Selection): Promise<PartitionRange[]> {
+export async function rangesOf({ view, topic }: DeadLetterSource, selection: Selection): Promise<LogRange[]> {
   const [described] = await view.describeTopics([topic]);
   if (!described?.topic_id) {
     const advice = 'start the services once (npm start), or check TOPIC_PREFIX';
@@ -52,7 +53,7 @@ export async function rangesOf({ view, topic }: DeadLetterSource, selection: Sel
 export async function* readDeadLetters(
   { reader, codec, topic }: DeadLetterSource,
   selection: Selection,
-  ranges: readonly PartitionRange[],
+  ranges: readonly LogRange[],
 ): AsyncGenerator<ReadLetter[]> {
   for (const { partition, start, end } of ranges) {
     for await (const records of reader.read(topic, partition, start, end)) {

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { ChatCodec } from '../platform/avro/codec.ts';
 import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
-import type { PartitionRange } from '../platform/kafka/cluster-view.ts';
+import type { LogRange } from '../platform/kafka/log-ranges.ts';
 import { ownHeaders } from './dead-letter-record.ts';
 import { type DeadLetterSource, type ReadLetter, readDeadLetters } from './dead-letters.ts';
 import { judgeLetter, type PresentRow, type Verdict } from './plan.ts';
@@ -14,7 +14,7 @@ export interface ReplayOptions {
   readonly source: DeadLetterSource & { readonly codec: ChatCodec };
   readonly selection: Selection;
   /** As the log stood when the run began: what is dead-lettered meanwhile, by the run itself too, is left out. */
-  readonly ranges: readonly PartitionRange[];
+  readonly ranges: readonly LogRange[];
   readonly runId: string;
   /** `chat.replay` with the prefix. */
   readonly replayTopic: string;

@@ -1,18 +1,13 @@
 import type { EpochMs, TopicId } from '../core/brands.ts';
 import { ParleyError } from '../core/errors.ts';
 import type { Scope } from '../platform/clickhouse/violation-query.ts';
+import type { LogRange } from '../platform/kafka/log-ranges.ts';
 import { conserve, settledEnd } from './conservation.ts';
 import type { ReadOutcomes } from './log-check.ts';
 import { clipRanges } from './offset-ranges.ts';
 import { countReceipts, listUnreceipted, type RunQuery, readGaps } from './receipt-reader.ts';
 import type { PartitionVerdict, SourceTopic } from './verify-report.ts';
 import type { Violations } from './violations.ts';
-
-export interface LogRange {
-  readonly partition: number;
-  readonly start: number;
-  readonly end: number;
-}
 
 /** What `verify` reads of Kafka; `ClusterView` offers it. */
 interface KafkaReader {

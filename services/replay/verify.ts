@@ -1,8 +1,9 @@
 import type { EpochMs, TopicId } from '../core/brands.ts';
 import type { Clock } from '../core/clock.ts';
 import { ParleyError } from '../core/errors.ts';
+import type { LogRange } from '../platform/kafka/log-ranges.ts';
 import { checkOutcomeLog, type ReadOutcomes } from './log-check.ts';
-import { type LogRange, type Looking, rangesOf, readSource, type VerifySources } from './source-reading.ts';
+import { type Looking, rangesOf, readSource, type VerifySources } from './source-reading.ts';
 import { type PartitionVerdict, reportOf, type VerifyReport } from './verify-report.ts';
 import type { Violation } from './violations.ts';
 

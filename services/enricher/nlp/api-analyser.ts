@@ -61,14 +61,14 @@ class Inquiry implements Asker {
     if (!this.#probing) batcher.ask(this.#request, this);
     else if (this.#request.onOutage === 'wait') void gate.enter().then(() => this.#entered());
     else if (gate.tryEnter()) this.#entered();
-    else this.#tell({ kind: 'unavailable', attempts: this.#attempts });
+    else this.#listener.analysed({ kind: 'unavailable', attempts: this.#attempts });
   }
 
   answered(answer: Answer): void {
     this.#attempts += answer.attempts;
     if (answer.ok) {
       const { insight, nlpMs } = answer;
-      this.#tell({ kind: 'analysed', insight, nlpMs, attempts: this.#attempts, cacheHit: false });
+      this.#listener.analysed({ kind: 'analysed', insight, nlpMs, attempts: this.#attempts, cacheHit: false });
     } else if (this.#request.stillWanted()) this.#failed(answer.error);
     else this.#abandon();
   }
@@ -80,7 +80,7 @@ class Inquiry implements Asker {
 
   #abandon(): void {
     if (this.#probing) this.#options.gate.left();
-    this.#tell(ABANDONED);
+    this.#listener.analysed(ABANDONED);
   }
 
   #failed(error: unknown): void {
@@ -92,7 +92,7 @@ class Inquiry implements Asker {
       }
       const verdict = this.#verdict(error);
       if (verdict) {
-        this.#tell(verdict);
+        this.#listener.analysed(verdict);
         return;
       }
     }
@@ -108,9 +108,5 @@ class Inquiry implements Asker {
     if (failure === 'rejected' || failure === 'too_large') return { kind: 'rejected', ...told };
     const isForItsOwnSake = failure === 'failed' && this.#options.gate.apiWorks;
     return isForItsOwnSake ? { kind: 'exhausted', ...told } : undefined;
-  }
-
-  #tell(analysis: Analysis): void {
-    this.#listener.analysed(analysis);
   }
 }

@@ -14,7 +14,8 @@ import {
 import { ChatCodec } from '../../platform/avro/codec.ts';
 import { BatchProducer } from '../../platform/kafka/batch-producer.ts';
 import { createKafka, type Kafka } from '../../platform/kafka/kafka.ts';
-import { fetchLogRange, topicNames } from '../../platform/kafka/topics.ts';
+import { fetchLogRanges } from '../../platform/kafka/log-ranges.ts';
+import { topicNames } from '../../platform/kafka/topics.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { outcomeHeaders, REPLY_TO_HEADER } from '../../platform/record-headers.ts';
 import { testLog } from '../../platform/testing/topic-log.ts';
@@ -68,7 +69,7 @@ const message = (id: string, conversation_id = `c-${id}`) => ({
 const insightsOf = (bot: RawBot): Frame[] => bot.frames.filter(({ type }) => type === 'insight');
 const insightIds = (bot: RawBot) => insightsOf(bot).map(({ id }) => id);
 const insight = (bot: RawBot, id: string) => bot.frame((it) => it.type === 'insight' && it['id'] === id);
-const outcomesInLog = async () => (await fetchLogRange(kafka, topics.enriched)).reduce((sum, { end }) => sum + end, 0);
+const outcomesInLog = async () => (await fetchLogRanges(kafka, topics.enriched)).reduce((sum, { end }) => sum + end, 0);
 
 /** The sum of a metric over those of its series that have the label, whatever others stand beside it. */
 const metricOf = async (service: ServiceHandle, name: string, label = '') => {

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { ChatEvent } from '../../core/records.ts';
 import { ChatCodec } from '../../platform/avro/codec.ts';
 import { createKafka } from '../../platform/kafka/kafka.ts';
-import { fetchLogRange, topicNames } from '../../platform/kafka/topics.ts';
+import { fetchLogRanges } from '../../platform/kafka/log-ranges.ts';
+import { topicNames } from '../../platform/kafka/topics.ts';
 import { createLogger } from '../../platform/logger.ts';
 
 export interface ReadEvent {
@@ -25,7 +26,7 @@ export async function readEvents({ kafkaBrokers, registryUrl, prefix }: TopicAdd
   const names = topicNames(prefix);
   const codec = await ChatCodec.connect({ registryUrl, topicNames: names });
   const missing = new Map<number, number>();
-  for (const { partition, start, end } of await fetchLogRange(kafka, names.events)) {
+  for (const { partition, start, end } of await fetchLogRanges(kafka, names.events)) {
     if (end > start) missing.set(partition, end);
   }
   const found: ReadEvent[] = [];

@@ -3,24 +3,18 @@ import { isOfOtherTopic } from '../../core/commit-owner.ts';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import { tcpProbe } from '../tcp-probe.ts';
 import type { Kafka } from './kafka.ts';
+import { fetchLogRanges, type LogRange } from './log-ranges.ts';
 import { LogReader } from './log-reader.ts';
 import { fetchTopicIds } from './topic-ids.ts';
 
 type Admin = ReturnType<Kafka['admin']>;
-
-/** A partition's log: the first offset it still has, and the next to be written. */
-export interface PartitionRange {
-  readonly partition: number;
-  readonly start: number;
-  readonly end: number;
-}
 
 export interface TopicDescription {
   readonly topic: string;
   /** Kafka's own id; null when the topic does not exist. */
   readonly topic_id: TopicId | null;
   readonly replication: number;
-  readonly partitions: readonly PartitionRange[];
+  readonly partitions: readonly LogRange[];
 }
 
 /** Set on the topic, or inherited from the broker; both as text. */
@@ -97,11 +91,8 @@ export class ClusterView {
   }
 
   /** By partition, ascending. */
-  async logRanges(topic: string): Promise<PartitionRange[]> {
-    const offsets = await this.#bounded('log ranges', () => this.#admin.fetchTopicOffsets(topic));
-    return offsets
-      .map(({ partition, low, high }) => ({ partition, start: Number(low), end: Number(high) }))
-      .sort((a, b) => a.partition - b.partition);
+  async logRanges(topic: string): Promise<LogRange[]> {
+    return await this.#bounded('log ranges', () => fetchLogRanges(this.#kafka, topic, this.#admin));
   }
 
   /** By partition, the first offset whose record was produced at this time or later; the log's end where there is none. */

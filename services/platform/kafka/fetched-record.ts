@@ -4,8 +4,9 @@ import type { FetchedRecord } from './claim.ts';
 /** A record as kafkajs fetched it; of a header that stands there more than once, the last. */
 export function toRecord(message: KafkaMessage, fetchedAtMs?: number): FetchedRecord {
   const headers: Record<string, Buffer | undefined> = {};
-  for (const name in message.headers) {
-    const value = message.headers[name];
+  const sent = message.headers ?? {};
+  for (const name of Object.keys(sent)) {
+    const value = sent[name];
     const last = Array.isArray(value) ? value.at(-1) : value;
     if (last !== undefined) headers[name] = Buffer.isBuffer(last) ? last : Buffer.from(last);
   }

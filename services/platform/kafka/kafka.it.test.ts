@@ -10,9 +10,10 @@ import { BatchProducer, ProduceTimeoutError } from './batch-producer.ts';
 import { type Claim, ClaimLostError, type FetchedRecord, type PartitionHandler } from './claim.ts';
 import { GroupConsumer } from './group-consumer.ts';
 import { createKafka } from './kafka.ts';
+import { fetchLogRanges } from './log-ranges.ts';
 import { OffsetCommitter } from './offset-committer.ts';
 import { fetchTopicIds } from './topic-ids.ts';
-import { ensureTopics, fetchLogRange, topicNames, topicSettings } from './topics.ts';
+import { ensureTopics, topicNames, topicSettings } from './topics.ts';
 
 /** Regression tests for what kafkajs 2.2.4 does in its obvious use; each is named after the pitfall. */
 
@@ -339,7 +340,7 @@ describe('topics', () => {
       expect(actual).toMatchObject(settings);
     }
     const empty = [0, 1, 2].map((partition) => ({ partition, start: 0, end: 0 }));
-    await eventually(async () => expect(await fetchLogRange(kafka, names.events)).toEqual(empty));
+    await eventually(async () => expect(await fetchLogRanges(kafka, names.events)).toEqual(empty));
     await admin.createPartitions({ topicPartitions: [{ topic: names.dlq, count: 5 }] });
     await admin.disconnect();
     await eventually(() => expect(ensureTopics(kafka, options)).rejects.toMatchObject({ code: 'TOPIC_MISMATCH' }));

@@ -7,6 +7,7 @@ import type { Logger } from '../logger.ts';
 import type { Gauge, Metrics } from '../metrics.ts';
 import type { Claim, PartitionHandler } from './claim.ts';
 import type { Kafka } from './kafka.ts';
+import { fetchLogRanges, type LogRange } from './log-ranges.ts';
 import type { OffsetCommitter } from './offset-committer.ts';
 import type { PartitionClaim, PartitionFacts } from './partition-claim.ts';
 import { fetchTopicIds } from './topic-ids.ts';
@@ -70,18 +71,22 @@ export class PartitionOpener {
 
   /** The next offset of each partition, as the broker has it now. */
   async logEnds(topic: string): Promise<ReadonlyMap<number, number>> {
-    const offsets = await this.#admin.fetchTopicOffsets(topic);
-    return new Map(offsets.map(({ partition, high }) => [partition, Number(high)]));
+    const ranges = await this.#ranges(topic);
+    return new Map(ranges.map(({ partition, end }) => [partition, end]));
   }
 
   async logRange(topic: string, partition: number): Promise<{ logStart: number; logEnd: number }> {
-    const found = (await this.#admin.fetchTopicOffsets(topic)).find((each) => each.partition === partition);
+    const found = (await this.#ranges(topic)).find((each) => each.partition === partition);
     if (!found) throw new Error(`${topic} has no partition ${partition}`);
-    return { logStart: Number(found.low), logEnd: Number(found.high) };
+    return { logStart: found.start, logEnd: found.end };
   }
 
   close(): Promise<void> {
     return this.#admin.disconnect();
+  }
+
+  #ranges(topic: string): Promise<LogRange[]> {
+    return fetchLogRanges(this.#options.kafka, topic, this.#admin);
   }
 
   async #facts(topic: string, partition: number): Promise<PartitionFacts> {

@@ -120,25 +120,3 @@ async function checkPartitionCounts(admin: ReturnType<Kafka['admin']>, topics: r
   }
   return found[0]?.partitions.length ?? 0;
 }
-
-export interface LogRange {
-  readonly partition: number;
-  /** The first offset that the log still holds. */
-  readonly start: number;
-  /** The offset that the next record will get. */
-  readonly end: number;
-}
-
-/** What the log of a topic holds, by partition. */
-export async function fetchLogRange(kafka: Kafka, topic: string): Promise<LogRange[]> {
-  const admin = kafka.admin();
-  await admin.connect();
-  try {
-    const offsets = await admin.fetchTopicOffsets(topic);
-    return offsets
-      .map(({ partition, low, high }) => ({ partition, start: Number(low), end: Number(high) }))
-      .sort((a, b) => a.partition - b.partition);
-  } finally {
-    await admin.disconnect();
-  }
-}

@@ -1,0 +1,35 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { isolation, stack } from '../../local/testing/stack.ts';
+import { testLog } from '../testing/topic-log.ts';
+import { createKafka, type Kafka } from './kafka.ts';
+import { fetchLogRanges } from './log-ranges.ts';
+
+const { TOPIC_PREFIX } = isolation('log_ranges');
+const names = Array.from({ length: 30 }, (_, n) => `${TOPIC_PREFIX}t${n}`);
+let kafka: Kafka;
+let admin: ReturnType<Kafka['admin']>;
+
+beforeAll(async () => {
+  kafka = createKafka({ brokers: [stack().kafkaBrokers], clientId: 'log-ranges-test', log: testLog() });
+  admin = kafka.admin();
+  await admin.connect();
+});
+
+afterAll(async () => {
+  await admin.deleteTopics({ topics: names });
+  await admin.disconnect();
+});
+
+describe('the log ranges of topics', () => {
+  it('are told of all topics, though they were made just now and are asked for at once', async () => {
+    await admin.createTopics({ topics: names.map((topic) => ({ topic, numPartitions: 2 })), waitForLeaders: false });
+    const all = await Promise.all(names.map((topic) => fetchLogRanges(kafka, topic, admin)));
+    const empty = [0, 1].map((partition) => ({ partition, start: 0, end: 0 }));
+    expect(all).toEqual(names.map(() => empty));
+    expect(await fetchLogRanges(kafka, names[0] as string)).toEqual(empty);
+  });
+
+  it('are refused of a topic that there is not', async () => {
+    await expect(fetchLogRanges(kafka, '', admin)).rejects.toThrow('Invalid topic');
+  });
+});
