@@ -7,7 +7,7 @@ import { TokenMaker } from '../testing/tokens.ts';
 import { HOSTILE_TEXTS } from './testing/corpus.ts';
 import { HonestBots } from './testing/honest-bots.ts';
 import { HOSTILE_FRAMES, HOSTILE_HANDSHAKES } from './testing/hostile-frames.ts';
-import { frame, OPCODES, Wire } from './testing/wire.ts';
+import { type End, type FrameSpec, frame, OPCODES, Wire } from './testing/wire.ts';
 
 const { TOPIC_PREFIX } = isolation('hostile');
 const HALF_OPEN = 1_000;
@@ -22,6 +22,13 @@ const metricOf = async (name: string): Promise<number> => {
   return Number(new RegExp(`^${name}(?:\\{[^\\n]*\\})? (.*)$`, 'm').exec(metrics)?.[1] ?? 0);
 };
 const closes = (code: number) => metricOf(`parley_gateway_closes_total\\{code="${code}"[^\\n]*\\}`);
+
+/** With which bytes that are no good frame are answered; 1000 and 1005 answer a close. */
+const OUR_CODES: readonly End[] = [1000, 1002, 1005, 1007, 1009];
+
+/** The code of a close frame, which is echoed where it is one that a peer may send (RFC 6455 §7.4). */
+const closeCodeOf = ({ opcode, payload = Buffer.alloc(0) }: FrameSpec): number | undefined =>
+  opcode === OPCODES.close && payload.length >= 2 ? payload.readUInt16BE(0) : undefined;
 
 /** What a gateway that has forgotten everybody but the honest bots looks like. */
 async function expectNothingLeft(files: number): Promise<void> {
@@ -110,6 +117,12 @@ describe('a hostile peer', () => {
     wire.destroy();
   });
 
+  it('is told its own code when it closes with one that a peer may send', async () => {
+    const wire = await Wire.open(gateway.url, token);
+    wire.write(frame({ opcode: OPCODES.close, payload: Buffer.from([0x0c, 0]) }));
+    expect(await wire.ended).toBe(0x0c00);
+  });
+
   it('gets nowhere with any bytes: each connection ends with a code, or is still waiting for more', async () => {
     const codes = new Set<number | 'cut'>();
     const mostly = <T>(usual: T, other: fc.Arbitrary<T>) =>
@@ -122,15 +135,17 @@ describe('a hostile peer', () => {
         reserved: mostly(0, fc.nat(7)),
         masked: mostly(true, fc.boolean()),
       })
-      .map(frame);
-    const noise = fc.uint8Array({ minLength: 1, maxLength: 64 }).map((bytes) => Buffer.from(bytes));
+      .map((spec) => ({ bytes: frame(spec), says: closeCodeOf(spec) }));
+    const noise = fc
+      .uint8Array({ minLength: 1, maxLength: 64 })
+      .map((bytes) => ({ bytes: Buffer.from(bytes), says: undefined }));
     const sent = fc.array(fc.oneof({ weight: 4, arbitrary: framed }, { weight: 1, arbitrary: noise }), {
       minLength: 1,
     });
     await fc.assert(
       fc.asyncProperty(sent, async (chunks) => {
         const wire = await Wire.open(gateway.url, token);
-        for (const chunk of chunks) wire.write(chunk);
+        for (const { bytes } of chunks) wire.write(bytes);
         // Whatever state it is in, the server answers this, or has ended it, or takes it for the rest of a payload.
         wire.write(frame({ opcode: OPCODES.close, payload: Buffer.from([3, 0xe8]) }));
         // The second ack is of a message that was sent after ours.
@@ -138,7 +153,7 @@ describe('a hostile peer', () => {
         const end = await Promise.race([wire.ended, later.then(() => 'waiting' as const)]);
         wire.destroy();
         if (end !== 'waiting') codes.add(end);
-        return end === 'waiting' || [1000, 1002, 1005, 1007, 1009].includes(Number(end));
+        return end === 'waiting' || OUR_CODES.includes(end) || chunks.some(({ says }) => says === end);
       }),
       { numRuns: 200 },
     );
