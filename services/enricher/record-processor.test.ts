@@ -98,6 +98,13 @@ function bench(
 const place = { topic_id: 'T'.repeat(22), topic: topics.events, partition: 3, offset: 9 };
 const REPLAY = { origin: place as never, supersedes: 0, replay_id: 'run', replay_attempt: 1 };
 
+it('fails, to be tried again, where its outcome cannot be encoded', async () => {
+  const notJson = { ...INSIGHT, topics: 1n } as never;
+  const { process, sent } = bench(() => ({ ...ANALYSED, insight: notJson }) as Analysis);
+  await expect(process()).rejects.toThrow('BigInt');
+  expect(sent).toEqual([]);
+});
+
 describe('a message while the API is down', () => {
   it('is on chat.replay, acked, before a word is said of a degraded outcome', async () => {
     const { process, next, sent } = bench(() => ({ kind: 'unavailable', attempts: 2 }));

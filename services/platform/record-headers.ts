@@ -51,7 +51,7 @@ function parseCoordinates(text: string): Coordinates | undefined {
   return { topic_id: topicId as TopicId, topic, partition: Number(partition), offset: Number(offset) };
 }
 
-/** The names are written out: computed ones make the object ten times as dear, and there is one for each message. */
+/** The names are written out: computed ones make the object several times as dear, and there is one for each message. */
 export function outcomeHeaders(outcome: ChatOutcome): Record<string, string> {
   const source = formatCoordinates(outcome.source);
   const headers: Record<(typeof HEADER)[keyof typeof HEADER], string> = {
