@@ -7,6 +7,7 @@ import { createKafka } from '../platform/kafka/kafka.ts';
 import { outcomeHeaders } from '../platform/record-headers.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
 import { testLog } from '../platform/testing/topic-log.ts';
+import { loadLocalModel } from './fallback/local-model.ts';
 import { degraded, enriched, provisional } from './outcomes.ts';
 import { answersOf, closeBenches, outcomesOf, PARTITIONS, produce } from './testing/bench.ts';
 import { metricOf, OutageWorld, type TestedEnricher } from './testing/outage-world.ts';
@@ -171,7 +172,7 @@ describe('a message that the API answers late', () => {
     const made = await world('outage_order');
     const { at } = made;
     const insight = {
-      ...(await import('./fallback/local-model.ts')).analyseLocally('Thank you, great!'),
+      ...(await loadLocalModel())('Thank you, great!'),
       model: 'test',
     };
     const told = { attempts: 1, enrichedAt: sampleEvent().received_at as never, insight };

@@ -101,7 +101,7 @@ export class Enricher {
 
   /** Starts what may be started, once in this turn of the event loop. */
   schedule(): void {
-    if (this.#startScheduled) return;
+    if (this.#startScheduled || this.queued === 0) return;
     this.#startScheduled = true;
     setImmediate(() => {
       this.#startScheduled = false;

@@ -31,10 +31,19 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const producer = await BatchProducer.connect(kafka, { log, metrics: registry });
   const tracer = await startTracing({ config, service: 'enricher', instance, log, metrics: registry });
   const groupId = groupNames(config.TOPIC_PREFIX).enricher;
-  const onOpen = () => enricher.schedule();
-  const nlp = connectNlp({ config, log, registry, metrics, env: context.env, tracer, onOpen });
+  const schedule = () => enricher.schedule();
+  const nlp = connectNlp({
+    config,
+    log,
+    registry,
+    metrics,
+    env: context.env,
+    tracer,
+    onOpen: schedule,
+    onRelease: schedule,
+  });
   const emitter = new OutcomeEmitter({ codec, producer, topics, metrics, clock: systemClock, log, tracer });
-  const outage = connectOutage({ config, emitter, metrics, log, onCalm: () => enricher.schedule() });
+  const outage = connectOutage({ config, emitter, metrics, log, onCalm: schedule });
   const processor = new RecordProcessor({
     codec,
     analyser: nlp.analyser,

@@ -1,7 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { Insight } from '../../core/records.ts';
-import { Fallback } from './fallback.ts';
-import { analyseLocally } from './local-model.ts';
+import { Fallback, type LocalModel } from './fallback.ts';
+import { loadLocalModel } from './local-model.ts';
 
 describe('Fallback', () => {
   beforeEach(() => {
@@ -94,7 +94,10 @@ describe('Fallback', () => {
 });
 
 describe('the local model', () => {
-  const of = (text: string) => analyseLocally(text);
+  let of: LocalModel;
+  beforeAll(async () => {
+    of = await loadLocalModel();
+  });
 
   it.each([
     ['Thank you so much, this is great!', 'en', 'positive'],

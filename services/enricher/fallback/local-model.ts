@@ -3,8 +3,9 @@ import { cuss as spanish } from 'cuss/es';
 import { cuss as french } from 'cuss/fr';
 import { cuss as italian } from 'cuss/it';
 import { cuss as portuguese } from 'cuss/pt';
-import { eld } from 'eld/extrasmall';
 import type { Insight } from '../../core/records.ts';
+import type { LocalModel } from './fallback.ts';
+import { type LanguageDetector, loadLanguageDetector } from './language-detector.ts';
 import { lexiconOf } from './lexicon.ts';
 
 /** Raise the number when an answer may change: analysts compare rows by it. */
@@ -41,11 +42,16 @@ const round4 = (value: number) => Math.round(value * 10_000) / 10_000;
  * and no topics: better none than a guess. Deterministic, and bounded by what it reads.
  *
  * It stands in where the NLP API does not answer: in degraded outcomes, and in provisional ones at the budget's edge.
- * With its n-grams it holds about 30 MB of heap, and importing it takes a quarter of a second.
+ * Loading it takes a third of a second, most of it in another process.
  */
-export function analyseLocally(text: string): Insight {
+export async function loadLocalModel(): Promise<LocalModel> {
+  const detector = await loadLanguageDetector();
+  return (text) => analyse(text, detector);
+}
+
+function analyse(text: string, detector: LanguageDetector): Insight {
   const read = text.slice(0, READ_UNITS).toWellFormed();
-  const { code, confidence } = languageOf(read);
+  const { code, confidence } = languageOf(read, detector);
   const words = wordsOf(read.toLowerCase().replaceAll('’', "'"));
   const sentiment = sentimentOf(words, code);
   return {
@@ -61,11 +67,11 @@ export function analyseLocally(text: string): Insight {
   };
 }
 
-function languageOf(text: string): { readonly code: string; readonly confidence: number } {
+function languageOf(text: string, detector: LanguageDetector): { readonly code: string; readonly confidence: number } {
   if (!LETTER.test(text)) return { code: 'und', confidence: 0 };
   const script = SCRIPTS.find(([pattern]) => pattern.test(text));
   if (script) return { code: script[1], confidence: 0.95 };
-  const found = eld.detect(text);
+  const found = detector.detect(text);
   if (found.language === '') return { code: 'und', confidence: 0 };
   const evidence = 1 - Math.exp(-text.length / 20);
   if (text.length <= SHORT_UNITS && found.language !== 'en') {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { Insight } from '../../core/records.ts';
 import { eventually } from '../../core/testing/eventually.ts';
+import { packInsight, unpackInsight } from '../../platform/avro/packed-insight.ts';
 import type { AnalyseRequest, Analysis } from './analysis.ts';
 import { ResultCache } from './result-cache.ts';
 import { AnalyserBench, type BenchOptions } from './testing/bench.ts';
@@ -26,6 +27,21 @@ function bench(options: Partial<BenchOptions> = {}): AnalyserBench {
   benches.push(made);
   return made;
 }
+
+const insight = (model = 'm/1'): Insight => ({
+  language: 'en',
+  language_confidence: 0.75,
+  sentiment_label: 'positive',
+  sentiment_score: -1 / 3,
+  intent: 'track_order',
+  intent_confidence: 1,
+  toxicity_score: 0,
+  topics: ['café', '配送'],
+  model,
+});
+
+/** Of `insight()`, as the cache reckons it. */
+const reckonedBytes = (key: string) => 160 + 2 * key.length + packInsight(insight()).length;
 
 const LIVE: Partial<AnalyseRequest> = { hedgeUntilMs: 1e9 };
 const REPLAY: Partial<AnalyseRequest> = {};
@@ -165,8 +181,6 @@ describe('an outage', () => {
 });
 
 describe('the cache', () => {
-  const insight = (model = 'm/1') => ({ language: 'en', model, topics: [] }) as unknown as Insight;
-
   it('forgets what another model said', async () => {
     let model = 'scripted/1';
     api.answer = ({ json }) => ({ body: analysisOf(json, model) });
@@ -206,20 +220,43 @@ describe('the cache', () => {
             if (!cache.get(key)) cache.set(key, insight());
             expect(cache.bytes).toBeLessThanOrEqual(maxBytes);
             // Whatever has room at all is there right after.
-            if (512 + key.length * 2 <= maxBytes) expect(cache.get(key)).toBeDefined();
+            if (reckonedBytes(key) <= maxBytes) expect(cache.get(key)).toBeDefined();
           }
           let reckoned = 0;
           for (const key of new Set(uses.map(([n, length]) => `${n}${'x'.repeat(length)}`))) {
-            if (cache.get(key)) reckoned += 512 + key.length * 2;
+            if (cache.get(key)) reckoned += reckonedBytes(key);
           }
           expect(reckoned).toBe(cache.bytes);
         },
       ),
     );
-    const cache = new ResultCache({ maxBytes: 3 * (512 + 2), ttlMs: 60_000 });
+    const cache = new ResultCache({ maxBytes: 3 * reckonedBytes('a'), ttlMs: 60_000 });
     for (const key of ['a', 'b', 'c']) cache.set(key, insight());
     cache.get('a');
     cache.set('d', insight());
     expect(['a', 'b', 'c', 'd'].map((key) => cache.get(key) !== undefined)).toEqual([true, false, true, true]);
+  });
+});
+
+describe('a packed insight', () => {
+  it('is what it was, whatever is in it', () => {
+    const name = fc.string({ unit: 'binary', minLength: 1, maxLength: 200 }).map((text) => text.toWellFormed());
+    const score = fc.double({ min: -1, max: 1, noNaN: true });
+    const any = fc.record({
+      language: name,
+      language_confidence: score,
+      sentiment_label: name,
+      sentiment_score: score,
+      intent: name,
+      intent_confidence: score,
+      toxicity_score: score,
+      topics: fc.array(name, { maxLength: 32 }),
+      model: name,
+    });
+    fc.assert(fc.property(any, (insight) => expect({ ...unpackInsight(packInsight(insight)) }).toEqual(insight)));
+  });
+
+  it('refuses what no provider hands over', () => {
+    expect(() => packInsight({ ...insight(), model: 'm'.repeat(40_000) })).toThrow(RangeError);
   });
 });

@@ -23,6 +23,8 @@ interface ConnectOptions {
   readonly tracer?: Tracer | undefined;
   /** The API answers again. */
   readonly onOpen: () => void;
+  /** A call ended, and another may begin. */
+  readonly onRelease: () => void;
 }
 
 /**
@@ -30,9 +32,9 @@ interface ConnectOptions {
  *
  * @throws {ParleyError} CONFIG_INVALID for a mapping file that cannot be used.
  */
-export function connectNlp({ config, log, registry, metrics, env, tracer, onOpen }: ConnectOptions) {
+export function connectNlp({ config, log, registry, metrics, env, tracer, onOpen, onRelease }: ConnectOptions) {
   const provider = connectProvider(config, env, tracer);
-  const policy = policyOf(config, metrics);
+  const policy = policyOf(config, metrics, onRelease);
   // A little later than the breaker's own time, so that the probe finds it half-open.
   const gate = new OutageGate(policy, config.NLP_HALF_OPEN_AFTER_MS + 50, (open) => {
     log.warn(open ? 'the NLP API answers again: the breaker is closed' : 'the NLP API fails: the breaker is open');
@@ -82,7 +84,7 @@ function batcherOf(
   });
 }
 
-function policyOf(config: EnricherConfig, metrics: EnricherMetrics): NlpPolicy {
+function policyOf(config: EnricherConfig, metrics: EnricherMetrics, onRelease: () => void): NlpPolicy {
   return new NlpPolicy({
     concurrency: config.NLP_CONCURRENCY,
     initialConcurrency: config.NLP_INITIAL_CONCURRENCY,
@@ -100,5 +102,6 @@ function policyOf(config: EnricherConfig, metrics: EnricherMetrics): NlpPolicy {
     onRetry: (cause) => metrics.nlpRetries.inc({ cause }),
     onHedge: (result) => metrics.nlpHedges.inc({ result }),
     onLimitMove: (why) => metrics.nlpLimitMoves.inc({ why }),
+    onRelease,
   });
 }

@@ -22,6 +22,8 @@ interface Follower {
  */
 const MAX_SPENT = 3;
 
+const NOBODY: Listener = { analysed: () => {}, failed: () => {} };
+
 /**
  * One text on its way to the API: the first message leads, those with the same text follow.
  *
@@ -31,7 +33,7 @@ const MAX_SPENT = 3;
 export class Flight implements Listener {
   readonly #fleet: Fleet;
   readonly #key: string;
-  readonly #leader: Listener;
+  #leader: Listener;
   /** Messages whose retries were spent on this text, one after the other. */
   readonly #spent: number;
   #followers: Follower[] | undefined;
@@ -56,17 +58,29 @@ export class Flight implements Listener {
 
   analysed(analysis: Analysis): void {
     const { cache, flights } = this.#fleet;
+    const leader = this.#leader;
+    const followers = this.#followers;
     flights.delete(this.#key);
+    this.#forget();
     if (analysis.kind === 'analysed') cache.set(this.#key, analysis.insight);
-    this.#leader.analysed(analysis);
-    if (this.#followers) this.#tell(this.#followers, analysis);
+    leader.analysed(analysis);
+    if (followers) this.#tell(followers, analysis);
   }
 
   /** Each message fails, and is tried again by whoever asked. */
   failed(error: unknown): void {
+    const leader = this.#leader;
+    const followers = this.#followers ?? [];
     this.#fleet.flights.delete(this.#key);
-    this.#leader.failed(error);
-    for (const { listener } of this.#followers ?? []) listener.failed(error);
+    this.#forget();
+    leader.failed(error);
+    for (const { listener } of followers) listener.failed(error);
+  }
+
+  /** A Map's former tables name a flight for seconds: it must not keep its messages alive (docs/adr/0012). */
+  #forget(): void {
+    this.#leader = NOBODY;
+    this.#followers = undefined;
   }
 
   #tell(followers: readonly Follower[], analysis: Analysis): void {

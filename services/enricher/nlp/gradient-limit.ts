@@ -6,6 +6,8 @@ export interface GradientOptions {
   readonly ceiling: number;
   readonly initial: number;
   readonly onMove?: (why: LimitMove) => void;
+  /** A permit came free: there may be room for another call. */
+  readonly onRelease?: () => void;
   /** Monotonic milliseconds. */
   readonly now?: () => number;
 }
@@ -151,8 +153,13 @@ export class GradientLimit {
   #received(giveBack: () => void): void {
     this.#ordered--;
     this.#permits++;
-    const permit: Permit = { giveBack, release: () => this.#pass(permit) };
+    const permit: Permit = { giveBack, release: () => this.#released(permit) };
     this.#pass(permit);
+  }
+
+  #released(permit: Permit): void {
+    this.#pass(permit);
+    this.#options.onRelease?.();
   }
 
   /** To the next call; or back to p-limit, where the limit shrank, whatever waits. */

@@ -30,6 +30,8 @@ export interface NlpPolicyOptions {
   readonly onRetry: (cause: string) => void;
   readonly onHedge: (result: HedgeResult) => void;
   readonly onLimitMove: (why: LimitMove) => void;
+  /** A call ended: there may be {@link NlpPolicy.room} for another. */
+  readonly onRelease?: () => void;
 }
 
 /** What is asked of the API under the policy. Methods and no promises: thousands of these are in flight. */
@@ -107,6 +109,7 @@ export class NlpPolicy {
       ceiling: options.concurrency,
       initial: options.initialConcurrency,
       onMove: options.onLimitMove,
+      ...(options.onRelease && { onRelease: options.onRelease }),
     });
     this.#hedger = new Hedger({
       share: options.hedgeShare,

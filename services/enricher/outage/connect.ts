@@ -22,7 +22,7 @@ export interface Outage {
   readonly early: EarlyAnswers;
   readonly storm: StormGuard;
   readonly routes: AdminRoutes;
-  /** Loads the local model, which takes a quarter of a second of the event loop: before the first message, then. */
+  /** Loads the local model, which holds up the event loop for a moment: before the first message, then. */
   prepare(): Promise<void>;
   close(): void;
 }
@@ -36,10 +36,11 @@ const WARM_UP = Array.from(
 export function connectOutage({ config, emitter, metrics, log, onCalm }: ConnectOptions): Outage {
   const fallback = new Fallback({
     load: async () => {
-      const { analyseLocally } = await import('../fallback/local-model.ts');
+      const { loadLocalModel } = await import('../fallback/local-model.ts');
+      const model = await loadLocalModel();
       // The first run reads a word list and is compiled meanwhile: that is part of loading, not of the first answer.
-      for (const text of WARM_UP) analyseLocally(text);
-      return analyseLocally;
+      for (const text of WARM_UP) model(text);
+      return model;
     },
     cpuShare: config.FALLBACK_CPU_SHARE,
     onRun: (seconds) => metrics.fallbackSeconds.inc(seconds),

@@ -10,7 +10,7 @@ usage: npm run nlp:score -- [options]
   --data DIR     folder of the *.jsonl.gz files (default: PARLEY_SHARED_DATA, else ../shared/data)
   --split NAME   dev (for tuning), test (the reported half, default) or all
   --limit N      at most N messages of each file
-  --model FILE   another model: a module that exports analyseLocally(text), as services/enricher/fallback/local-model.ts
+  --model FILE   another model: a module that exports loadLocalModel(), as services/enricher/fallback/local-model.ts
   --json         one JSON document on stdout instead of tables
   --help         this text
 `;
