@@ -4,6 +4,7 @@ import type { Insight } from '../../core/records.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { packInsight, unpackInsight } from '../../platform/avro/packed-insight.ts';
 import type { AnalyseRequest, Analysis } from './analysis.ts';
+import type { NlpProvider } from './providers/provider.ts';
 import { ResultCache } from './result-cache.ts';
 import { AnalyserBench, type BenchOptions } from './testing/bench.ts';
 import { type ApiReply, analysisOf, parleyAnswer, ScriptedApi } from './testing/scripted-api.ts';
@@ -156,7 +157,8 @@ describe('a stampede', () => {
   it('passes on what nobody foresaw, and leaves nothing behind', async () => {
     const at = bench();
     const broken = new TypeError('a bug');
-    Object.assign(at.provider, { analyze: () => Promise.reject(broken) });
+    const analyze: NlpProvider['analyze'] = (_, receiver) => queueMicrotask(() => receiver.failed(broken));
+    Object.assign(at.provider, { analyze });
     const all = await Promise.allSettled(Array.from({ length: 5 }, () => at.analyse('text')));
     expect(all).toEqual(Array(5).fill({ status: 'rejected', reason: broken }));
     Reflect.deleteProperty(at.provider, 'analyze');

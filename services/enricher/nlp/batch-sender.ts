@@ -4,6 +4,7 @@ import { SUPERSEDED } from './hedger.ts';
 import { garbage, NlpError } from './nlp-errors.ts';
 import type { Errand, NlpPolicy } from './nlp-policy.ts';
 import type { DocumentResult, NlpProvider } from './providers/provider.ts';
+import type { Receiver } from './receiver.ts';
 import { RequestPacer } from './request-pacer.ts';
 
 export interface SenderOptions {
@@ -67,11 +68,11 @@ export class BatchSender {
     this.#options.policy.execute(new Sending(this, batch));
   }
 
-  call(batch: Batch, cancellation: Cancellation): Promise<readonly DocumentResult[]> {
+  call(batch: Batch, cancellation: Cancellation, receiver: Receiver<readonly DocumentResult[]>): void {
     if (batch.isOpen) this.#seal(batch);
     if (batch.calls++ > 0) this.#pacer?.charge();
     this.documentsSent += batch.size;
-    return this.#options.provider.analyze(batch.documents, cancellation);
+    this.#options.provider.analyze(batch.documents, receiver, cancellation);
   }
 
   read(batch: Batch, results: readonly DocumentResult[], tookMs: number): Reply {
@@ -144,8 +145,8 @@ class Sending implements Errand<readonly DocumentResult[], Reply> {
   get hedgeUntilMs(): number {
     return this.#batch.hedgeUntilMs;
   }
-  ask(cancellation: Cancellation): Promise<readonly DocumentResult[]> {
-    return this.#sender.call(this.#batch, cancellation);
+  ask(cancellation: Cancellation, receiver: Receiver<readonly DocumentResult[]>): void {
+    this.#sender.call(this.#batch, cancellation, receiver);
   }
   read(results: readonly DocumentResult[], tookMs: number): Reply {
     return this.#sender.read(this.#batch, results, tookMs);

@@ -5,8 +5,8 @@
 export class Cancellation {
   #reason: Error | undefined;
   #controller: AbortController | undefined;
-  /** Told once, of a cancellation to come; for one listener. */
-  onCancel: (() => void) | undefined;
+  /** Aborted once, by a cancellation to come. */
+  target: { abort(): void } | undefined;
 
   /** Why the call was given up, or undefined while it is wanted. */
   get reason(): Error | undefined {
@@ -23,6 +23,6 @@ export class Cancellation {
     if (this.#reason) return;
     this.#reason = reason;
     this.#controller?.abort(reason);
-    this.onCancel?.();
+    this.target?.abort();
   }
 }

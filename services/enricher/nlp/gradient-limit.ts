@@ -7,13 +7,19 @@ export interface GradientOptions {
   readonly initial: number;
   readonly onMove?: (why: LimitMove) => void;
   /** A permit came free: there may be room for another call. */
-  readonly onRelease?: () => void;
+  readonly onRelease?: (() => void) | undefined;
   /** Monotonic milliseconds. */
   readonly now?: () => number;
 }
 
 /** Gives the permit back; to be called once. */
 export type Release = () => void;
+
+/** Who wants a permit. */
+export interface Holder {
+  /** It has one now, until it releases it. */
+  held(release: Release): void;
+}
 
 /** One place of p-limit's, kept for as long as the limit allows and lent to call after call. */
 interface Permit {
@@ -76,7 +82,7 @@ export class GradientLimit {
   readonly #options: GradientOptions;
   readonly #now: () => number;
   readonly #best: { minMs: number; untilMs: number }[] = [];
-  readonly #waiting = new Fifo<(release: Release) => void>();
+  readonly #waiting = new Fifo<Holder>();
   /** Permits that nobody uses now. */
   readonly #free: Permit[] = [];
   #permits = 0;
@@ -115,14 +121,14 @@ export class GradientLimit {
     this.#set(Math.min(this.#exact, this.#options.initial), 'restart');
   }
 
-  /** Calls `run` as soon as there is a permit for it, which it holds until it releases it. */
-  hold(run: (release: Release) => void): void {
+  /** Tells the holder as soon as there is a permit for it, at once where one is free. */
+  hold(holder: Holder): void {
     const permit = this.#free.pop();
     if (permit) {
-      this.#lend(permit, run);
+      this.#lend(permit, holder);
       return;
     }
-    this.#waiting.push(run);
+    this.#waiting.push(holder);
     this.#order();
   }
 
@@ -170,15 +176,15 @@ export class GradientLimit {
       this.#order();
       return;
     }
-    const run = this.#waiting.shift();
-    if (run) this.#lend(permit, run);
+    const holder = this.#waiting.shift();
+    if (holder) this.#lend(permit, holder);
     else this.#free.push(permit);
   }
 
-  #lend(permit: Permit, run: (release: Release) => void): void {
+  #lend(permit: Permit, holder: Holder): void {
     const inFlight = this.inFlight;
     if (inFlight > this.#window.mostInFlight) this.#window.mostInFlight = inFlight;
-    run(permit.release);
+    holder.held(permit.release);
   }
 
   #adjust(window: Window, now: number): void {

@@ -2,6 +2,7 @@ import { Client, type Dispatcher } from 'undici';
 import { messageOf } from '../../core/errors.ts';
 import type { Cancellation } from './cancellation.ts';
 import { NlpError } from './nlp-errors.ts';
+import type { Receiver } from './receiver.ts';
 
 export interface HttpClientOptions {
   readonly origin: string;
@@ -42,21 +43,20 @@ export class HttpClient {
     this.#options = options;
   }
 
-  /** @throws {NlpError} `connection`, or `timeout` when it was cancelled. */
+  /** Fails with an {@link NlpError}: `connection`, or `timeout` when it was cancelled. */
   post(
     path: string,
     body: string | Buffer,
+    receiver: Receiver<HttpResponse>,
     cancellation?: Cancellation,
     headers?: Readonly<Record<string, string>>,
-  ): Promise<HttpResponse> {
-    return new Promise((resolve, reject) => {
-      const exchange = new Exchange(this, path, body, resolve, reject);
-      if (headers) exchange.headers = headers;
-      if (cancellation) cancellation.onCancel = () => exchange.abort();
-      const client = this.#idle.pop() ?? this.#connect();
-      if (client) this.#dispatch(client, exchange);
-      else this.#waiting.push(exchange);
-    });
+  ): void {
+    const exchange = new Exchange(this, path, body, receiver);
+    if (headers) exchange.headers = headers;
+    if (cancellation) cancellation.target = exchange;
+    const client = this.#idle.pop() ?? this.#connect();
+    if (client) this.#dispatch(client, exchange);
+    else this.#waiting.push(exchange);
   }
 
   async close(): Promise<void> {
@@ -102,17 +102,17 @@ export class HttpClient {
 }
 
 const ABORTED = new Error('aborted');
+const NOBODY: Receiver<HttpResponse> = { received: () => {}, failed: () => {} };
 
 /** One request and its response, as undici tells of it. */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly path: string;
-  readonly body: string | Buffer;
+  body: string | Buffer;
   /** Besides those that go with every request. */
   headers: Readonly<Record<string, string>> | undefined;
   client: Client | undefined;
   readonly #owner: HttpClient;
-  readonly #resolve: (response: HttpResponse) => void;
-  readonly #reject: (error: NlpError) => void;
+  #receiver: Receiver<HttpResponse>;
   #controller: Dispatcher.DispatchController | undefined;
   #settled = false;
   #status = 0;
@@ -120,33 +120,27 @@ class Exchange implements Dispatcher.DispatchHandler {
   #first: Buffer | undefined;
   #rest: Buffer[] | undefined;
 
-  constructor(
-    owner: HttpClient,
-    path: string,
-    body: string | Buffer,
-    resolve: (response: HttpResponse) => void,
-    reject: (error: NlpError) => void,
-  ) {
+  constructor(owner: HttpClient, path: string, body: string | Buffer, receiver: Receiver<HttpResponse>) {
     this.#owner = owner;
     this.path = path;
     this.body = body;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    this.#receiver = receiver;
   }
 
   get isSettled(): boolean {
     return this.#settled;
   }
 
-  /** Rejects at once; a connection with a request on it is closed, one that is still opened is used by the next. */
+  /** Fails at once; a connection with a request on it is closed, one that is still opened is used by the next. */
   abort(): void {
+    const controller = this.#controller;
     this.#fail('timeout', 'no answer in time', undefined);
-    this.#controller?.abort(ABORTED);
+    controller?.abort(ABORTED);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
     if (this.#settled) controller.abort(ABORTED);
+    else this.#controller = controller;
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
@@ -164,12 +158,22 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    if (!this.#settled) {
-      this.#settled = true;
-      const bytes = this.#rest ? Buffer.concat(this.#rest) : this.#first;
-      this.#resolve({ status: this.#status, retryAfter: this.#retryAfter, body: bytes?.toString('utf8') ?? '' });
-    }
+    const receiver = this.#receiver;
+    const isWanted = !this.#settled;
+    const bytes = this.#rest ? Buffer.concat(this.#rest) : this.#first;
+    const response = { status: this.#status, retryAfter: this.#retryAfter, body: bytes?.toString('utf8') ?? '' };
+    this.#settle();
+    // First: whoever is told makes the next request, and this connection is the best for it.
     this.#release();
+    if (!isWanted) return;
+    try {
+      receiver.received(response);
+    } catch (error) {
+      // Not undici's to handle, which would take it for a broken connection.
+      process.nextTick(() => {
+        throw error;
+      });
+    }
   }
 
   onResponseError(_: Dispatcher.DispatchController | undefined, error: Error): void {
@@ -179,8 +183,25 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #fail(code: 'timeout' | 'connection', message: string, cause: unknown): void {
     if (this.#settled) return;
+    const receiver = this.#receiver;
+    this.#settle();
+    const error = new NlpError('failed', code, message, { cause });
+    // Not from within: undici may refuse a request while it is handed over.
+    queueMicrotask(() => receiver.failed(error));
+  }
+
+  /**
+   * undici and its controller know an exchange for longer than it lasts. Once old, in the garbage collector's terms, it would
+   * keep all that is younger alive: the response, and the message that it was for.
+   */
+  #settle(): void {
     this.#settled = true;
-    this.#reject(new NlpError('failed', code, message, { cause }));
+    if (this.#controller) this.#controller.rawHeaders = [];
+    this.#controller = undefined;
+    this.#receiver = NOBODY;
+    this.#first = undefined;
+    this.#rest = undefined;
+    this.body = '';
   }
 
   #release(): void {

@@ -11,6 +11,7 @@ import { errorOfStatus, NlpError } from './nlp-errors.ts';
 import { backoffMs, NlpPolicy, type NlpPolicyOptions } from './nlp-policy.ts';
 import { OutageGate } from './outage-gate.ts';
 import type { NlpProvider, ProviderLimits } from './providers/provider.ts';
+import type { Receiver } from './receiver.ts';
 
 const OPTIONS: NlpPolicyOptions = {
   concurrency: 50,
@@ -51,7 +52,10 @@ function analyserOf(answer: (call: number) => Promise<Insight>, options: Partial
   const changes: boolean[] = [];
   const gate = new OutageGate(policy, all.halfOpenAfterMs + 10, (open) => changes.push(open));
   let calls = 0;
-  const analyze = jest.fn(async () => [{ ok: true as const, insight: await answer(++calls) }]);
+  const analyze = jest.fn<NlpProvider['analyze']>((_, receiver) => {
+    const told = (insight: Insight) => receiver.received([{ ok: true, insight }]);
+    answer(++calls).then(told, (error: unknown) => receiver.failed(error));
+  });
   const provider: NlpProvider = { name: 'test', limits: LIMITS, analyze, close: async () => {} };
   const ignore = () => {};
   const batcher = new MicroBatcher({
@@ -135,12 +139,10 @@ describe('NlpPolicy', () => {
   it('turns silence into a time-out that may be retried, and aborts the call', async () => {
     const aborted: boolean[] = [];
     const policy = new NlpPolicy({ ...OPTIONS, timeoutMs: 20, maxRetries: 1 });
-    const hang = ({ signal }: Cancellation) =>
-      new Promise<never>((_, reject) => {
-        signal.addEventListener('abort', () => {
-          aborted.push(true);
-          reject(signal.reason);
-        });
+    const hang = ({ signal }: Cancellation, receiver: Receiver<never>) =>
+      signal.addEventListener('abort', () => {
+        aborted.push(true);
+        receiver.failed(signal.reason);
       });
     const answer = new Promise((succeeded, failed) => {
       const read = () => {};
@@ -233,13 +235,14 @@ describe('GradientLimit', () => {
     ) => {
       const release: (() => void)[] = [];
       for (let n = 0; n < count; n++) {
-        limit.hold((done) => {
+        const held = (done: () => void) => {
           const startedAtMs = now;
           release.push(() => {
             limit.observe(now - startedAtMs, (n * of) % 1 < of ? end : 'answered');
             done();
           });
-        });
+        };
+        limit.hold({ held });
       }
       await new Promise(setImmediate);
       now += latencyMs;

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readEnricherConfig } from '../../config.ts';
 import type { NlpError } from '../nlp-errors.ts';
 import { AnalyserBench } from '../testing/bench.ts';
+import { resultsOf } from '../testing/results.ts';
 import { type ApiReply, type ApiRequest, ScriptedApi } from '../testing/scripted-api.ts';
 import { connectProvider } from './connect.ts';
 import { JsonProvider } from './json.ts';
@@ -41,7 +42,7 @@ const shipped = (name: string) => join(MAPPINGS, `${name}.json`);
 
 const analyse = async (provider: NlpProvider, texts: readonly string[]) => {
   const documents = texts.map((text, n) => ({ id: `m${n}`, text }));
-  const results = await provider.analyze(documents, undefined);
+  const results = await resultsOf(provider, documents);
   return results.map((result) =>
     result.ok ? [result.insight.sentiment_label, result.insight.sentiment_score] : result.error.failure,
   );
@@ -90,7 +91,7 @@ describe('Hugging Face text-embeddings-inference, /predict', () => {
       path: '/predict',
       json: { inputs: [['good'], ['bad'], ['so "so"\n€']], truncate: true },
     });
-    const [first] = await provider.analyze([{ id: 'm', text: 'good' }], undefined);
+    const [first] = await resultsOf(provider, [{ id: 'm', text: 'good' }]);
     expect(first).toEqual({
       ok: true,
       insight: {
@@ -232,13 +233,10 @@ describe('Azure AI Language, SentimentAnalysis', () => {
         analysisInput: { documents: [{ id: 'm0', language: 'en', text: 'good' }, {}, {}, {}] },
       },
     });
-    const results = await provider.analyze(
-      [
-        { id: 'same', text: 'good' },
-        { id: 'same', text: 'bad' },
-      ],
-      undefined,
-    );
+    const results = await resultsOf(provider, [
+      { id: 'same', text: 'good' },
+      { id: 'same', text: 'bad' },
+    ]);
     expect(results).toMatchObject([
       { insight: { sentiment_label: 'positive', model: '2022-11-01' } },
       { insight: { sentiment_label: 'negative' } },
@@ -375,7 +373,7 @@ describe('a mapping file', () => {
         'a/b': [['news', 7, 'sports']],
       },
     });
-    const read = async (text: string) => (await provider.analyze([{ id: 'm', text }], undefined))[0];
+    const read = async (text: string) => (await resultsOf(provider, [{ id: 'm', text }]))[0];
     expect(await read('sure')).toMatchObject({
       insight: {
         language: 'de',

@@ -3,6 +3,7 @@ import type { Cancellation } from '../cancellation.ts';
 import { HttpClient, type HttpResponse } from '../http-client.ts';
 import { errorOfStatus, garbage, NlpError } from '../nlp-errors.ts';
 import { parseJson } from '../nlp-response.ts';
+import { Reading, type Receiver } from '../receiver.ts';
 import { compileInsight, type InsightReader } from './json-insight.ts';
 import type { JsonMapping, Match } from './json-mapping.ts';
 import { compilePointer, type Pointer } from './json-pointer.ts';
@@ -52,11 +53,12 @@ export class JsonProvider implements RoutedProvider {
     return this.#path.replace(/\?.*$/, '');
   }
 
-  async analyze(
+  analyze(
     documents: readonly NlpDocument[],
-    cancellation: Cancellation | undefined,
+    receiver: Receiver<readonly DocumentResult[]>,
+    cancellation?: Cancellation,
     headers?: RequestHeaders,
-  ): Promise<readonly DocumentResult[]> {
+  ): void {
     const ids = new Map<string, number>();
     const sent = documents.map((document, index) => {
       // Two bots may have chosen the same id.
@@ -64,9 +66,11 @@ export class JsonProvider implements RoutedProvider {
       ids.set(id, index);
       return id === document.id ? document : { id, text: document.text };
     });
-    const response = await this.#http.post(this.#path, this.#request.render(sent), cancellation, headers);
-    if (response.status !== 200) throw this.#errorOf(response);
-    return this.#read(parseJson(response.body), sent, ids);
+    const reading = new Reading(receiver, (response: HttpResponse) => {
+      if (response.status !== 200) throw this.#errorOf(response);
+      return this.#read(parseJson(response.body), sent, ids);
+    });
+    this.#http.post(this.#path, this.#request.render(sent), reading, cancellation, headers);
   }
 
   close(): Promise<void> {

@@ -2,6 +2,7 @@ import type { Cancellation } from '../cancellation.ts';
 import { HttpClient, type HttpResponse } from '../http-client.ts';
 import { errorOfBatchStatus, errorOfStatus, garbage, NlpError } from '../nlp-errors.ts';
 import { asObject, insightOf, parseJson } from '../nlp-response.ts';
+import { Reading, type Receiver } from '../receiver.ts';
 import type {
   Connection,
   DocumentResult,
@@ -48,26 +49,30 @@ export class ParleyProvider implements RoutedProvider {
 
   analyze(
     documents: readonly NlpDocument[],
-    cancellation: Cancellation | undefined,
+    receiver: Receiver<readonly DocumentResult[]>,
+    cancellation?: Cancellation,
     headers?: RequestHeaders,
-  ): Promise<readonly DocumentResult[]> {
+  ): void {
     const [document] = documents;
-    if (documents.length > 1 || !document) return this.#batch(documents, cancellation, headers);
+    if (documents.length > 1 || !document) {
+      this.#batch(documents, receiver, cancellation, headers);
+      return;
+    }
     const { id, text } = document;
-    return this.#http
-      .post(this.#path, JSON.stringify({ id, text }), cancellation, headers)
-      .then((response) => [resultOf(response, id)]);
+    const reading = new Reading(receiver, (response: HttpResponse) => [resultOf(response, id)]);
+    this.#http.post(this.#path, JSON.stringify({ id, text }), reading, cancellation, headers);
   }
 
   close(): Promise<void> {
     return this.#http.close();
   }
 
-  async #batch(
+  #batch(
     documents: readonly NlpDocument[],
+    receiver: Receiver<readonly DocumentResult[]>,
     cancellation: Cancellation | undefined,
     headers: RequestHeaders | undefined,
-  ): Promise<readonly DocumentResult[]> {
+  ): void {
     const places = new Map<string, number>();
     const sent = documents.map(({ id, text }, index) => {
       const unique = places.has(id) ? freeId(places, index) : id;
@@ -75,8 +80,8 @@ export class ParleyProvider implements RoutedProvider {
       return { id: unique, text };
     });
     const body = JSON.stringify({ documents: sent });
-    const response = await this.#http.post(this.#batchPath, body, cancellation, headers);
-    return resultsOf(response, places);
+    const reading = new Reading(receiver, (response: HttpResponse) => resultsOf(response, places));
+    this.#http.post(this.#batchPath, body, reading, cancellation, headers);
   }
 }
 

@@ -2,6 +2,7 @@ import type { Insight } from '../../../core/records.ts';
 import type { Span } from '../../../platform/tracing/tracer.ts';
 import type { Cancellation } from '../cancellation.ts';
 import type { NlpError } from '../nlp-errors.ts';
+import type { Receiver } from '../receiver.ts';
 
 export interface NlpDocument {
   /** Unique within a request only if the caller sees to it: bots choose their own ids. */
@@ -48,15 +49,16 @@ export interface NlpProvider {
   /**
    * One request.
    *
+   * @param receiver is told one result a document, in the order of the documents whatever the order of the answer; or an
+   * {@link NlpError} when the request failed as a whole, whose `failure` says what is to be done.
    * @param headers sent besides the provider's own.
-   * @returns one result a document, in the order of the documents whatever the order of the answer.
-   * @throws {NlpError} when the request failed as a whole; its `failure` says what is to be done.
    */
   analyze(
     documents: readonly NlpDocument[],
-    cancellation: Cancellation | undefined,
+    receiver: Receiver<readonly DocumentResult[]>,
+    cancellation?: Cancellation,
     headers?: RequestHeaders,
-  ): Promise<readonly DocumentResult[]>;
+  ): void;
   close(): Promise<void>;
 }
 

@@ -4,6 +4,7 @@ import type { Span } from '../../../platform/tracing/tracer.ts';
 import { Cancellation } from '../cancellation.ts';
 import { SUPERSEDED } from '../hedger.ts';
 import { AnalyserBench } from '../testing/bench.ts';
+import { resultsOf } from '../testing/results.ts';
 import { type ApiReply, parleyAnswer, ScriptedApi } from '../testing/scripted-api.ts';
 import { ParleyProvider } from './parley.ts';
 import { TracedProvider } from './traced.ts';
@@ -33,7 +34,7 @@ const server = () => {
 describe('a request to the NLP API', () => {
   it('is a span of the message that it is made for, and carries its context', async () => {
     const message = messageSpan();
-    await provider.analyze(documents(message), new Cancellation());
+    await resultsOf(provider, documents(message), new Cancellation());
     message.end();
     const [call, process] = await tracing.spans();
     expect(call).toMatchObject({
@@ -56,8 +57,8 @@ describe('a request to the NLP API', () => {
   });
 
   it('without a traced message has neither span nor header', async () => {
-    await provider.analyze(documents(undefined), undefined);
-    await provider.analyze(documents(undefined, undefined, undefined), undefined);
+    await resultsOf(provider, documents(undefined));
+    await resultsOf(provider, documents(undefined, undefined, undefined));
     expect(await tracing.spans()).toEqual([]);
     expect(api.requests).toHaveLength(2);
     for (const { headers } of api.requests) expect(headers).not.toHaveProperty('traceparent');
@@ -65,7 +66,7 @@ describe('a request to the NLP API', () => {
 
   it('for many stands in the trace of the first traced one and has links to the others, which link back', async () => {
     const [first, second, third] = [messageSpan(), messageSpan(), messageSpan()];
-    await provider.analyze(documents(undefined, first, undefined, second, third), undefined);
+    await resultsOf(provider, documents(undefined, first, undefined, second, third));
     for (const each of [first, second, third]) each.end();
     const [call, ...processes] = await tracing.spans();
     expect(call).toMatchObject({
@@ -85,7 +86,7 @@ describe('a request to the NLP API', () => {
   ])('tells of %s by its code', async (_, reply, expected) => {
     api.answer = () => reply as ApiReply;
     const message = messageSpan();
-    await expect(provider.analyze(documents(message), undefined)).rejects.toThrow();
+    await expect(resultsOf(provider, documents(message))).rejects.toThrow();
     expect(await tracing.spans()).toMatchObject([{ failed: true, attributes: expected }]);
   });
 
@@ -93,7 +94,7 @@ describe('a request to the NLP API', () => {
     api.answer = () => undefined;
     const cut = async (reason: Error) => {
       const cancellation = new Cancellation();
-      const call = provider.analyze(documents(messageSpan()), cancellation);
+      const call = resultsOf(provider, documents(messageSpan()), cancellation);
       cancellation.cancel(reason);
       await expect(call).rejects.toThrow('no answer in time');
     };

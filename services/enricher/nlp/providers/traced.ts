@@ -3,6 +3,7 @@ import type { Span, Tracer } from '../../../platform/tracing/tracer.ts';
 import type { Cancellation } from '../cancellation.ts';
 import { SUPERSEDED } from '../hedger.ts';
 import { NlpError } from '../nlp-errors.ts';
+import type { Receiver } from '../receiver.ts';
 import type { DocumentResult, NlpDocument, NlpProvider, RoutedProvider } from './provider.ts';
 
 /**
@@ -30,28 +31,33 @@ export class TracedProvider implements NlpProvider {
 
   analyze(
     documents: readonly NlpDocument[],
-    cancellation: Cancellation | undefined,
-  ): Promise<readonly DocumentResult[]> {
+    receiver: Receiver<readonly DocumentResult[]>,
+    cancellation?: Cancellation,
+  ): void {
     let first: Span | undefined;
     for (const document of documents) {
       first = document.span;
       if (first) break;
     }
-    if (!first) return this.#provider.analyze(documents, cancellation);
+    if (!first) {
+      this.#provider.analyze(documents, receiver, cancellation);
+      return;
+    }
     const span = this.#begin(first, documents);
-    return this.#provider.analyze(documents, cancellation, traceHeaders(span.context)).then(
-      (results) => {
+    const traced: Receiver<readonly DocumentResult[]> = {
+      received: (results) => {
         span.set({ 'http.response.status_code': 200 });
         const [only] = results;
         if (results.length === 1 && only && !only.ok) span.fail(only.error.cause_code);
         span.end();
-        return results;
+        receiver.received(results);
       },
-      (error: unknown) => {
+      failed: (error) => {
         end(span, error, cancellation);
-        throw error;
+        receiver.failed(error);
       },
-    );
+    };
+    this.#provider.analyze(documents, traced, cancellation, traceHeaders(span.context));
   }
 
   close(): Promise<void> {
