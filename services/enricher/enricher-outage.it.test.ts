@@ -199,7 +199,7 @@ describe('a message that the API answers late', () => {
       made.ids.add(id);
       return [
         provisional(source, event, told),
-        enriched(place(at.topics.replay, offset), replayed, late),
+        enriched(place(at.topics.replay, offset), replayed, late, told.enrichedAt),
         degraded(source, event, told),
       ];
     };

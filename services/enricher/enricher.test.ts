@@ -5,6 +5,7 @@ import { eventually } from '../core/testing/eventually.ts';
 import type { Claim, FetchedRecord, PartitionHandler } from '../platform/kafka/claim.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { testLog } from '../platform/testing/topic-log.ts';
+import type { Completion } from './completion.ts';
 import { MAX_IN_FLIGHT_BYTES, MAX_QUEUED } from './config.ts';
 import { Enricher } from './enricher.ts';
 import { enricherMetrics } from './metrics.ts';
@@ -55,10 +56,10 @@ class World {
   #finish: (() => void)[] = [];
 
   constructor({ maxInFlight = 100_000, maxReplayInFlight = 10 } = {}) {
-    const process = (claim: Claim, { key }: FetchedRecord) => {
+    const process = (claim: Claim, { key }: FetchedRecord, completion: Completion) => {
       const [tenant] = JSON.parse(String(key)) as [string];
       this.started.push({ lane: claim.topic, partition: claim.partition, tenant });
-      return new Promise<boolean>((resolve) => this.#finish.push(() => resolve(true)));
+      this.#finish.push(() => completion.done(true));
     };
     this.enricher = new Enricher({
       processor: { process } as unknown as RecordProcessor,

@@ -5,6 +5,7 @@ import type { Claim, PartitionHandler } from '../platform/kafka/claim.ts';
 import type { Logger } from '../platform/logger.ts';
 import { messageTrace, traceIdOf } from '../platform/tracing/messaging-spans.ts';
 import type { Span, Tracer } from '../platform/tracing/tracer.ts';
+import { type Completion, settle } from './completion.ts';
 import { COMMIT_INTERVAL_MS, type Lane, MAX_IN_FLIGHT_BYTES, MAX_QUEUED } from './config.ts';
 import { FairQueue } from './fair-queue.ts';
 import type { EnricherMetrics } from './metrics.ts';
@@ -157,29 +158,33 @@ export class Enricher {
   }
 
   #run(worker: PartitionWorker, job: Job, lane: Lane): void {
-    const bytes = bytesOf(job);
     this.#inFlight++;
-    this.#inFlightBytes += bytes;
+    this.#inFlightBytes += bytesOf(job);
     if (lane === 'replay') this.#replayInFlight++;
-    const ended = () => {
-      this.#inFlight--;
-      this.#inFlightBytes -= bytes;
-      if (lane === 'replay') this.#replayInFlight--;
-      this.schedule();
-    };
-    const span = spanOf(job);
-    span?.event('started');
-    this.#process(worker, job).then(
-      (isDone) => {
-        if (isDone) worker.complete(offsetOf(job));
-        conclude(span, isDone);
-        ended();
-      },
-      (error: unknown) => {
-        this.#runAgain(worker, job, lane, error);
-        ended();
-      },
-    );
+    spanOf(job)?.event('started');
+    const { processor } = this.#options;
+    const run = new Run(this, worker, job, lane);
+    if (job.kind === 'record') processor.process(worker.claim, job.record, run, job.span);
+    else settle(run, processor.skip(worker.claim, job.first, job.last));
+  }
+
+  /** For the runs themselves. */
+  ended({ worker, job, lane }: Run, isDone: boolean): void {
+    if (isDone) worker.complete(offsetOf(job));
+    conclude(spanOf(job), isDone);
+    this.#leave(job, lane);
+  }
+
+  failed({ worker, job, lane }: Run, error: unknown): void {
+    this.#runAgain(worker, job, lane, error);
+    this.#leave(job, lane);
+  }
+
+  #leave(job: Job, lane: Lane): void {
+    this.#inFlight--;
+    this.#inFlightBytes -= bytesOf(job);
+    if (lane === 'replay') this.#replayInFlight--;
+    this.schedule();
   }
 
   /** Nothing that is foreseen: tried again for as long as the partition is ours, since giving up would lose it. */
@@ -194,16 +199,6 @@ export class Enricher {
       else conclude(span, false);
     };
     setTimeout(again, UNFORESEEN_RETRY_MS).unref();
-  }
-
-  #process({ claim }: PartitionWorker, job: Job): Promise<boolean> {
-    const { processor } = this.#options;
-    try {
-      if (job.kind === 'gap') return processor.skip(claim, job.first, job.last);
-      return processor.process(claim, job.record, job.span);
-    } catch (error) {
-      return Promise.reject(error);
-    }
   }
 
   #account(lane: Lane, records: number, bytes: number): void {
@@ -229,6 +224,29 @@ export class Enricher {
         this.#options.log.error({ err: error, topic, partition }, 'a commit failed');
       });
     }
+  }
+}
+
+/** One job on its way. */
+class Run implements Completion {
+  readonly worker: PartitionWorker;
+  readonly job: Job;
+  readonly lane: Lane;
+  readonly #enricher: Enricher;
+
+  constructor(enricher: Enricher, worker: PartitionWorker, job: Job, lane: Lane) {
+    this.#enricher = enricher;
+    this.worker = worker;
+    this.job = job;
+    this.lane = lane;
+  }
+
+  done(isDone: boolean): void {
+    this.#enricher.ended(this, isDone);
+  }
+
+  failed(error: unknown): void {
+    this.#enricher.failed(this, error);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { ChatOutcome } from '../core/records.ts';
-import type { Counter, Histogram, Metrics, TalliedHistogram } from '../platform/metrics.ts';
+import type { Counter, Metrics, TalliedHistogram } from '../platform/metrics.ts';
 import { LATENCY_BUCKETS_S } from '../platform/metrics.ts';
 import type { Lane } from './config.ts';
 
@@ -14,7 +14,8 @@ export interface EnricherMetrics {
   /** By lane. */
   readonly latency: TalliedHistogram;
   readonly firstAnswer: TalliedHistogram;
-  readonly stages: Histogram<'stage'>;
+  /** By stage. */
+  readonly stages: TalliedHistogram;
   readonly provisional: Counter<'result'>;
   readonly deferred: Counter;
   readonly fallbackSeconds: Counter;
@@ -61,11 +62,11 @@ export function enricherMetrics(metrics: Metrics): EnricherMetrics {
       'From the gateway’s receipt of a live message to its first outcome, provisional or final',
       LATENCY_BUCKETS_S,
     ),
-    stages: metrics.histogram(
+    stages: metrics.tallied(
       'parley_stage_seconds',
       'What each stage took of a live message’s latency, of one message in sixteen',
       LATENCY_BUCKETS_S,
-      ['stage'],
+      'stage',
     ),
     provisional: metrics.counter(
       'parley_provisional_outcomes_total',

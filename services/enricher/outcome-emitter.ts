@@ -11,6 +11,7 @@ import { outcomeHeaders, passOnHeaders } from '../platform/record-headers.ts';
 import { startSend, traceIdOf } from '../platform/tracing/messaging-spans.ts';
 import { traceHeaders } from '../platform/tracing/trace-context.ts';
 import type { Span, Tracer } from '../platform/tracing/tracer.ts';
+import { type Completion, settle } from './completion.ts';
 import type { EnricherMetrics } from './metrics.ts';
 import type { Analysis } from './nlp/analyser.ts';
 import { deferral } from './outage/deferral.ts';
@@ -51,17 +52,10 @@ export class OutcomeEmitter {
     this.#options = options;
   }
 
-  /** Tells by `resolve` or `reject` what {@link degraded} tells by a promise. */
-  enriched(
-    item: WorkItem,
-    analysis: Analysed,
-    resolve: (emitted: boolean) => void,
-    reject: (error: Error) => void,
-  ): void {
-    const told = { ...analysis, enrichedAt: this.#options.clock.now() };
-    const outcome = enriched(item.source, item.event, told);
-    if (item.span) this.#emitTraced(item, item.span, outcome, item.answered).then(resolve, reject);
-    else this.#post(item, outcome, item.answered, resolve, reject);
+  enriched(item: WorkItem, analysis: Analysed, completion: Completion): void {
+    const outcome = enriched(item.source, item.event, analysis, this.#options.clock.now());
+    if (item.span) settle(completion, this.#emitTraced(item, item.span, outcome, item.answered));
+    else this.#post(item, outcome, item.answered, completion);
   }
 
   /**
@@ -130,27 +124,21 @@ export class OutcomeEmitter {
 
   #emit(at: Place, outcome: ChatOutcome, answered: boolean): Promise<boolean> {
     if (at.span) return this.#emitTraced(at, at.span, outcome, answered);
-    return new Promise((resolve, reject) => this.#post(at, outcome, answered, resolve, reject));
+    return new Promise((done, failed) => this.#post(at, outcome, answered, { done, failed }));
   }
 
-  #post(
-    at: Place,
-    outcome: ChatOutcome,
-    answered: boolean,
-    resolve: (emitted: boolean) => void,
-    reject: (error: Error) => void,
-  ): void {
+  #post(at: Place, outcome: ChatOutcome, answered: boolean, completion: Completion): void {
     if (!at.claim.active) {
-      resolve(false);
+      completion.done(false);
       return;
     }
     this.#options.producer.post(this.#outcomeRecord(at, outcome), (error) => {
       if (error) {
-        reject(error);
+        completion.failed(error);
         return;
       }
       this.#count(at, outcome, answered);
-      resolve(true);
+      completion.done(true);
     });
   }
 

@@ -55,7 +55,7 @@ async function bench(headers: FetchedRecord['headers'] = HEADERS, refusal?: Erro
     return new Map(all.map((each): [string, ReceivedSpan] => [each.name, each]));
   };
   const enriched = (analysis: Parameters<OutcomeEmitter['enriched']>[1]) =>
-    new Promise<boolean>((resolve, reject) => emitter.enriched(item, analysis, resolve, reject));
+    new Promise<boolean>((done, failed) => emitter.enriched(item, analysis, { done, failed }));
   return { emitter, item, enriched, sent, logged, finished };
 }
 

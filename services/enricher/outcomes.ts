@@ -15,13 +15,15 @@ interface Told {
 export function enriched(
   source: Coordinates,
   event: ChatEvent,
-  told: Told & { readonly insight: Insight; readonly nlpMs: number; readonly cacheHit: boolean },
+  analysis: Pick<Told, 'attempts'> & { readonly insight: Insight; readonly nlpMs: number; readonly cacheHit: boolean },
+  enrichedAt: EpochMs,
 ): ChatOutcome {
-  const outcome = common(source, event, told);
+  const { insight, nlpMs, attempts, cacheHit } = analysis;
+  const outcome = common(source, event, { attempts, enrichedAt });
   outcome.outcome = 'enriched';
-  outcome.nlp_ms = told.nlpMs;
-  outcome.cache_hit = told.cacheHit;
-  outcome.insight = told.insight;
+  outcome.nlp_ms = nlpMs;
+  outcome.cache_hit = cacheHit;
+  outcome.insight = insight;
   return outcome;
 }
 

@@ -84,7 +84,7 @@ function bench(
       headers: { traceparent: Buffer.from('tp') },
       size: 1,
     };
-    return processor.process(at as never, record);
+    return new Promise<boolean>((done, failed) => processor.process(at as never, record, { done, failed }));
   };
   /** The next `count` records that came to Kafka, in order. */
   const next = (count: number) =>

@@ -7,6 +7,7 @@ import { type ChatCodec, type Decoded, RegistryUnavailableError } from '../platf
 import type { Claim, FetchedRecord } from '../platform/kafka/claim.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Span } from '../platform/tracing/tracer.ts';
+import { type Completion, settle } from './completion.ts';
 import { faultOf } from './event-check.ts';
 import type { Fallback } from './fallback/fallback.ts';
 import type { Analyser, Analysis } from './nlp/analyser.ts';
@@ -46,8 +47,7 @@ const LOST = Promise.resolve(false);
  *        │         │        └── text given up ─▶ storm guard ─┐
  *        └─────────┴─────────────────────────────────────────┴▶ dead letter on chat.dlq, and its outcome
  *
- * Resolves when Kafka has acked all that the record gave rise to, so that its offset is complete; or false when the
- * claim was lost on the way, so that nothing may be said of it.
+ * A record is done when Kafka has acked all that it gave rise to, so that its offset is complete.
  */
 export class RecordProcessor {
   readonly #options: ProcessorOptions;
@@ -57,12 +57,20 @@ export class RecordProcessor {
   }
 
   /** @param span of a message that is traced; whoever began it ends it. */
-  process(claim: Claim, record: FetchedRecord, span?: Span): Promise<boolean> {
-    const decoded = this.#options.codec.decodeEvent(record.value);
-    if (!(decoded instanceof Promise)) return this.#take(claim, record, decoded, span);
-    return this.#settleDecoding(claim, record, decoded).then(
-      (settled) => settled !== undefined && this.#take(claim, record, settled, span),
-    );
+  process(claim: Claim, record: FetchedRecord, completion: Completion, span?: Span): void {
+    try {
+      const decoded = this.#options.codec.decodeEvent(record.value);
+      if (!(decoded instanceof Promise)) this.#take(claim, record, decoded, completion, span);
+      else
+        this.#settleDecoding(claim, record, decoded)
+          .then((settled) => {
+            if (settled) this.#take(claim, record, settled, completion, span);
+            else completion.done(false);
+          })
+          .catch((error: unknown) => completion.failed(error));
+    } catch (error) {
+      completion.failed(error);
+    }
   }
 
   /** Says in the log that retention removed `first..last` before they were read. */
@@ -72,58 +80,52 @@ export class RecordProcessor {
     return await this.#options.emitter.gap(claim, sourceOf(claim, first), last);
   }
 
-  #take(claim: Claim, record: FetchedRecord, decoded: Decoded<ChatEvent>, span?: Span): Promise<boolean> {
-    const { clock, early, emitter, replayTopic, onOutage } = this.#options;
-    if (!claim.active) return LOST;
+  #take(
+    claim: Claim,
+    record: FetchedRecord,
+    decoded: Decoded<ChatEvent>,
+    completion: Completion,
+    span: Span | undefined,
+  ): void {
+    const { analyser, clock, early, emitter, replayTopic, onOutage } = this.#options;
+    if (!claim.active) {
+      completion.done(false);
+      return;
+    }
     const isReplay = claim.topic === replayTopic;
     const checked = check(decoded, isReplay);
     const source = sourceOf(claim, record.offset);
     if (checked.kind === 'poison') {
-      return emitter.deadLettered({ claim, record, source, span }, checked.event, { ...checked, attempts: 0 });
+      const buried = emitter.deadLettered({ claim, record, source, span }, checked.event, { ...checked, attempts: 0 });
+      settle(completion, buried);
+      return;
     }
     const now = clock.now();
     const degrades = onOutage === 'degrade';
     const item = new WorkItem(claim, record, source, checked.event, { isReplay, now, degrades }, span);
     span?.set({ 'parley.message_id': item.id, 'parley.replay': isReplay });
     early.watch(item);
-    return this.#answer(item);
+    analyser.ask(item, new Conclusion(this, item, completion));
   }
 
-  /** One promise where all goes well, and nothing awaited: thousands are in flight, and each is dear to keep. */
-  #answer(item: WorkItem): Promise<boolean> {
-    return new Promise((resolve, reject) => {
-      const listener: Listener = {
-        analysed: (analysis) => {
-          try {
-            if (analysis.kind === 'analysed') this.#enriched(item, analysis, false, resolve, reject);
-            else if (isFailure(analysis)) resolve(this.#failed(item, analysis));
-            else resolve(this.#conclude(item, analysis, false));
-          } catch (error) {
-            listener.failed(error);
-          }
-        },
-        failed: (error) => {
-          item.settled = true;
-          reject(error);
-        },
-      };
-      this.#options.analyser.ask(item, listener);
-    });
+  /** For {@link Conclusion}. */
+  conclude(item: WorkItem, analysis: Analysis, completion: Completion): void {
+    if (analysis.kind === 'analysed') this.#enriched(item, analysis, false, completion);
+    else settle(completion, isFailure(analysis) ? this.#failed(item, analysis) : this.#conclude(item, analysis, false));
   }
 
   #enriched(
     item: WorkItem,
     analysis: Extract<Analysis, { kind: 'analysed' }>,
     probe: boolean,
-    resolve: (emitted: boolean) => void,
-    reject: (error: Error) => void,
+    completion: Completion,
   ): void {
     const { emitter, storm } = this.#options;
     item.settled = true;
     // Out of the cache: it tells nothing of the API.
     if (analysis.attempts > 0) storm.passed(probe);
     else storm.forget(probe);
-    emitter.enriched(item, analysis, resolve, reject);
+    emitter.enriched(item, analysis, completion);
   }
 
   /** @param probe whether the analysis was the storm guard's probe. */
@@ -132,7 +134,7 @@ export class RecordProcessor {
     item.settled = true;
     switch (analysis.kind) {
       case 'analysed':
-        return new Promise((resolve, reject) => this.#enriched(item, analysis, probe, resolve, reject));
+        return new Promise((done, failed) => this.#enriched(item, analysis, probe, { done, failed }));
       case 'unavailable':
         storm.forget(probe);
         return this.#degrade(item, analysis.attempts);
@@ -194,6 +196,32 @@ export class RecordProcessor {
         decoding = codec.decodeEvent(record.value);
       }
     }
+  }
+}
+
+/** What becomes of a record once its analysis is known. */
+class Conclusion implements Listener {
+  readonly #processor: RecordProcessor;
+  readonly #item: WorkItem;
+  readonly #completion: Completion;
+
+  constructor(processor: RecordProcessor, item: WorkItem, completion: Completion) {
+    this.#processor = processor;
+    this.#item = item;
+    this.#completion = completion;
+  }
+
+  analysed(analysis: Analysis): void {
+    try {
+      this.#processor.conclude(this.#item, analysis, this.#completion);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  failed(error: unknown): void {
+    this.#item.settled = true;
+    this.#completion.failed(error);
   }
 }
 

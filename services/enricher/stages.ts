@@ -1,6 +1,6 @@
 import type { ChatOutcome } from '../core/records.ts';
 import type { FetchedRecord } from '../platform/kafka/claim.ts';
-import type { Histogram } from '../platform/metrics.ts';
+import type { TalliedHistogram } from '../platform/metrics.ts';
 
 /** One message in so many is timed: five observations of each would cost as much as its Avro. */
 const TIMED_EVERY = 16;
@@ -13,7 +13,7 @@ const TIMED_EVERY = 16;
  * The first two lie between clocks of different machines; what is negative counts as nothing.
  */
 export function observeStages(
-  stages: Histogram<'stage'>,
+  stages: TalliedHistogram,
   { offset, timestamp, fetchedAtMs }: FetchedRecord,
   { received_at, enriched_at }: ChatOutcome,
   startedAtMs: number,
@@ -21,7 +21,7 @@ export function observeStages(
 ): void {
   if (offset % TIMED_EVERY !== 0 || fetchedAtMs === undefined) return;
   const observe = (stage: string, fromMs: number, toMs: number) =>
-    stages.observe({ stage }, Math.max(toMs - fromMs, 0) / 1_000);
+    stages.observe(Math.max(toMs - fromMs, 0) / 1_000, stage);
   observe('gateway', received_at, timestamp);
   observe('log', timestamp, fetchedAtMs);
   observe('queue', fetchedAtMs, startedAtMs);

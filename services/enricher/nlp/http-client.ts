@@ -34,6 +34,8 @@ const KEEP_ALIVE_MS = 4_000;
  */
 export class HttpClient {
   readonly #options: HttpClientOptions;
+  /** Names and values in turn: undici would look up the keys of an object with every request. */
+  readonly #headers: readonly string[];
   readonly #idle: Client[] = [];
   readonly #all = new Set<Client>();
   /** Requests without a connection; bounded by the permits of the limiter. */
@@ -41,6 +43,7 @@ export class HttpClient {
 
   constructor(options: HttpClientOptions) {
     this.#options = options;
+    this.#headers = Object.entries(options.headers).flat();
   }
 
   /** Fails with an {@link NlpError}: `connection`, or `timeout` when it was cancelled. */
@@ -95,9 +98,11 @@ export class HttpClient {
 
   #dispatch(client: Client, exchange: Exchange): void {
     exchange.client = client;
-    const { headers: common } = this.#options;
-    const headers = exchange.headers ? { ...common, ...exchange.headers } : common;
-    client.dispatch({ method: 'POST', path: exchange.path, body: exchange.body, headers }, exchange);
+    const headers = exchange.headers ? [...this.#headers, ...Object.entries(exchange.headers).flat()] : this.#headers;
+    client.dispatch(
+      { method: 'POST', path: exchange.path, body: exchange.body, headers: headers as string[] },
+      exchange,
+    );
   }
 }
 

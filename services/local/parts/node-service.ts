@@ -10,7 +10,12 @@ const SERVICES = join(import.meta.dirname, '../..');
  * process and the old one to three times what is alive. Both are measured (docs/adr/0012).
  */
 const NODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
-  enricher: ['--max-semi-space-size=64', '--heap-growing-percent=40', '--no-allocation-site-pretenuring'],
+  enricher: [
+    '--max-semi-space-size=64',
+    '--heap-growing-percent=100',
+    '--no-allocation-site-pretenuring',
+    '--v8-pool-size=1',
+  ],
   gateway: ['--max-semi-space-size=16'],
 };
 

@@ -21,9 +21,9 @@ const withMap = <T>(raw: RawMetadata): T => {
   return raw as T;
 };
 
-const NO_ENTRIES = {};
-const entriesOf = (metadata: ReadonlyMap<string, string>): Readonly<Record<string, string>> =>
-  metadata.size === 0 ? NO_ENTRIES : Object.fromEntries(metadata);
+/** As avsc takes it. An empty Map has no keys, just as an empty object: most messages have no metadata. */
+const entriesOf = (metadata: ReadonlyMap<string, string>): object =>
+  metadata.size === 0 ? metadata : Object.fromEntries(metadata);
 
 /** Every field by name: spreading 20 of them cost a third of the encoding itself. */
 const rawEvent = (event: ChatEvent): { readonly [K in keyof ChatEvent]: unknown } => ({
@@ -87,7 +87,9 @@ export class ChatCodec {
   }
 
   encodeOutcome(outcome: ChatOutcome): Buffer {
-    return this.#outcomeEncoder.encode({ ...outcome, metadata: entriesOf(outcome.metadata) });
+    const { metadata } = outcome;
+    const raw = metadata.size === 0 ? outcome : { ...outcome, metadata: entriesOf(metadata) };
+    return this.#outcomeEncoder.encode(raw);
   }
 
   /** See {@link AvroDecoder.decode}. */

@@ -191,7 +191,7 @@ export class ProduceLane {
       const { topic, partition, key, headers, resendValue } = record;
       const value = sentBefore && resendValue ? resendValue() : record.value;
       const entry = byTopic.get(topic) ?? { topic, messages: [] };
-      entry.messages.push({ partition, key, value, ...(headers && { headers }) });
+      entry.messages.push(headers ? { partition, key, value, headers } : { partition, key, value });
       byTopic.set(topic, entry);
     }
     await sendInFull(this.#producer as Producer, [...byTopic.values()]);

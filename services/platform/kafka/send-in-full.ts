@@ -24,11 +24,12 @@ export async function sendInFull(producer: Producer, batch: readonly TopicMessag
 }
 
 function unanswered(batch: readonly TopicMessages[], answers: readonly RecordMetadata[]): TopicMessages[] {
-  const answered = new Set(answers.map(({ topicName, partition }) => `${topicName}/${partition}`));
+  const answered = new Map<string, Set<number>>(batch.map(({ topic }) => [topic, new Set()]));
+  for (const { topicName, partition } of answers) answered.get(topicName)?.add(partition);
   return batch
-    .map(({ topic, messages }) => ({
-      topic,
-      messages: messages.filter(({ partition }) => !answered.has(`${topic}/${partition}`)),
-    }))
+    .map(({ topic, messages }) => {
+      const partitions = answered.get(topic);
+      return { topic, messages: messages.filter(({ partition }) => !partitions?.has(partition)) };
+    })
     .filter(({ messages }) => messages.length > 0);
 }
