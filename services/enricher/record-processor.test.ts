@@ -66,8 +66,11 @@ function bench(
       requests.push(request);
       return await answer(request);
     },
-    ask: (request: AnalyseRequest, { analysed, failed }: Listener) => {
-      analyser.analyse(request).then(analysed, failed);
+    ask: (request: AnalyseRequest, listener: Listener) => {
+      analyser.analyse(request).then(
+        (analysis) => listener.analysed(analysis),
+        (error: unknown) => listener.failed(error),
+      );
     },
   };
   const parts = { codec, analyser, emitter, ...outage, replayTopic: topics.replay, onOutage, clock: systemClock, log };
