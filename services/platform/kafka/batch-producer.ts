@@ -66,11 +66,7 @@ export class BatchProducer {
     const { lingerMs = 4, maxBatchRecords = 500, maxBatchBytes = 900_000, maxPendingBytes = 64 << 20 } = options;
     const { lanes: laneCount = 1, retries = 24, log, metrics, ttlMs } = options;
     const { maxLingerMs = lingerMs, enoughRecords = maxBatchRecords } = options;
-    const sizes = metrics.tallied(
-      'parley_produce_batch_records',
-      'Records in one send',
-      [1, 5, 20, 50, 100, 250, 500],
-    );
+    const sizes = metrics.tallied('parley_produce_batch_records', 'Records in one send', [1, 5, 20, 50, 100, 250, 500]);
     const seconds = metrics.tallied('parley_produce_seconds', 'Time of one send, acks=all', LATENCY_BUCKETS_S);
     const replaced = metrics.counter('parley_producers_replaced_total', 'Producers thrown away after a final error');
     const lanes = Array.from(
