@@ -252,6 +252,21 @@ describe('GradientLimit', () => {
     return { limit, round };
   }
 
+  it('says when a permit comes free, so that the next call waits for nothing else', async () => {
+    const told: number[] = [];
+    const onRelease = () => told.push(limit.inFlight);
+    const limit: GradientLimit = new GradientLimit({ floor: 1, ceiling: 2, initial: 2, onRelease });
+    const releases: (() => void)[] = [];
+    for (let n = 0; n < 3; n++) limit.hold({ held: (release) => releases.push(release) });
+    await eventually(() => expect(releases).toHaveLength(2));
+    // The third call has the permit of the first before anybody is told.
+    releases[0]?.();
+    expect([releases.length, told]).toEqual([3, [2]]);
+    releases[1]?.();
+    releases[2]?.();
+    expect(told).toEqual([2, 1, 0]);
+  });
+
   it('grows to the ceiling while answers are as quick as ever', async () => {
     const { limit, round } = limited({ floor: 10, ceiling: 500, initial: 100 });
     const seen = [limit.concurrency];

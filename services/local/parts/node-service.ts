@@ -6,8 +6,8 @@ import { serviceProbe } from './probes.ts';
 const SERVICES = join(import.meta.dirname, '../..');
 
 /**
- * Flags of Node, by folder, which keep a heap near what it needs: by default V8 lets the young generation grow to 128 MB a
- * process and the old one to three times what is alive. Both are measured (docs/adr/0012).
+ * Flags of Node, by folder, which keep a heap near what it needs, and what lives for 200 ms in the young generation. By default V8
+ * lets that grow to 128 MB a process and the old one to three times what is alive. All are measured (docs/adr/0012).
  */
 const NODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   enricher: [
