@@ -12,7 +12,7 @@ const SERVICES = join(import.meta.dirname, '../..');
 const NODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   enricher: [
     '--max-semi-space-size=64',
-    '--heap-growing-percent=100',
+    '--heap-growing-percent=60',
     '--no-allocation-site-pretenuring',
     '--v8-pool-size=1',
   ],

@@ -29,6 +29,9 @@ const MAGIC = 2;
 /** A record's own length goes before it and is known after it. */
 const MAX_LENGTH_BYTES = 5;
 const NULL_LENGTH = -1;
+/** Texts up to here are written in JavaScript as long as they are ASCII, as header names and ids are: Node's native write takes longer. */
+const MAX_SHORT_UNITS = 128;
+const MAX_ASCII = 0x7f;
 
 /**
  * Bodies of Produce requests, version 7, without compression, all records stamped with the present time. kafkajs makes
@@ -103,6 +106,7 @@ export class ProduceEncoder {
   #bytes(value: Buffer | string | null | undefined): void {
     if (value === null || value === undefined) this.#varint(NULL_LENGTH);
     else if (typeof value === 'string') {
+      if (this.#shortAscii(value)) return;
       this.#varint(Buffer.byteLength(value));
       this.#text(value);
     } else {
@@ -111,6 +115,27 @@ export class ProduceEncoder {
       value.copy(this.#buffer, this.#at);
       this.#at += value.length;
     }
+  }
+
+  /** With its length before it. @returns false, with nothing written, for any other text. */
+  #shortAscii(value: string): boolean {
+    const { length } = value;
+    if (length > MAX_SHORT_UNITS) return false;
+    this.#room(MAX_LENGTH_BYTES + length);
+    const start = this.#at;
+    this.#varint(length);
+    const buffer = this.#buffer;
+    let at = this.#at;
+    for (let index = 0; index < length; index++) {
+      const unit = value.charCodeAt(index);
+      if (unit > MAX_ASCII) {
+        this.#at = start;
+        return false;
+      }
+      buffer[at++] = unit;
+    }
+    this.#at = at;
+    return true;
   }
 
   #text(value: string): void {
