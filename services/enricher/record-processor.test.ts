@@ -108,6 +108,13 @@ it('fails, to be tried again, where its outcome cannot be encoded', async () => 
   expect(sent).toEqual([]);
 });
 
+it('says nothing of a record whose partition was lost before work on it began', async () => {
+  const { process, sent, requests, claim } = bench(() => ANALYSED);
+  claim.active = false;
+  expect(await process()).toBe(false);
+  expect([sent, requests]).toEqual([[], []]);
+});
+
 describe('a message while the API is down', () => {
   it('is on chat.replay, acked, before a word is said of a degraded outcome', async () => {
     const { process, next, sent } = bench(() => ({ kind: 'unavailable', attempts: 2 }));
