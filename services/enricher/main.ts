@@ -57,7 +57,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const maxInFlight = config.NLP_CONCURRENCY * IN_FLIGHT_FACTOR;
   const room = (): number => {
     if (outage.storm.isFull) return 0;
-    if (nlp.gate.isOpen) return nlp.policy.room;
+    if (nlp.gate.isOpen) return nlp.policy.calls.room;
     // While the API is down: all are degraded, or one record at a time probes it.
     return config.ON_NLP_OUTAGE === 'degrade' ? maxInFlight : enricher.inFlight === 0 ? 1 : 0;
   };
@@ -75,9 +75,9 @@ async function start(context: ServiceContext): Promise<RunningService> {
     inFlight: () => enricher.inFlight,
     queued: () => enricher.queued,
     queuedBytes: () => enricher.queuedBytes,
-    nlpInFlight: () => nlp.policy.inFlight,
-    nlpWaiting: () => nlp.policy.waiting,
-    nlpLimit: () => nlp.policy.concurrency,
+    nlpInFlight: () => nlp.policy.calls.inFlight,
+    nlpWaiting: () => nlp.policy.calls.waiting,
+    nlpLimit: () => nlp.policy.calls.concurrency,
     breakerOpen: () => (nlp.policy.state === 'closed' ? 0 : 1),
     oldestUnfinishedMs: () => enricher.oldestUnfinishedMs,
     aheadOfWatermark: () => enricher.completedAhead,

@@ -173,7 +173,7 @@ describe('NlpPolicy', () => {
       },
     );
     const waiting = analyse('slow', 'text', () => true);
-    await eventually(() => expect(policy.inFlight).toBe(0));
+    await eventually(() => expect(policy.calls.inFlight).toBe(0));
     expect(await analyse('quick', 'text', () => true)).toMatchObject({ kind: 'analysed' });
     expect(await waiting).toMatchObject({ attempts: 2 });
   });

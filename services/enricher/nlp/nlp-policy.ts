@@ -62,13 +62,13 @@ export function backoffMs(
  * not count against the breaker: the API is alive.
  */
 export class NlpPolicy {
-  readonly #calls: Calls;
+  readonly calls: Calls;
   readonly #hedger: Hedger;
   readonly breaker: Breaker;
   readonly #retries;
 
   constructor(options: NlpPolicyOptions) {
-    this.#calls = new Calls({ ...options, onAnswered: (tookMs) => this.#hedger.observe(tookMs) });
+    this.calls = new Calls({ ...options, onAnswered: (tookMs) => this.#hedger.observe(tookMs) });
     this.#hedger = new Hedger({
       share: options.hedgeShare,
       mayHedge: () => this.#mayHedge(),
@@ -92,29 +92,15 @@ export class NlpPolicy {
       options.onRetry('error' in event && event.error instanceof NlpError ? event.error.cause_code : 'other');
     });
     this.#retries = retries;
-    this.breaker.onReset(() => this.#calls.restart());
+    this.breaker.onReset(() => this.calls.restart());
   }
 
-  /** Calls that hold a permit, that wait for one, and that may be in flight at present. */
-  get inFlight(): number {
-    return this.#calls.inFlight;
-  }
-  get waiting(): number {
-    return this.#calls.waiting;
-  }
-  get concurrency(): number {
-    return this.#calls.concurrency;
-  }
-  /** How many more may come. */
-  get room(): number {
-    return this.#calls.room;
-  }
   get state(): Breaker['state'] {
     return this.breaker.state;
   }
 
   execute<R, T>(errand: Errand<R, T>): void {
-    if (this.breaker.isClosed) this.#hedger.run(new FirstAttempt(this, this.#calls, errand), errand.hedgeUntilMs);
+    if (this.breaker.isClosed) this.#hedger.run(new FirstAttempt(this, errand), errand.hedgeUntilMs);
     else
       this.#settle(
         errand,
@@ -155,36 +141,35 @@ export class NlpPolicy {
 
   #attempt<R, T>(errand: Errand<R, T>): Promise<T> {
     return new Promise((won, lost) => {
-      this.#hedger.run({ call: (race) => this.#calls.start(errand, race), won, lost }, errand.hedgeUntilMs);
+      this.#hedger.run({ call: (race) => this.calls.start(errand, race), won, lost }, errand.hedgeUntilMs);
     });
   }
 
   close(): void {
     this.#hedger.close();
-    this.#calls.close();
+    this.calls.close();
   }
 
   #mayHedge(): boolean {
     if (this.state !== 'closed') return false;
-    if (performance.now() < this.#calls.throttledAtMs + NO_HEDGE_AFTER_THROTTLE_MS) return false;
-    return this.waiting === 0 && this.inFlight < this.concurrency;
+    if (performance.now() < this.calls.throttledAtMs + NO_HEDGE_AFTER_THROTTLE_MS) return false;
+    const { waiting, inFlight, concurrency } = this.calls;
+    return waiting === 0 && inFlight < concurrency;
   }
 }
 
 /** An errand's first attempt while the breaker is closed: nearly always the only one. */
 class FirstAttempt<R, T> implements Prize<T> {
   readonly #policy: NlpPolicy;
-  readonly #calls: Calls;
   readonly #errand: Errand<R, T>;
 
-  constructor(policy: NlpPolicy, calls: Calls, errand: Errand<R, T>) {
+  constructor(policy: NlpPolicy, errand: Errand<R, T>) {
     this.#policy = policy;
-    this.#calls = calls;
     this.#errand = errand;
   }
 
   call(race: Race<T>): Contestant<T> {
-    return this.#calls.start(this.#errand, race);
+    return this.#policy.calls.start(this.#errand, race);
   }
 
   won(value: T): void {
