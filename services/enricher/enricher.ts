@@ -170,6 +170,7 @@ export class Enricher {
 
   /** For the runs themselves. */
   ended({ worker, job, lane }: Run, isDone: boolean): void {
+    worker.ended(job);
     if (isDone) worker.complete(offsetOf(job));
     conclude(spanOf(job), isDone);
     this.#leave(job, lane);

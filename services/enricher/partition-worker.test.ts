@@ -66,8 +66,8 @@ function workerOf({ watermark = 0, completed = [] as number[], logStart = 0 } = 
     },
   });
   worker.begin();
-  const startAll = (): Job[] => {
-    for (const job of offered) worker.started(job, 0);
+  const startAll = (nowMs = 0): Job[] => {
+    for (const job of offered) worker.started(job, nowMs);
     return offered.splice(0);
   };
   return { worker, claim, commits, paused, startAll, held: () => held };
@@ -86,6 +86,26 @@ describe('PartitionWorker', () => {
     expect(commits).toHaveLength(1);
     expect(commits[0]?.offset).toBe(1);
     expect(decodeLedger(commits[0]?.metadata ?? '', TOPIC_ID, 1).completed).toEqual([2, 3]);
+  });
+
+  it('knows since when its oldest unfinished job has been running, and waits for the last one when it settles', async () => {
+    const { worker, startAll } = workerOf();
+    worker.take([record(0)]);
+    const [first] = startAll(10) as [Job];
+    worker.take([record(1)]);
+    const [second] = startAll(20) as [Job];
+    expect(worker.oldestStartedAtMs).toBe(10);
+    worker.ended(first);
+    expect(worker.oldestStartedAtMs).toBe(20);
+    let settled = false;
+    const settling = worker.settle(60_000).then(() => {
+      settled = true;
+    });
+    await new Promise(setImmediate);
+    expect(settled).toBe(false);
+    worker.ended(second);
+    await settling;
+    expect(worker.oldestStartedAtMs).toBeUndefined();
   });
 
   it('whatever was committed, a successor does exactly what was not complete', () => {
@@ -113,7 +133,7 @@ describe('PartitionWorker', () => {
   it('makes a gap of what lies between its watermark and the log’s start, before any record comes', () => {
     const { worker, startAll } = workerOf({ watermark: 10, logStart: 25 });
     expect(worker.startAt).toBe(25);
-    expect(startAll()).toEqual([{ kind: 'gap', first: 10, last: 24 }]);
+    expect(startAll()).toMatchObject([{ kind: 'gap', first: 10, last: 24 }]);
     worker.take([record(25), record(30)]);
     expect(startAll()).toMatchObject([{ kind: 'record' }, { kind: 'gap', first: 26, last: 29 }, { kind: 'record' }]);
   });

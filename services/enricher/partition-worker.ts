@@ -1,13 +1,40 @@
 import { Fifo } from '../core/fifo.ts';
 import { encodeLedger } from '../core/ledger-metadata.ts';
+import { Link, LinkedList } from '../core/linked-list.ts';
 import { OffsetLedger } from '../core/offset-ledger.ts';
 import { type Claim, ClaimLostError, type FetchedRecord, type PartitionHandler } from '../platform/kafka/claim.ts';
 import type { Span } from '../platform/tracing/tracer.ts';
 
-/** One thing to do of a partition. */
-export type Job =
-  | { readonly kind: 'record'; readonly record: FetchedRecord; readonly span?: Span | undefined }
-  | { readonly kind: 'gap'; readonly first: number; readonly last: number };
+/** One thing to do of a partition: a record, or a range of offsets that retention removed. */
+export type Job = RecordJob | GapJob;
+
+export class RecordJob extends Link {
+  readonly kind = 'record';
+  readonly record: FetchedRecord;
+  /** Of a message that is traced. */
+  readonly span: Span | undefined;
+  /** Monotonic; undefined until it is started. */
+  startedAtMs: number | undefined = undefined;
+
+  constructor(record: FetchedRecord, span?: Span) {
+    super();
+    this.record = record;
+    this.span = span;
+  }
+}
+
+export class GapJob extends Link {
+  readonly kind = 'gap';
+  readonly first: number;
+  readonly last: number;
+  startedAtMs: number | undefined = undefined;
+
+  constructor(first: number, last: number) {
+    super();
+    this.first = first;
+    this.last = last;
+  }
+}
 
 /** What a partition tells the enricher that runs it. */
 export interface WorkerEvents {
@@ -39,7 +66,8 @@ export class PartitionWorker implements PartitionHandler {
   readonly startAt: number;
   readonly #ledger: OffsetLedger;
   readonly #events: WorkerEvents;
-  readonly #startedAtMs = new Map<number, number>();
+  /** Started and not ended, in the order of starting. */
+  readonly #running = new LinkedList<Job>();
   readonly #held = new Fifo<FetchedRecord>();
   #expected: number;
   #intakePaused = false;
@@ -62,7 +90,7 @@ export class PartitionWorker implements PartitionHandler {
 
   /** When the oldest unfinished record was started, on the monotonic clock. */
   get oldestStartedAtMs(): number | undefined {
-    return this.#startedAtMs.values().next().value;
+    return this.#running.first?.startedAtMs;
   }
 
   /** Offers the gap before the log's start, if there is one: no record may ever come to show it. */
@@ -80,12 +108,17 @@ export class PartitionWorker implements PartitionHandler {
   }
 
   started(job: Job, nowMs: number): void {
-    this.#startedAtMs.set(offsetOf(job), nowMs);
+    job.startedAtMs = nowMs;
+    this.#running.push(job);
+  }
+
+  /** Nothing is to be done for it any more, whether it is complete or the partition was lost. */
+  ended(job: Job): void {
+    this.#running.delete(job);
   }
 
   /** All that the job at `offset` gave rise to is acked. */
   complete(offset: number): void {
-    this.#startedAtMs.delete(offset);
     if (!this.claim.active) return;
     this.#ledger.complete(offset);
     this.#completedSinceCommit = true;
@@ -108,7 +141,7 @@ export class PartitionWorker implements PartitionHandler {
 
   async settle(boundMs: number): Promise<void> {
     const deadline = performance.now() + boundMs;
-    while (this.#startedAtMs.size > 0 && performance.now() < deadline && this.claim.active) {
+    while (this.#running.size > 0 && performance.now() < deadline && this.claim.active) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     await this.#committing;
@@ -129,7 +162,7 @@ export class PartitionWorker implements PartitionHandler {
     const done = this.#ledger.isComplete(offset);
     this.#ledger.take(offset);
     this.#expected = offset + 1;
-    if (!done) this.#events.offer(this, { kind: 'record', record, span: this.#events.trace?.(this.claim, record) });
+    if (!done) this.#events.offer(this, new RecordJob(record, this.#events.trace?.(this.claim, record)));
     else {
       this.#completedSinceCommit = true;
       this.#events.skipped();
@@ -150,7 +183,7 @@ export class PartitionWorker implements PartitionHandler {
     if (offset <= first) return;
     this.#ledger.takeGap(first, offset - 1);
     this.#expected = offset;
-    this.#events.offer(this, { kind: 'gap', first, last: offset - 1 });
+    this.#events.offer(this, new GapJob(first, offset - 1));
   }
 
   #pause({ intakePaused = this.#intakePaused, spanFull = this.#spanFull }): void {

@@ -70,6 +70,16 @@ describe('the key of a text', () => {
     expect(textKey('\u3000你好\u00a0')).toBe('你好');
   });
 
+  it('is that of the composed, trimmed and collapsed text, whatever the text', () => {
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.string({ unit: fc.constantFrom('a', '~', ' ', '\t', '\n', 'é', '\u0301') }),
+    );
+    fc.assert(
+      fc.property(text, (some) => expect(textKey(some)).toBe(some.normalize('NFC').trim().replace(/\s+/g, ' '))),
+    );
+  });
+
   it('is its own key', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (text) => expect(textKey(textKey(text))).toBe(textKey(text))),

@@ -1,3 +1,5 @@
+/** ASCII words with single spaces between them, as most messages are, are their own key; this is found in all others. */
+const UNUSUAL = /[^ -~]|^ | $| {2}/;
 /** Anything but single spaces between words. */
 const UNTIDY = /^\s|\s$|\s\s|[^\S ]/;
 
@@ -6,6 +8,7 @@ const UNTIDY = /^\s|\s$|\s\s|[^\S ]/;
  * trimmed and collapsed. Case is kept: "GREAT" and "great" differ in sentiment.
  */
 export function textKey(text: string): string {
+  if (!UNUSUAL.test(text)) return text;
   const composed = text.normalize('NFC');
   return UNTIDY.test(composed) ? composed.trim().replace(/\s+/g, ' ') : composed;
 }
