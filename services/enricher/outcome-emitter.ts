@@ -159,7 +159,7 @@ export class OutcomeEmitter {
     metrics.latency.observe(seconds, lane);
     if (lane === 'replay') return;
     if (!answered) metrics.firstAnswer.observe(seconds);
-    if (startedAtMs !== undefined) observeStages(metrics.stages, record, outcome, startedAtMs, clock.now());
+    if (startedAtMs !== undefined) observeStages(metrics.stages, record, outcome, startedAtMs, clock);
   }
 
   /** With a span of its own, whose context the record carries on, where the message is traced. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { ManualClock } from '../core/clock.ts';
 import type { ChatOutcome } from '../core/records.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { enricherMetrics } from './metrics.ts';
@@ -8,7 +9,7 @@ async function secondsByStage(offset: number, times: { timestamp: number; fetche
   const registry = new Metrics('test');
   const record = { offset, key: null, value: null, headers: {}, size: 0, ...times };
   const outcome = { received_at: 1_000, enriched_at: 1_290 } as ChatOutcome;
-  observeStages(enricherMetrics(registry).stages, record, outcome, 1_060, 1_300);
+  observeStages(enricherMetrics(registry).stages, record, outcome, 1_060, new ManualClock(1_300));
   const { values } = await (registry.registry.getSingleMetric('parley_stage_seconds')?.get() ?? { values: [] });
   const sums = values.filter((value) => 'metricName' in value && value.metricName === 'parley_stage_seconds_sum');
   return Object.fromEntries(sums.map(({ labels, value }) => [labels['stage'], Math.round(value * 1_000)]));

@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.ts';
 import type { ChatOutcome } from '../core/records.ts';
 import type { FetchedRecord } from '../platform/kafka/claim.ts';
 import type { TalliedHistogram } from '../platform/metrics.ts';
@@ -17,7 +18,7 @@ export function observeStages(
   { offset, timestamp, fetchedAtMs }: FetchedRecord,
   { received_at, enriched_at }: ChatOutcome,
   startedAtMs: number,
-  ackedAtMs: number,
+  clock: Clock,
 ): void {
   if (offset % TIMED_EVERY !== 0 || fetchedAtMs === undefined) return;
   const observe = (stage: string, fromMs: number, toMs: number) =>
@@ -26,5 +27,5 @@ export function observeStages(
   observe('log', timestamp, fetchedAtMs);
   observe('queue', fetchedAtMs, startedAtMs);
   observe('analysis', startedAtMs, enriched_at);
-  observe('ack', enriched_at, ackedAtMs);
+  observe('ack', enriched_at, clock.now());
 }

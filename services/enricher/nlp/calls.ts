@@ -105,9 +105,8 @@ export class Calls {
     this.#timeouts.add(call, call.startedAtMs + this.#options.timeoutMs);
   }
 
-  answered(call: Timed): void {
+  answered(call: Timed, tookMs: number): void {
     this.#timeouts.delete(call);
-    const tookMs = performance.now() - call.startedAtMs;
     this.#options.onAnswered(tookMs);
     this.#limit.observe(tookMs, 'answered');
   }
@@ -173,14 +172,15 @@ class Call<R, T> extends Due implements Contestant<T>, Holder, Receiver<R> {
   }
 
   received(reply: R): void {
+    const tookMs = performance.now() - this.startedAtMs;
     let value: T;
     try {
-      value = this.#question.read(reply, performance.now() - this.startedAtMs);
+      value = this.#question.read(reply, tookMs);
     } catch (error) {
       this.failed(error);
       return;
     }
-    this.#calls.answered(this);
+    this.#calls.answered(this, tookMs);
     this.#release?.();
     this.race.won(this, value);
   }
