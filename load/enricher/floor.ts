@@ -1,7 +1,7 @@
 import type { Dispatcher } from 'undici';
 import { Client } from 'undici';
 import { int, readConfig } from '../../services/core/config.ts';
-import type { ChatEvent, Coordinates } from '../../services/core/records.ts';
+import type { ChatEvent, ChatOutcome, Coordinates } from '../../services/core/records.ts';
 import { AvroEncoder } from '../../services/platform/avro/avro-encoder.ts';
 import { RegistryClient } from '../../services/platform/avro/registry-client.ts';
 import { EVENT_SCHEMA, OUTCOME_SCHEMA } from '../../services/platform/avro/schema-files.ts';
@@ -9,12 +9,14 @@ import { createKafka } from '../../services/platform/kafka/kafka.ts';
 import { fetchTopicIds } from '../../services/platform/kafka/topic-ids.ts';
 import { topicNames } from '../../services/platform/kafka/topics.ts';
 import { createLogger } from '../../services/platform/logger.ts';
+import { outcomeHeaders } from '../../services/platform/record-headers.ts';
 import { KAFKA_SPEC, NLP_SPEC, REGISTRY_SPEC } from '../../services/platform/settings.ts';
 
 /**
  * The floor: the leanest loop from chat.events over the NLP API to chat.enriched that the same libraries allow. It
  * decodes, calls, encodes and produces, with a bound on the calls in flight, and that is all: no limiter, retry,
- * time-out, breaker, ledger, check or metric. It loses messages at any fault; it is what the enricher is compared with.
+ * time-out, breaker, ledger, check, cache or metric. Its outcomes are those of the enricher, headers included, which are
+ * part of what an outcome is. It loses messages at any fault; it is what the enricher is compared with.
  */
 const config = readConfig(
   {
@@ -54,8 +56,9 @@ const free: Client[] = Array.from(
 );
 let roomFor: (() => void) | undefined;
 
-/** As avsc gives it: metadata is a plain object here. */
+/** As avsc gives and takes them: metadata is a plain object here. */
 type FloorEvent = Omit<ChatEvent, 'metadata'> & { readonly metadata: Readonly<Record<string, string>> };
+type FloorOutcome = Omit<ChatOutcome, 'metadata'> & Pick<FloorEvent, 'metadata'>;
 
 interface Analysis {
   readonly language: { readonly code: string; readonly confidence: number };
@@ -94,7 +97,12 @@ class Call implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     const analysis = JSON.parse((this.#body as Buffer).toString()) as Analysis;
     const outcome = outcomeOf(this.#event, this.#source, analysis, performance.now() - this.#startedAtMs);
-    produce(this.#source.partition, this.#key, encoder.encode(outcome));
+    produce({
+      partition: this.#source.partition,
+      key: this.#key,
+      value: encoder.encode(outcome),
+      headers: outcomeHeaders(outcome),
+    });
     free.push(this.#client);
     if (roomFor) {
       const resume = roomFor;
@@ -108,7 +116,7 @@ class Call implements Dispatcher.DispatchHandler {
   }
 }
 
-function outcomeOf(event: FloorEvent, source: Coordinates, analysis: Analysis, nlpMs: number): object {
+function outcomeOf(event: FloorEvent, source: Coordinates, analysis: Analysis, nlpMs: number): FloorOutcome {
   return {
     source,
     last_offset: null,
@@ -150,11 +158,18 @@ function outcomeOf(event: FloorEvent, source: Coordinates, analysis: Analysis, n
   };
 }
 
-let batch: { partition: number; key: Buffer | null; value: Buffer }[] = [];
+interface OutcomeRecord {
+  readonly partition: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer;
+  readonly headers: ReturnType<typeof outcomeHeaders>;
+}
 
-function produce(partition: number, key: Buffer | null, value: Buffer): void {
+let batch: OutcomeRecord[] = [];
+
+function produce(record: OutcomeRecord): void {
   if (batch.length === 0) setTimeout(flush, config.FLOOR_LINGER_MS);
-  batch.push({ partition, key, value });
+  batch.push(record);
 }
 
 function flush(): void {

@@ -19,8 +19,11 @@ export interface RunOptions {
   readonly probeLoop?: boolean;
 }
 
-/** Before messages count, at a rate: connections open and limits settle. */
-const WARM_UP_S = 5;
+/**
+ * Before messages count, at a rate: connections open, limits settle, and V8 as well as the broker's JVM compile what is hot.
+ * Second by second the p99 of floor and enricher falls until the ninth.
+ */
+const WARM_UP_S = 10;
 
 /** One subject from its start to its last outcome, on topics of its own. */
 export async function runOnce(name: SubjectName, options: RunOptions, context: RunContext): Promise<RunFigures> {

@@ -52,8 +52,11 @@ function parseCoordinates(text: string): Coordinates | undefined {
   return { topic_id: topicId as TopicId, topic, partition: Number(partition), offset: Number(offset) };
 }
 
+/** What of an outcome its headers are made of. */
+type Identified = Pick<ChatOutcome, 'source' | 'origin' | 'outcome' | 'provisional' | 'revision' | 'message_id'>;
+
 /** The names are written out: computed ones make the object several times as dear, and there is one for each message. */
-export function outcomeHeaders(outcome: ChatOutcome): Record<string, string> {
+export function outcomeHeaders(outcome: Identified): Record<string, string> {
   const source = formatCoordinates(outcome.source);
   const headers: Record<(typeof HEADER)[keyof typeof HEADER], string> = {
     'parley-source': source,
