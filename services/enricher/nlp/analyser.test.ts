@@ -248,6 +248,23 @@ describe('the cache', () => {
     cache.set('d', insight());
     expect(['a', 'b', 'c', 'd'].map((key) => cache.get(key) !== undefined)).toEqual([true, false, true, true]);
   });
+
+  it('keeps one result in eight where texts hardly ever come again, and all as soon as they do', () => {
+    const cache = new ResultCache({ maxBytes: 16 << 20, ttlMs: 60_000 });
+    const ask = (key: string) => {
+      if (!cache.get(key)) cache.set(key, insight());
+    };
+    const askNew = (count: number, name: string) => {
+      const before = cache.entries;
+      for (let n = 0; n < count; n++) ask(`${name} ${n}`);
+      return cache.entries - before;
+    };
+    expect(askNew(4_096, 'first')).toBe(4_096);
+    expect(askNew(4_096, 'second')).toBe(512);
+    // What repeats is kept soon, and noticed at the next judgement.
+    for (let n = 0; n < 4_096; n++) ask(n % 10 === 0 ? `phrase ${n % 30}` : `third ${n}`);
+    expect(askNew(100, 'fourth')).toBe(100);
+  });
 });
 
 describe('a packed insight', () => {
