@@ -65,7 +65,8 @@ export class ResultCache {
   }
 
   get(key: string): Insight | undefined {
-    if ((this.hits + this.misses) % JUDGED_EVERY === 0) this.#judge();
+    const lookups = this.hits + this.misses;
+    if (lookups > 0 && lookups % JUDGED_EVERY === 0) this.#judge();
     const packed = this.#entries.get(key);
     if (packed === undefined) {
       this.misses++;
@@ -87,7 +88,6 @@ export class ResultCache {
   }
 
   #judge(): void {
-    if (this.misses === 0) return;
     this.#isSparing = (this.hits - this.#hitsBefore) * WORTHWHILE_ONE_IN < JUDGED_EVERY;
     this.#hitsBefore = this.hits;
   }
