@@ -8,7 +8,7 @@ import type { Span } from '../platform/tracing/tracer.ts';
 /** One thing to do of a partition: a record, or a range of offsets that retention removed. */
 export type Job = RecordJob | GapJob;
 
-export class RecordJob extends Link {
+class RecordJob extends Link {
   readonly kind = 'record';
   readonly record: FetchedRecord;
   /** Of a message that is traced. */
@@ -23,7 +23,7 @@ export class RecordJob extends Link {
   }
 }
 
-export class GapJob extends Link {
+class GapJob extends Link {
   readonly kind = 'gap';
   readonly first: number;
   readonly last: number;
