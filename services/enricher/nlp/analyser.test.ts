@@ -263,7 +263,9 @@ describe('the cache', () => {
     expect(askNew(4_096, 'second')).toBe(512);
     // What repeats is kept soon, and noticed at the next judgement.
     for (let n = 0; n < 4_096; n++) ask(n % 10 === 0 ? `phrase ${n % 30}` : `third ${n}`);
-    expect(askNew(100, 'fourth')).toBe(100);
+    expect(askNew(4_096, 'fourth')).toBe(4_096);
+    // And those hits are soon forgotten.
+    expect(askNew(4_096, 'fifth')).toBe(512);
   });
 });
 
