@@ -158,7 +158,7 @@ describe('enricher', () => {
     const at = await bench('enricher_kill');
     at.nlp.answer = (id, response) => void setTimeout(() => at.nlp.ok(id, response), 100);
     const total = 6_000;
-    const env = { ...at.env, NLP_CONCURRENCY: '200' };
+    const env = { ...at.env, ...PATIENT, NLP_CONCURRENCY: '200' };
     let service: ServiceHandle = await spawnService('enricher', env);
     await service.ready();
     const sending = Promise.all(
