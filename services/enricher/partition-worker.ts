@@ -8,13 +8,16 @@ import type { Span } from '../platform/tracing/tracer.ts';
 /** One thing to do of a partition: a record, or a range of offsets that retention removed. */
 export type Job = RecordJob | GapJob;
 
-class RecordJob extends Link {
+class Startable extends Link {
+  /** Monotonic; undefined until it is started. */
+  startedAtMs: number | undefined = undefined;
+}
+
+class RecordJob extends Startable {
   readonly kind = 'record';
   readonly record: FetchedRecord;
   /** Of a message that is traced. */
   readonly span: Span | undefined;
-  /** Monotonic; undefined until it is started. */
-  startedAtMs: number | undefined = undefined;
 
   constructor(record: FetchedRecord, span?: Span) {
     super();
@@ -23,11 +26,10 @@ class RecordJob extends Link {
   }
 }
 
-class GapJob extends Link {
+class GapJob extends Startable {
   readonly kind = 'gap';
   readonly first: number;
   readonly last: number;
-  startedAtMs: number | undefined = undefined;
 
   constructor(first: number, last: number) {
     super();
