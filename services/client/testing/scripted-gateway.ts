@@ -28,6 +28,8 @@ export class ScriptedGateway {
       this.tokens.push(request.headers.authorization ?? String(request.headers['sec-websocket-protocol']));
       if (this.refusal) {
         const { status, code, retryAfterS } = this.refusal;
+        // A client that gives up may reset the connection before it has read this; node:http listens no more by now.
+        socket.on('error', () => socket.destroy());
         const retry = retryAfterS ? `retry-after: ${retryAfterS}\r\n` : '';
         socket.end(`HTTP/1.1 ${status} No\r\n${retry}connection: close\r\n\r\n${JSON.stringify({ code })}`);
         return;
