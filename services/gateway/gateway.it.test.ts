@@ -4,7 +4,7 @@ import { ParleyClient } from '../client/parley-client.ts';
 import { conversationKey, partitionOf } from '../core/partitioner.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
-import { RawBot, refusedHandshake } from './testing/raw-bot.ts';
+import { RawBot, refusedHandshake, resetHandshake } from './testing/raw-bot.ts';
 import { TokenMaker, unsecured, unsigned } from './testing/tokens.ts';
 import { readEvents } from './testing/topic-reader.ts';
 
@@ -251,6 +251,20 @@ describe('a handshake', () => {
     for (const bot of bots) bot.end();
     await eventually(async () => {
       expect(await metricsOf(strict)).toMatch(/parley_gateway_connections\{.*\} 0\n/);
+    });
+  });
+
+  it('disturbs nobody when its sender resets the connection before the answer', async () => {
+    const token = await maker.sign({ bot: 'hasty' });
+    const steady = await ParleyClient.connect({ url: gateway.url, token: await maker.sign({ bot: 'steady' }) });
+    for (let round = 0; round < 100; round++) {
+      await Promise.all([resetHandshake(gateway.url), resetHandshake(gateway.url, token)]);
+    }
+    await steady.send({ conversation_id: 'c', speaker: 'user', text: 'still here' });
+    await steady.close();
+    expect(steady.counters).toMatchObject({ acked: 1, reconnects: 0 });
+    await eventually(async () => {
+      expect(await metricsOf(gateway)).toMatch(/parley_gateway_connections\{.*\} 0\n/);
     });
   });
 

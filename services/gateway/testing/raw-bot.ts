@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { WebSocket } from 'ws';
 import { eventually } from '../../core/testing/eventually.ts';
 
@@ -85,4 +87,24 @@ export async function refusedHandshake(
       resolve({ status: response.statusCode ?? 0, body: JSON.parse(text), headers: response.headers });
     });
   });
+}
+
+/** A handshake that is reset as soon as it is written: its answer finds nobody. */
+export async function resetHandshake(url: string, token?: string): Promise<void> {
+  const { hostname, port, pathname } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  socket.on('error', () => {});
+  const lines = [
+    `GET ${pathname} HTTP/1.1`,
+    `host: ${hostname}`,
+    'connection: upgrade',
+    'upgrade: websocket',
+    'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
+    'sec-websocket-version: 13',
+    'sec-websocket-protocol: parley.v1',
+    ...(token === undefined ? [] : [`authorization: Bearer ${token}`]),
+  ];
+  const closed = once(socket, 'close');
+  socket.write(`${lines.join('\r\n')}\r\n\r\n`, () => setImmediate(() => socket.resetAndDestroy()));
+  await closed;
 }
