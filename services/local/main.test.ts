@@ -91,6 +91,15 @@ describe('npm start', () => {
     expect(await identify(partPid(ready))).toBeUndefined();
   });
 
+  it('stops in order when npm itself is told to end, as by a service manager', async () => {
+    const npm = await local.launch(NLP, {}, 'npm');
+    const ready = await npm.ready();
+    npm.signal('SIGTERM');
+    await npm.exited;
+    await eventually(async () => expect(await identify(partPid(ready))).toBeUndefined());
+    expect(npm.output()).toMatch(/nlp +stopped/);
+  });
+
   it('shows the logs when asked, each line with its part', async () => {
     const run = await local.launch(['--only', 'nlp', '--logs', 'nlp']);
     await eventually(() => expect(run.output()).toMatch(/^nlp +\| \{.*nlp is up/m));

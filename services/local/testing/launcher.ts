@@ -7,6 +7,9 @@ import { Child, type Exit } from '../process/child.ts';
 
 const MAIN = join(import.meta.dirname, '../main.ts');
 
+/** Without the bootstrap: whoever runs tests has what it installs. */
+const NPM_START = ['npm', 'start', '--ignore-scripts', '--'] as const;
+
 export interface ReadyDocument {
   readonly data_dir: string;
   readonly token: string | null;
@@ -37,11 +40,17 @@ export async function launcher() {
   return {
     dataDir,
     ports,
-    launch: async (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Launched> => {
+    /** @param through npm takes signals for what it runs; by default the program is run directly. */
+    launch: async (
+      args: readonly string[],
+      env: NodeJS.ProcessEnv = {},
+      through: 'node' | 'npm' = 'node',
+    ): Promise<Launched> => {
       const chunks: Buffer[] = [];
+      const [command, ...first] = through === 'node' ? [process.execPath, MAIN] : NPM_START;
       const child = await Child.start({
-        command: process.execPath,
-        args: [MAIN, '--data-dir', dataDir, ...args],
+        command,
+        args: [...first, '--data-dir', dataDir, ...args],
         env: { ...process.env, ...ports, KAFKA_HEAP: '512m', ...env },
         onOutput: (chunk) => chunks.push(chunk),
       });
