@@ -1,10 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';
+import { freePort } from '../../platform/free-port.ts';
 import { createLogger } from '../../platform/logger.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import type { Lease } from './budget.ts';
@@ -13,14 +13,6 @@ import { type TenantBudget, tenantBudget } from './tenant-budget.ts';
 /** No package ships one: where a machine has none (`apt-get install redis-server`), these tests are skipped. */
 const hasRedis = spawnSync('redis-server', ['--version']).status === 0;
 const describeWithRedis = hasRedis ? describe : describe.skip;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 const leaseOf = async (budget: TenantBudget, name: string, wanted: number): Promise<Lease> =>
   (await budget.lease([[name, wanted]]))[0] as Lease;

@@ -1,9 +1,9 @@
 import cluster from 'node:cluster';
-import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../core/clock.ts';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import type { Check, CheckResult } from '../../platform/admin-server.ts';
+import { bindOnce, freePort } from '../../platform/free-port.ts';
 import type { RunningService, ServiceContext } from '../../platform/lifecycle.ts';
 import { createAuthenticator } from '../auth.ts';
 import type { GatewayConfig } from '../config.ts';
@@ -99,9 +99,10 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
  * @throws {ParleyError} PORT_IN_USE
  */
 async function claimPort(host: string, wanted: number): Promise<number> {
+  if (wanted === 0) return await freePort({ host });
   for (let tries = 1; ; tries++) {
     try {
-      return await bindOnce(host, wanted);
+      return await bindOnce(wanted, host);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
       const told = `GATEWAY_PORT ${wanted} on ${host} is taken by another process`;
@@ -111,17 +112,6 @@ async function claimPort(host: string, wanted: number): Promise<number> {
     }
   }
 }
-
-/** Binds the port alone, and lets it go again. */
-const bindOnce = (host: string, wanted: number): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen({ host, port: wanted, exclusive: true }, () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 
 function checksOf(pool: WorkerPool): Record<string, Check> {
   const workers: Check = async () => {

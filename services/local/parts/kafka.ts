@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { freePort } from '../../platform/free-port.ts';
 import type { ClassArchive } from '../class-archive.ts';
-import { freePort } from '../ports.ts';
 import { type KafkaNode, kafkaProperties } from './kafka-properties.ts';
 import type { ProcessPart } from './part.ts';
 import { kafkaProbe } from './probes.ts';
@@ -52,7 +52,7 @@ function quorumOf(nodes: readonly KafkaNode[]): () => Promise<Quorum> {
   return () => {
     found ??= (async () => ({
       clusterId: await clusterIdOf(nodes),
-      controllerPorts: await Promise.all(nodes.map(freePort)),
+      controllerPorts: await Promise.all(nodes.map(() => freePort())),
     }))();
     return found;
   };

@@ -4,8 +4,8 @@ import { nodeServicePart } from '../parts/node-service.ts';
 import { BreakablePart } from './breakable-part.ts';
 import { type EmbeddedOptions, embeddedParts, type StackAddresses } from './embedded-parts.ts';
 
+export { freePort } from '../../platform/free-port.ts';
 export { folders } from '../folders.ts';
-export { freePort } from '../ports.ts';
 export type { BreakablePart } from './breakable-part.ts';
 export type { StackAddresses } from './embedded-parts.ts';
 

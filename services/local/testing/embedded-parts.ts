@@ -1,6 +1,7 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../platform/free-port.ts';
 import { DEFAULT_CACHE_DIR, folders } from '../folders.ts';
 import { ensureJars } from '../jars.ts';
 import { kafkaClusterParts, kafkaPart } from '../parts/kafka.ts';
@@ -8,7 +9,6 @@ import { nodeServicePart } from '../parts/node-service.ts';
 import type { ProcessPart } from '../parts/part.ts';
 import { httpProbe } from '../parts/probes.ts';
 import { registryPart } from '../parts/registry.ts';
-import { freePort } from '../ports.ts';
 import { CLUSTER_HEAP } from './kafka-cluster.ts';
 
 /** Addresses of the real parts that integration tests share. */
@@ -49,7 +49,7 @@ export async function embeddedParts(
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-test-'));
   const { kafka, clickhouse, run } = folders(dataDir);
   const ports = await distinctPorts();
-  const brokerPorts = await Promise.all(Array.from({ length: brokers }, freePort));
+  const brokerPorts = await Promise.all(Array.from({ length: brokers }, () => freePort()));
   const addresses: StackAddresses = {
     kafkaBrokers: brokerPorts.map((port) => `127.0.0.1:${port}`).join(','),
     registryUrl: `http://127.0.0.1:${ports.registry}/apis/ccompat/v7`,

@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../platform/free-port.ts';
 import { DEFAULT_CACHE_DIR } from '../folders.ts';
 import { ensureJars } from '../jars.ts';
 import { kafkaClusterParts } from '../parts/kafka.ts';
-import { freePort } from '../ports.ts';
 import { BreakablePart } from './breakable-part.ts';
 
 /** Each of several brokers leads a part of the traffic and shares the machine with the others. */
@@ -23,7 +23,7 @@ export async function startKafkaCluster(nodes: number): Promise<KafkaCluster> {
   const cacheDir = process.env['PARLEY_CACHE_DIR'] ?? DEFAULT_CACHE_DIR;
   const jars = await ensureJars({ cacheDir, env: process.env, report });
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-cluster-'));
-  const ports = await Promise.all(Array.from({ length: nodes }, freePort));
+  const ports = await Promise.all(Array.from({ length: nodes }, () => freePort()));
   const options = { jars: jars.kafka, archive: jars.archives.kafka, dataDir, ports, heap: CLUSTER_HEAP };
   const parts = kafkaClusterParts(options).map((part) => new BreakablePart(part, join(dataDir, 'logs')));
   const stop = async () => {

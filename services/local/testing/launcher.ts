@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../../core/testing/eventually.ts';
-import { freePort } from '../ports.ts';
+import { freePort } from '../../platform/free-port.ts';
 import { Child, type Exit } from '../process/child.ts';
 
 const MAIN = join(import.meta.dirname, '../main.ts');

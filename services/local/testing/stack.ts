@@ -9,8 +9,8 @@ import { serviceCommand } from '../parts/node-service.ts';
 import { Child, describeExit, type Exit } from '../process/child.ts';
 import type { StackAddresses } from './test-stack.ts';
 
+export { freePort } from '../../platform/free-port.ts';
 export { serviceCommand } from '../parts/node-service.ts';
-export { freePort } from '../ports.ts';
 export { Child, type Exit } from '../process/child.ts';
 export type { StackAddresses } from './test-stack.ts';
 
