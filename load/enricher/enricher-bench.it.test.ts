@@ -31,14 +31,15 @@ describe('the bench', () => {
     const options = { messages: MESSAGES, env, chats: demoChats(1), limitMs: BOUND_MS };
     const figures = await runOnce(name, options, context);
     expect(figures).toMatchObject({ ...EXACT, api: { calls: MESSAGES, documents: MESSAGES } });
-    expect(figures.cpu_us_per_message).toBeGreaterThan(0);
     expect(figures.max_rss_mb).toBeGreaterThan(0);
   });
 
   it('takes them at a rate, after a warm-up, with the latency that the subject added', async () => {
     const options = { messages: 200, ratePerS: 100, env: {}, chats: demoChats(1), limitMs: BOUND_MS };
-    const { missing, added_ms, insight_ms } = await runOnce('floor', options, context);
+    const { missing, added_ms, insight_ms, cpu_us_per_message } = await runOnce('floor', options, context);
     expect([missing, added_ms.count]).toEqual([0, 200]);
+    // Here, since a full topic may be through between two looks at the process.
+    expect(cpu_us_per_message).toBeGreaterThan(0);
     expect(insight_ms.p50 - added_ms.p50).toBeGreaterThan(5);
   });
 
