@@ -2,7 +2,7 @@ import { type ConfigOf, type Environment, int, number, oneOf, readConfig } from 
 import { ParleyError } from '../core/errors.ts';
 import { KAFKA_SPEC, NLP_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
 import { TRACING_SPEC } from '../platform/tracing/config.ts';
-import { ANALYSER_SPEC } from './nlp/config.ts';
+import { ANALYSER_SPEC } from './analyse/config.ts';
 
 export const ENRICHER_SPEC = {
   ...KAFKA_SPEC,

@@ -7,11 +7,11 @@ import { type ChatCodec, type Decoded, RegistryUnavailableError } from '../platf
 import type { Claim, FetchedRecord } from '../platform/kafka/claim.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Span } from '../platform/tracing/tracer.ts';
+import type { Analyser, Analysis } from './analyse/cache/analyser.ts';
+import type { Listener } from './analyse/gate/api-analyser.ts';
 import { type Completion, settle } from './completion.ts';
 import { faultOf } from './event-check.ts';
 import type { Fallback } from './fallback/fallback.ts';
-import type { Analyser, Analysis } from './nlp/analyser.ts';
-import type { Listener } from './nlp/api-analyser.ts';
 import type { EarlyAnswers } from './outage/early-answers.ts';
 import type { StormGuard } from './outage/storm-guard.ts';
 import type { OutcomeEmitter } from './outcome-emitter.ts';

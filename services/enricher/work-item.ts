@@ -1,7 +1,7 @@
 import type { ChatEvent, Coordinates } from '../core/records.ts';
 import type { Claim, FetchedRecord } from '../platform/kafka/claim.ts';
 import type { Span } from '../platform/tracing/tracer.ts';
-import type { AnalyseRequest } from './nlp/analyser.ts';
+import type { AnalyseRequest } from './analyse/cache/analyser.ts';
 
 /**
  * One record on its way through the enricher, from its check to its final outcome. It is the request to the analyser and

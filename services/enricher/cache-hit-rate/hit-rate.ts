@@ -1,8 +1,8 @@
 import { isBadLine, parseChatLine } from '../../core/chat-line.ts';
 import type { Insight } from '../../core/records.ts';
 import { readLines } from '../../platform/json-lines.ts';
-import { ResultCache } from '../nlp/result-cache.ts';
-import { textKey } from '../nlp/text-key.ts';
+import { ResultCache } from '../analyse/cache/result-cache.ts';
+import { textKey } from '../analyse/cache/text-key.ts';
 
 export interface HitRate {
   /** What was streamed: a file's name, or `all, …`. */

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { seededRandom } from '../../core/demo/conversations.ts';
 import { isParleyError, messageOf } from '../../core/errors.ts';
 import { formatTable } from '../../core/text-table.ts';
-import { ANALYSER_SPEC } from '../nlp/config.ts';
+import { ANALYSER_SPEC } from '../analyse/config.ts';
 import { type HitRate, interleaved, measure, textsOf } from './hit-rate.ts';
 
 const DEFAULT_BYTES = ANALYSER_SPEC.NLP_CACHE_BYTES.default as number;

@@ -1,0 +1,194 @@
+import { DeadlineQueue, Due } from '../../../core/deadline-queue.ts';
+import { Cancellation, SUPERSEDED } from '../cancellation.ts';
+import { NlpError } from '../nlp-errors.ts';
+import type { Receiver } from '../receiver.ts';
+import { GradientLimit, type Holder, type LimitMove, type Release } from './gradient-limit.ts';
+import type { Contestant, Race } from './hedger.ts';
+
+export interface CallsOptions {
+  /** Calls in flight at most: the ceiling of the bulkhead, which adapts below it. */
+  readonly concurrency: number;
+  /** Calls in flight at the start. */
+  readonly initialConcurrency: number;
+  readonly timeoutMs: number;
+  readonly onLimitMove: (why: LimitMove) => void;
+  /** A call ended: there may be {@link Calls.room} for another. */
+  readonly onRelease?: (() => void) | undefined;
+  readonly onAnswered: (tookMs: number) => void;
+}
+
+/** What is asked of the API. */
+export interface Question<Reply, Value> {
+  /** Makes one attempt, which is told when it took too long, or when its hedge was quicker, and settles then. */
+  ask(cancellation: Cancellation, receiver: Receiver<Reply>): void;
+  /** What an attempt's reply says. @throws {NlpError} where that is a failure. */
+  read(reply: Reply, tookMs: number): Value;
+  /** An attempt failed. */
+  attemptFailed(error: unknown, tookMs: number, cancellation: Cancellation): void;
+}
+
+/** With fewer calls in flight nothing would be learnt of the API. */
+const MIN_CONCURRENCY = 10;
+
+/** What may wait for a permit, so that none lies idle between two turns of the event loop. */
+const AHEAD_SHARE = 1 / 16;
+const MIN_AHEAD = 16;
+
+/**
+ * Calls under a permit each, and within their time:
+ *
+ *     limit ▸ timeout ▸ call
+ *
+ * The time-out is ours, not cockatiel's: with thousands in flight that took 15 µs a call, a quarter of the whole call.
+ */
+export class Calls {
+  readonly #options: CallsOptions;
+  readonly #limit: GradientLimit;
+  readonly #timeouts = new DeadlineQueue<Timed>((call) => this.#expire(call));
+  #throttledAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: CallsOptions) {
+    this.#options = options;
+    this.#limit = new GradientLimit({
+      floor: Math.min(MIN_CONCURRENCY, options.concurrency),
+      ceiling: options.concurrency,
+      initial: options.initialConcurrency,
+      onMove: options.onLimitMove,
+      onRelease: options.onRelease,
+    });
+  }
+
+  /** Calls that hold a permit now. */
+  get inFlight(): number {
+    return this.#limit.inFlight;
+  }
+
+  /** The present limit on calls in flight. */
+  get concurrency(): number {
+    return this.#limit.concurrency;
+  }
+
+  /** Calls that wait for a permit. Bounded by the messages in flight. */
+  get waiting(): number {
+    return this.#limit.waiting;
+  }
+
+  /** How many more calls may come so that few of them wait: who waits here is no longer in turn by tenant. */
+  get room(): number {
+    const ahead = Math.max(MIN_AHEAD, this.concurrency * AHEAD_SHARE);
+    return Math.max(this.concurrency + Math.floor(ahead) - this.inFlight - this.waiting, 0);
+  }
+
+  /** Monotonic time of the last call that the API refused because there were too many. */
+  get throttledAtMs(): number {
+    return this.#throttledAtMs;
+  }
+
+  /** Makes a call as soon as there is a permit for it, and tells its race how it ended. */
+  start<R, T>(question: Question<R, T>, race: Race<T>): Contestant<T> {
+    const call = new Call(this, question, race);
+    this.#limit.hold(call);
+    return call;
+  }
+
+  /** After an outage: from the beginning, as if nothing were known of the API. */
+  restart(): void {
+    this.#limit.restart();
+  }
+
+  close(): void {
+    this.#timeouts.clear();
+  }
+
+  /** For the calls themselves. */
+  began(call: Timed): void {
+    this.#timeouts.add(call, call.startedAtMs + this.#options.timeoutMs);
+  }
+
+  answered(call: Timed, tookMs: number): void {
+    this.#timeouts.delete(call);
+    this.#options.onAnswered(tookMs);
+    this.#limit.observe(tookMs, 'answered');
+  }
+
+  /** @returns how long it took, in ms. */
+  failed(call: Timed, error: unknown): number {
+    this.#timeouts.delete(call);
+    const now = performance.now();
+    const tookMs = now - call.startedAtMs;
+    const ending = endingOf(error);
+    if (ending && call.cancellation.reason !== SUPERSEDED) this.#limit.observe(tookMs, ending);
+    if (ending === 'throttled') this.#throttledAtMs = now;
+    return tookMs;
+  }
+
+  #expire({ race, cancellation }: Timed): void {
+    const error = new NlpError('failed', 'timeout', `no answer within ${this.#options.timeoutMs} ms`);
+    cancellation.cancel(error);
+    race.lost(error);
+  }
+}
+
+/** Undefined: it failed for a reason that says nothing of the API's load. */
+function endingOf(error: unknown): 'throttled' | 'timeout' | undefined {
+  if (!(error instanceof NlpError)) return undefined;
+  if (error.failure === 'throttled') return 'throttled';
+  return error.cause_code === 'timeout' ? 'timeout' : undefined;
+}
+
+/** A call, whatever it asks. */
+type Timed = Due & {
+  readonly startedAtMs: number;
+  readonly cancellation: Cancellation;
+  readonly race: { lost(error: unknown): void };
+};
+
+/** One attempt, with a permit or waiting for one. */
+class Call<R, T> extends Due implements Contestant<T>, Holder, Receiver<R> {
+  readonly race: Race<T>;
+  readonly cancellation = new Cancellation();
+  startedAtMs = 0;
+  readonly #calls: Calls;
+  readonly #question: Question<R, T>;
+  #release: Release | undefined;
+
+  constructor(calls: Calls, question: Question<R, T>, race: Race<T>) {
+    super();
+    this.#calls = calls;
+    this.#question = question;
+    this.race = race;
+  }
+
+  held(release: Release): void {
+    // It waited for a permit, and the other call of the hedge answered meanwhile.
+    if (this.cancellation.reason) {
+      release();
+      return;
+    }
+    this.#release = release;
+    this.startedAtMs = performance.now();
+    this.#calls.began(this);
+    this.#question.ask(this.cancellation, this);
+  }
+
+  received(reply: R): void {
+    const tookMs = performance.now() - this.startedAtMs;
+    let value: T;
+    try {
+      value = this.#question.read(reply, tookMs);
+    } catch (error) {
+      this.failed(error);
+      return;
+    }
+    this.#calls.answered(this, tookMs);
+    this.#release?.();
+    this.race.won(this, value);
+  }
+
+  failed(error: unknown): void {
+    const { cancellation } = this;
+    this.#question.attemptFailed(error, this.#calls.failed(this, error), cancellation);
+    this.#release?.();
+    if (cancellation.reason === undefined) this.race.lost(error);
+  }
+}
