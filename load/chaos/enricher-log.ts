@@ -1,9 +1,9 @@
 import { decodeLedger } from '../../services/core/ledger-metadata.ts';
 import { eventually } from '../../services/core/testing/eventually.ts';
-import { ClusterView } from '../../services/platform/kafka/cluster-view.ts';
-import { createKafka, type Kafka } from '../../services/platform/kafka/kafka.ts';
-import { LogReader } from '../../services/platform/kafka/log-reader.ts';
-import { fetchTopicIds } from '../../services/platform/kafka/topic-ids.ts';
+import { createKafka, type Kafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
+import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts';
+import { LogReader } from '../../services/platform/kafka/read/log-reader.ts';
+import { fetchTopicIds } from '../../services/platform/kafka/read/topic-ids.ts';
 import { groupNames, topicNames } from '../../services/platform/kafka/topics.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 import { readOutcomeHeaders } from '../../services/platform/record-headers.ts';

@@ -1,5 +1,5 @@
-import { BatchProducer } from '../../services/platform/kafka/batch-producer.ts';
-import { createKafka } from '../../services/platform/kafka/kafka.ts';
+import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
+import { BatchProducer } from '../../services/platform/kafka/produce/batch-producer.ts';
 import { topicNames } from '../../services/platform/kafka/topics.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 import { Metrics } from '../../services/platform/metrics.ts';

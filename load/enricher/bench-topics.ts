@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Kafka } from '../../services/platform/kafka/kafka.ts';
+import type { Kafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { ensureTopics, topicNames } from '../../services/platform/kafka/topics.ts';
 import { PARTITIONS } from './messages.ts';
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ChatCodec } from '../../services/platform/avro/codec.ts';
-import { BatchProducer } from '../../services/platform/kafka/batch-producer.ts';
-import type { Kafka } from '../../services/platform/kafka/kafka.ts';
+import type { Kafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
+import { BatchProducer } from '../../services/platform/kafka/produce/batch-producer.ts';
 import type { Logger } from '../../services/platform/logger.ts';
 import { Metrics } from '../../services/platform/metrics.ts';
 import type { LoadEvent } from './messages.ts';

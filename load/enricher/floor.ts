@@ -5,8 +5,8 @@ import type { ChatEvent, ChatOutcome, Coordinates } from '../../services/core/re
 import { AvroEncoder } from '../../services/platform/avro/avro-encoder.ts';
 import { RegistryClient } from '../../services/platform/avro/registry-client.ts';
 import { EVENT_SCHEMA, OUTCOME_SCHEMA } from '../../services/platform/avro/schema-files.ts';
-import { createKafka } from '../../services/platform/kafka/kafka.ts';
-import { fetchTopicIds } from '../../services/platform/kafka/topic-ids.ts';
+import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
+import { fetchTopicIds } from '../../services/platform/kafka/read/topic-ids.ts';
 import { topicNames } from '../../services/platform/kafka/topics.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 import { outcomeHeaders } from '../../services/platform/record-headers.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { decodeLedger } from '../../services/core/ledger-metadata.ts';
-import { fetchTopicIds } from '../../services/platform/kafka/topic-ids.ts';
+import { fetchTopicIds } from '../../services/platform/kafka/read/topic-ids.ts';
 import { groupNames } from '../../services/platform/kafka/topics.ts';
 import type { Turn } from '../chats.ts';
 import { loadEvents } from './messages.ts';

@@ -1,7 +1,7 @@
 import type { ChatCodec } from '../../services/platform/avro/codec.ts';
-import { ClusterView } from '../../services/platform/kafka/cluster-view.ts';
-import type { Kafka } from '../../services/platform/kafka/kafka.ts';
-import { LogReader } from '../../services/platform/kafka/log-reader.ts';
+import type { Kafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
+import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts';
+import { LogReader } from '../../services/platform/kafka/read/log-reader.ts';
 
 /** One outcome as the log has it. */
 export interface LoggedOutcome {

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../../services/core/testing/eventually.ts';
 import { ChatCodec } from '../../services/platform/avro/codec.ts';
-import { ClusterView } from '../../services/platform/kafka/cluster-view.ts';
-import { createKafka, type Kafka } from '../../services/platform/kafka/kafka.ts';
+import { createKafka, type Kafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
+import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts';
 import { topicNames } from '../../services/platform/kafka/topics.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 import type { ApiProcess } from './api-process.ts';

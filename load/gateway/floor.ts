@@ -2,7 +2,7 @@ import cluster from 'node:cluster';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { EVENT_SCHEMA } from '../../services/platform/avro/schema-files.ts';
-import { createKafka } from '../../services/platform/kafka/kafka.ts';
+import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { ClusterView } from '../../services/platform/kafka/cluster-view.ts';
+import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts';
 import { Fleet } from './fleet.ts';
 import { percentile } from './latencies.ts';
 import type { Bench, Target } from './target.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fleet } from '../../services/core/fleet.ts';
 import { spawnService, stack } from '../../services/local/testing/stack.ts';
-import { createKafka } from '../../services/platform/kafka/kafka.ts';
+import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { ensureTopics, topicNames } from '../../services/platform/kafka/topics.ts';
 import { ensureLocalKey, tokenSigner } from '../../services/platform/local-token.ts';
 import { createLogger } from '../../services/platform/logger.ts';

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
 import { messageOf } from '../../services/core/errors.ts';
-import { createKafka } from '../../services/platform/kafka/kafka.ts';
+import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 import { integerOption } from '../../services/platform/operator/option-readers.ts';
 import { benchStack } from '../enricher/bench-stack.ts';

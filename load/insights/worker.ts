@@ -1,9 +1,9 @@
 import { ChatCodec } from '../../services/platform/avro/codec.ts';
-import { BatchProducer } from '../../services/platform/kafka/batch-producer.ts';
-import { GroupConsumer } from '../../services/platform/kafka/group-consumer.ts';
-import { createKafka, type Kafka } from '../../services/platform/kafka/kafka.ts';
-import { scanRecords } from '../../services/platform/kafka/record-scan.ts';
-import { TailReader } from '../../services/platform/kafka/tail-reader.ts';
+import { GroupConsumer } from '../../services/platform/kafka/consume/group-consumer.ts';
+import { createKafka, type Kafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
+import { BatchProducer } from '../../services/platform/kafka/produce/batch-producer.ts';
+import { scanRecords } from '../../services/platform/kafka/read/record-scan.ts';
+import { TailReader } from '../../services/platform/kafka/read/tail-reader.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 import { Metrics } from '../../services/platform/metrics.ts';
 import { outcomeHeaders, REPLY_TO_HEADER } from '../../services/platform/record-headers.ts';

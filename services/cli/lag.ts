@@ -1,4 +1,4 @@
-import type { ClusterView } from '../platform/kafka/cluster-view.ts';
+import type { ClusterView } from '../platform/kafka/read/cluster-view.ts';
 import { groupNames, topicNames } from '../platform/kafka/topics.ts';
 
 /** Which group reads which topic (design §2). */

@@ -3,7 +3,7 @@ import { systemClock } from '../core/clock.ts';
 import { stack } from '../local/testing/stack.ts';
 import { doubleFacts, doubleReceipts, receiptsWithoutFacts } from '../platform/clickhouse/reconciliation.ts';
 import { rollupMismatches } from '../platform/clickhouse/rollup-recount.ts';
-import { ClusterView } from '../platform/kafka/cluster-view.ts';
+import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
 import type { ReadOutcomes } from '../replay/log-check.ts';
 import { verifySources } from '../replay/sources.ts';
 import { verify } from '../replay/verify.ts';

@@ -1,7 +1,7 @@
 import type { ChatEvent, Coordinates } from '../core/records.ts';
 import type { ChatCodec } from '../platform/avro/codec.ts';
-import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
-import type { FetchedRecord } from '../platform/kafka/claim.ts';
+import type { OutgoingRecord } from '../platform/kafka/produce/batch-producer.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 import { passOnHeaders } from '../platform/record-headers.ts';
 
 /** Stands in `replay_id` where no run of `parley replay` but an outage put the record there. */

@@ -6,9 +6,9 @@ import { isolation, type ServiceHandle, spawnService, stack, stopServices } from
 import { ChatCodec } from '../platform/avro/codec.ts';
 import { RegistryClient } from '../platform/avro/registry-client.ts';
 import { EVENT_SCHEMA } from '../platform/avro/schema-files.ts';
-import { BatchProducer } from '../platform/kafka/batch-producer.ts';
-import { ClusterView } from '../platform/kafka/cluster-view.ts';
-import { createKafka, type Kafka } from '../platform/kafka/kafka.ts';
+import { createKafka, type Kafka } from '../platform/kafka/kafkajs/kafka.ts';
+import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
+import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { FaultyLink } from '../platform/testing/faulty-link.ts';

@@ -3,7 +3,7 @@ import type { Kafka } from 'kafkajs';
 import type { ChatEvent, ChatOutcome } from '../core/records.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { stack, stopServices } from '../local/testing/stack.ts';
-import { createKafka } from '../platform/kafka/kafka.ts';
+import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { outcomeHeaders } from '../platform/record-headers.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
 import { testLog } from '../platform/testing/topic-log.ts';

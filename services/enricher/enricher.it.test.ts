@@ -4,7 +4,7 @@ import { decodeLedger } from '../core/ledger-metadata.ts';
 import type { ChatOutcome } from '../core/records.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
-import { createKafka } from '../platform/kafka/kafka.ts';
+import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
 import { testLog } from '../platform/testing/topic-log.ts';
 import { type Bench, closeBenches, openBench, outcomesOf, PARTITIONS, produce } from './testing/bench.ts';

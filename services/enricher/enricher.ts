@@ -1,7 +1,7 @@
 import { messageOf } from '../core/errors.ts';
 import { decodeLedger } from '../core/ledger-metadata.ts';
 import { tenantOfKey } from '../core/partitioner.ts';
-import type { Claim, PartitionHandler } from '../platform/kafka/claim.ts';
+import type { Claim, PartitionHandler } from '../platform/kafka/consume/claim.ts';
 import type { Logger } from '../platform/logger.ts';
 import { messageTrace, traceIdOf } from '../platform/tracing/messaging-spans.ts';
 import type { Span, Tracer } from '../platform/tracing/tracer.ts';

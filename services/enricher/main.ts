@@ -1,8 +1,8 @@
 import { systemClock } from '../core/clock.ts';
 import { ChatCodec } from '../platform/avro/codec.ts';
-import { BatchProducer } from '../platform/kafka/batch-producer.ts';
-import { GroupConsumer } from '../platform/kafka/group-consumer.ts';
-import { createKafka } from '../platform/kafka/kafka.ts';
+import { GroupConsumer } from '../platform/kafka/consume/group-consumer.ts';
+import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
+import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { type RunningService, runService, type ServiceContext } from '../platform/lifecycle.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';

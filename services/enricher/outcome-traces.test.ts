@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { TopicId } from '../core/brands.ts';
 import { systemClock } from '../core/clock.ts';
-import type { FetchedRecord } from '../platform/kafka/claim.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 import { topicNames } from '../platform/kafka/topics.ts';
 import type { Logger } from '../platform/logger.ts';
 import { Metrics } from '../platform/metrics.ts';

@@ -1,7 +1,7 @@
 import type { EpochMs } from '../core/brands.ts';
 import type { ChatEvent, ChatOutcome, Coordinates, Insight } from '../core/records.ts';
 import type { DegradedReason, DlqReason } from '../core/wire-codes.ts';
-import type { FetchedRecord } from '../platform/kafka/claim.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 import { MAX_ID_CHARS, MAX_TIME_MS, MIN_TIME_MS } from './event-check.ts';
 
 /** The text of a dead-lettered outcome is cut to this: the whole record stands on chat.dlq. */

@@ -2,7 +2,8 @@ import { Fifo } from '../core/fifo.ts';
 import { encodeLedger } from '../core/ledger-metadata.ts';
 import { Link, LinkedList } from '../core/linked-list.ts';
 import { OffsetLedger } from '../core/offset-ledger.ts';
-import { type Claim, ClaimLostError, type FetchedRecord, type PartitionHandler } from '../platform/kafka/claim.ts';
+import { type Claim, ClaimLostError, type PartitionHandler } from '../platform/kafka/consume/claim.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { Span } from '../platform/tracing/tracer.ts';
 
 /** One thing to do of a partition: a record, or a range of offsets that retention removed. */

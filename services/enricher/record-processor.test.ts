@@ -4,7 +4,7 @@ import { systemClock } from '../core/clock.ts';
 import type { ChatEvent, ChatOutcome } from '../core/records.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { AdminServer } from '../platform/admin-server.ts';
-import type { FetchedRecord } from '../platform/kafka/claim.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 import { topicNames } from '../platform/kafka/topics.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { sampleEvent, sampleInsight } from '../platform/testing/sample-event.ts';

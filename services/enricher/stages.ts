@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { ChatOutcome } from '../core/records.ts';
-import type { FetchedRecord } from '../platform/kafka/claim.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { TalliedHistogram } from '../platform/metrics.ts';
 
 /** One message in so many is timed: five observations of each would cost as much as its Avro. */

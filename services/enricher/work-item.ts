@@ -1,5 +1,6 @@
 import type { ChatEvent, Coordinates } from '../core/records.ts';
-import type { Claim, FetchedRecord } from '../platform/kafka/claim.ts';
+import type { Claim } from '../platform/kafka/consume/claim.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { Span } from '../platform/tracing/tracer.ts';
 import type { AnalyseRequest } from './analyse/cache/analyser.ts';
 

@@ -1,10 +1,10 @@
 import { systemClock } from '../core/clock.ts';
 import { ChatCodec } from '../platform/avro/codec.ts';
-import { BatchProducer } from '../platform/kafka/batch-producer.ts';
-import { ClusterView } from '../platform/kafka/cluster-view.ts';
-import { createKafka, type Kafka } from '../platform/kafka/kafka.ts';
-import { TailReader } from '../platform/kafka/tail-reader.ts';
-import { TopicWatch } from '../platform/kafka/topic-watch.ts';
+import { createKafka, type Kafka } from '../platform/kafka/kafkajs/kafka.ts';
+import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
+import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
+import { TailReader } from '../platform/kafka/read/tail-reader.ts';
+import { TopicWatch } from '../platform/kafka/read/topic-watch.ts';
 import { ensureTopics, topicNames } from '../platform/kafka/topics.ts';
 import type { RunningService, ServiceContext } from '../platform/lifecycle.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';

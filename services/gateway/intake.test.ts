@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { epochMs } from '../core/brands.ts';
 import { ManualClock } from '../core/clock.ts';
 import type { ChatEvent } from '../core/records.ts';
-import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
+import type { OutgoingRecord } from '../platform/kafka/produce/batch-producer.ts';
 import { createLogger } from '../platform/logger.ts';
 import { REPLY_TO_HEADER } from '../platform/record-headers.ts';
 import { openTracing } from '../platform/testing/test-tracing.ts';

@@ -2,7 +2,7 @@ import type { EpochMs } from '../core/brands.ts';
 import { messageOf } from '../core/errors.ts';
 import { partitionOf } from '../core/partitioner.ts';
 import type { ChatEvent } from '../core/records.ts';
-import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
+import type { OutgoingRecord } from '../platform/kafka/produce/batch-producer.ts';
 import type { Logger } from '../platform/logger.ts';
 import { REPLY_TO_HEADER } from '../platform/record-headers.ts';
 import { startSend } from '../platform/tracing/messaging-spans.ts';

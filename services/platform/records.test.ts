@@ -4,7 +4,7 @@ import { epochMs, type TopicId } from '../core/brands.ts';
 import type { ChatOutcome, Coordinates } from '../core/records.ts';
 import { AvroEncoder } from './avro/avro-encoder.ts';
 import { EVENT_SCHEMA } from './avro/schema-files.ts';
-import { deadLetter } from './kafka/dead-letter.ts';
+import { deadLetter } from './kafka/produce/dead-letter.ts';
 import { outcomeHeaders, readOutcomeHeaders } from './record-headers.ts';
 import { sampleEvent } from './testing/sample-event.ts';
 

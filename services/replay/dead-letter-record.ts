@@ -1,7 +1,7 @@
 import { type EpochMs, epochMs, type TopicId } from '../core/brands.ts';
 import type { Coordinates } from '../core/records.ts';
 import { DLQ_REASONS, type DlqReason } from '../core/wire-codes.ts';
-import type { FetchedRecord } from '../platform/kafka/claim.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 
 /** A record of `chat.dlq` as its headers tell it (design §4.6); what they do not tell is null. */
 export interface DeadLetter {

@@ -2,9 +2,9 @@ import { epochMs } from '../core/brands.ts';
 import { ParleyError } from '../core/errors.ts';
 import type { ChatEvent } from '../core/records.ts';
 import type { ChatCodec } from '../platform/avro/codec.ts';
-import type { ClusterView } from '../platform/kafka/cluster-view.ts';
-import type { LogRange } from '../platform/kafka/log-ranges.ts';
-import type { LogReader } from '../platform/kafka/log-reader.ts';
+import type { ClusterView } from '../platform/kafka/read/cluster-view.ts';
+import type { LogRange } from '../platform/kafka/read/log-ranges.ts';
+import type { LogReader } from '../platform/kafka/read/log-reader.ts';
 import { type DeadLetter, readDeadLetter } from './dead-letter-record.ts';
 import { matchesEvent, matchesLetter, type Selection } from './selection.ts';
 

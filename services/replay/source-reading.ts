@@ -1,7 +1,7 @@
 import type { EpochMs, TopicId } from '../core/brands.ts';
 import { ParleyError } from '../core/errors.ts';
 import type { Scope } from '../platform/clickhouse/violation-query.ts';
-import type { LogRange } from '../platform/kafka/log-ranges.ts';
+import type { LogRange } from '../platform/kafka/read/log-ranges.ts';
 import { conserve, settledEnd } from './conservation.ts';
 import type { ReadOutcomes } from './log-check.ts';
 import { clipRanges } from './offset-ranges.ts';

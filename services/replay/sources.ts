@@ -1,5 +1,5 @@
 import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
-import type { ClusterView } from '../platform/kafka/cluster-view.ts';
+import type { ClusterView } from '../platform/kafka/read/cluster-view.ts';
 import { groupNames, topicNames } from '../platform/kafka/topics.ts';
 import type { LogRecord } from './log-check.ts';
 import type { VerifySources } from './verify.ts';

@@ -2,9 +2,9 @@ import type { TopicId } from '../core/brands.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { ChatOutcome } from '../core/records.ts';
 import type { Decoded } from '../platform/avro/codec.ts';
-import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
-import type { FetchedRecord } from '../platform/kafka/claim.ts';
-import { deadLetter } from '../platform/kafka/dead-letter.ts';
+import type { OutgoingRecord } from '../platform/kafka/produce/batch-producer.ts';
+import { deadLetter } from '../platform/kafka/produce/dead-letter.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 import { timeWithin } from './clamps.ts';
 import { type LogEntry, toLogEntry } from './log-entry.ts';
 

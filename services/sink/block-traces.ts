@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
-import type { Claim, FetchedRecord } from '../platform/kafka/claim.ts';
+import type { Claim } from '../platform/kafka/consume/claim.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 import { startProcess } from '../platform/tracing/messaging-spans.ts';
 import { type SpanContext, sampledContext } from '../platform/tracing/trace-context.ts';
 import type { Span, Tracer } from '../platform/tracing/tracer.ts';

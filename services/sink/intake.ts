@@ -1,4 +1,4 @@
-import type { FetchedRecord } from '../platform/kafka/claim.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 
 export interface IntakeLimits {
   readonly maxRecords: number;

@@ -1,6 +1,6 @@
 import type { ChatOutcome, Coordinates } from '../core/records.ts';
 import type { Decoded } from '../platform/avro/codec.ts';
-import type { FetchedRecord } from '../platform/kafka/claim.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 import { readOutcomeHeaders } from '../platform/record-headers.ts';
 import { deadKey } from './message-key.ts';
 

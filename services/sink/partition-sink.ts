@@ -1,6 +1,7 @@
 import { messageOf, ParleyError } from '../core/errors.ts';
 import { clickHouseErrorCode } from '../platform/clickhouse/clickhouse.ts';
-import { type Claim, ClaimLostError, type FetchedRecord, type PartitionHandler } from '../platform/kafka/claim.ts';
+import { type Claim, ClaimLostError, type PartitionHandler } from '../platform/kafka/consume/claim.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { Logger } from '../platform/logger.ts';
 import { sampledContext } from '../platform/tracing/trace-context.ts';
 import { type BlockPlan, decisionsOf, planBlock, type Replayed, rowsOf, underDecisions } from './block-plan.ts';

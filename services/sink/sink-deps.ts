@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { ChatOutcome } from '../core/records.ts';
 import type { Decoded } from '../platform/avro/codec.ts';
-import type { OutgoingRecord } from '../platform/kafka/batch-producer.ts';
+import type { OutgoingRecord } from '../platform/kafka/produce/batch-producer.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Tracer } from '../platform/tracing/tracer.ts';
 import type { Cadence } from './cadence.ts';

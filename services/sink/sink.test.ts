@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { TopicId } from '../core/brands.ts';
 import { ManualClock } from '../core/clock.ts';
-import type { FetchedRecord } from '../platform/kafka/claim.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
 import { outcomeHeaders } from '../platform/record-headers.ts';
 import { BlockReader } from './block-reader.ts';
 import { Cadence } from './cadence.ts';

@@ -1,5 +1,5 @@
 import { ParleyError } from '../core/errors.ts';
-import type { Claim } from '../platform/kafka/claim.ts';
+import type { Claim } from '../platform/kafka/consume/claim.ts';
 import type { FactStore } from './fact-store.ts';
 import { type CommitState, decodeCommit } from './intent.ts';
 import { PartitionSink } from './partition-sink.ts';

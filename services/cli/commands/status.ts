@@ -3,7 +3,7 @@ import { messageOf } from '../../core/errors.ts';
 import { type Cell, formatTable } from '../../core/text-table.ts';
 import type { CheckResult } from '../../platform/admin-server.ts';
 import { type Instance, readInstanceFiles } from '../../platform/instance-file.ts';
-import type { ClusterView, GroupDescription } from '../../platform/kafka/cluster-view.ts';
+import type { ClusterView, GroupDescription } from '../../platform/kafka/read/cluster-view.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
 import { withCluster } from '../../platform/operator/cluster.ts';
 import { type OperatorSettings, readSettings, runDirOf } from '../../platform/operator/settings.ts';

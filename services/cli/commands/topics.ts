@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { formatTable } from '../../core/text-table.ts';
-import type { ClusterView, TopicDescription, TopicSettings } from '../../platform/kafka/cluster-view.ts';
+import type { ClusterView, TopicDescription, TopicSettings } from '../../platform/kafka/read/cluster-view.ts';
 import { topicNames, topicSettings } from '../../platform/kafka/topics.ts';
 import { withCluster } from '../../platform/operator/cluster.ts';
 import { readSettings } from '../../platform/operator/settings.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import type { FetchedRecord } from '../../platform/kafka/claim.ts';
+import type { FetchedRecord } from '../../platform/kafka/record.ts';
 import { sampleEvent } from '../../platform/testing/sample-event.ts';
 import { readDeadLetter } from '../../replay/dead-letter-record.ts';
 import { describeLetter, letterDocument } from './describe-letter.ts';

@@ -1,6 +1,6 @@
 import { ChatCodec } from '../../platform/avro/codec.ts';
-import type { Kafka } from '../../platform/kafka/kafka.ts';
-import { LogReader } from '../../platform/kafka/log-reader.ts';
+import type { Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
+import { LogReader } from '../../platform/kafka/read/log-reader.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
 import { withCluster } from '../../platform/operator/cluster.ts';
 import type { OperatorSettings } from '../../platform/operator/settings.ts';

@@ -1,8 +1,8 @@
 import type { ChatEvent, ChatOutcome } from '../../core/records.ts';
 import { isolation, stack } from '../../local/testing/stack.ts';
 import { ChatCodec } from '../../platform/avro/codec.ts';
-import { BatchProducer } from '../../platform/kafka/batch-producer.ts';
-import type { Kafka } from '../../platform/kafka/kafka.ts';
+import type { Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
+import { BatchProducer } from '../../platform/kafka/produce/batch-producer.ts';
 import { ensureTopics, type TopicNames, topicNames } from '../../platform/kafka/topics.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { sampleEvent } from '../../platform/testing/sample-event.ts';

@@ -10,8 +10,8 @@ import { type ServiceHandle, spawnService, stack } from '../../local/testing/sta
 import { type ClickHouse, createClickHouse } from '../../platform/clickhouse/clickhouse.ts';
 import { expectExactlyOnce } from '../../platform/clickhouse/testing/guarantees.ts';
 import { readInstanceFiles } from '../../platform/instance-file.ts';
-import { ClusterView } from '../../platform/kafka/cluster-view.ts';
-import type { Kafka } from '../../platform/kafka/kafka.ts';
+import type { Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
+import { ClusterView } from '../../platform/kafka/read/cluster-view.ts';
 import { testLog } from '../../platform/testing/topic-log.ts';
 import { verifySources } from '../../replay/sources.ts';
 import { type VerifyReport, verify } from '../../replay/verify.ts';

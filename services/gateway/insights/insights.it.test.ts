@@ -12,9 +12,9 @@ import {
   stopServices,
 } from '../../local/testing/stack.ts';
 import { ChatCodec } from '../../platform/avro/codec.ts';
-import { BatchProducer } from '../../platform/kafka/batch-producer.ts';
-import { createKafka, type Kafka } from '../../platform/kafka/kafka.ts';
-import { fetchLogRanges } from '../../platform/kafka/log-ranges.ts';
+import { createKafka, type Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
+import { BatchProducer } from '../../platform/kafka/produce/batch-producer.ts';
+import { fetchLogRanges } from '../../platform/kafka/read/log-ranges.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { outcomeHeaders, REPLY_TO_HEADER } from '../../platform/record-headers.ts';

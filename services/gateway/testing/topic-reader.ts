@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { ChatEvent } from '../../core/records.ts';
 import { ChatCodec } from '../../platform/avro/codec.ts';
-import { createKafka } from '../../platform/kafka/kafka.ts';
-import { fetchLogRanges } from '../../platform/kafka/log-ranges.ts';
+import { createKafka } from '../../platform/kafka/kafkajs/kafka.ts';
+import { fetchLogRanges } from '../../platform/kafka/read/log-ranges.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
 import { createLogger } from '../../platform/logger.ts';
 

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
 import { ParleyError } from '../../core/errors.ts';
-import { errorTypeOf } from './error-type.ts';
-import type { Kafka } from './kafka.ts';
+import { errorTypeOf } from './kafkajs/error-type.ts';
+import type { Kafka } from './kafkajs/kafka.ts';
 
 export interface TopicNames {
   readonly events: string;

@@ -1,5 +1,5 @@
-import { ClusterView } from '../kafka/cluster-view.ts';
-import { createKafka, type Kafka } from '../kafka/kafka.ts';
+import { createKafka, type Kafka } from '../kafka/kafkajs/kafka.ts';
+import { ClusterView } from '../kafka/read/cluster-view.ts';
 import { createLogger } from '../logger.ts';
 import type { OperatorSettings } from './settings.ts';
 

@@ -1,6 +1,6 @@
 import type { Kafka } from 'kafkajs';
-import type { FetchedRecord } from '../kafka/claim.ts';
-import { GroupConsumer } from '../kafka/group-consumer.ts';
+import { GroupConsumer } from '../kafka/consume/group-consumer.ts';
+import type { FetchedRecord } from '../kafka/record.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { Metrics } from '../metrics.ts';
 

@@ -1,4 +1,4 @@
-import type { FetchedRecord } from '../kafka/claim.ts';
+import type { FetchedRecord } from '../kafka/record.ts';
 import { type SpanContext, sampledContext } from './trace-context.ts';
 import type { Attributes, Span, Tracer } from './tracer.ts';
 

@@ -14,8 +14,8 @@ import {
   stopServices,
 } from '../../local/testing/stack.ts';
 import { type ClickHouse, createClickHouse } from '../clickhouse/clickhouse.ts';
-import { BatchProducer } from '../kafka/batch-producer.ts';
-import { createKafka } from '../kafka/kafka.ts';
+import { createKafka } from '../kafka/kafkajs/kafka.ts';
+import { BatchProducer } from '../kafka/produce/batch-producer.ts';
 import { topicNames } from '../kafka/topics.ts';
 import { ensureLocalKey, localKeyPath, tokenSigner } from '../local-token.ts';
 import { Metrics } from '../metrics.ts';

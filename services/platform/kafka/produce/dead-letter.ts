@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { EpochMs } from '../../core/brands.ts';
-import { VERSION } from '../../core/package-info.ts';
-import type { Coordinates } from '../../core/records.ts';
-import type { DlqReason } from '../../core/wire-codes.ts';
-import type { FetchedRecord } from './claim.ts';
+import type { EpochMs } from '../../../core/brands.ts';
+import { VERSION } from '../../../core/package-info.ts';
+import type { Coordinates } from '../../../core/records.ts';
+import type { DlqReason } from '../../../core/wire-codes.ts';
+import type { FetchedRecord } from '../record.ts';
 import type { OutgoingRecord } from './produce-lane.ts';
 
 export interface DeadLetterFacts {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { isolation, stack } from '../../local/testing/stack.ts';
-import { testLog } from '../testing/topic-log.ts';
-import { createKafka, type Kafka } from './kafka.ts';
+import { isolation, stack } from '../../../local/testing/stack.ts';
+import { testLog } from '../../testing/topic-log.ts';
+import { createKafka, type Kafka } from '../kafkajs/kafka.ts';
+import { ensureTopics, topicNames } from '../topics.ts';
 import { LogReader } from './log-reader.ts';
-import { ensureTopics, topicNames } from './topics.ts';
 
 const names = isolation('log_reader');
 const { dlq: topic } = topicNames(names.TOPIC_PREFIX);

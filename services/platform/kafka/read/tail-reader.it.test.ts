@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually } from '../../core/testing/eventually.ts';
-import { isolation, stack } from '../../local/testing/stack.ts';
-import { KafkaProxy } from '../testing/kafka-proxy.ts';
-import { testLog } from '../testing/topic-log.ts';
-import { createKafka, type Kafka } from './kafka.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
+import { isolation, stack } from '../../../local/testing/stack.ts';
+import { KafkaProxy } from '../../testing/kafka-proxy.ts';
+import { testLog } from '../../testing/topic-log.ts';
+import { createKafka, type Kafka } from '../kafkajs/kafka.ts';
+import { ensureTopics, topicNames } from '../topics.ts';
 import { scanRecords } from './record-scan.ts';
 import { TailReader } from './tail-reader.ts';
-import { ensureTopics, topicNames } from './topics.ts';
 
 const { TOPIC_PREFIX } = isolation('tail_reader');
 const { enriched: topic } = topicNames(TOPIC_PREFIX);

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../../core/errors.ts';
-import type { Logger } from '../logger.ts';
-import { type FetchedSet, fetchRaw } from './fetch-request.ts';
-import type { Kafka } from './kafka.ts';
-import { type InternalBroker, type InternalCluster, openCluster } from './kafkajs-internals.ts';
+import { messageOf } from '../../../core/errors.ts';
+import type { Logger } from '../../logger.ts';
+import { type FetchedSet, fetchRaw } from '../kafkajs/fetch-request.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
+import { type InternalBroker, type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
 
 /** Takes over what one fetch brought of one partition and says where to go on. Synchronous; must not throw. */
 export type TakeSet = (records: Buffer, from: number) => number;

@@ -1,19 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Batch, Consumer } from 'kafkajs';
-import type { TopicId } from '../../core/brands.ts';
-import { messageOf } from '../../core/errors.ts';
-import type { Check } from '../admin-server.ts';
-import type { Logger } from '../logger.ts';
-import type { Counter, Metrics } from '../metrics.ts';
+import type { TopicId } from '../../../core/brands.ts';
+import { messageOf } from '../../../core/errors.ts';
+import type { Check } from '../../admin-server.ts';
+import type { Logger } from '../../logger.ts';
+import type { Counter, Metrics } from '../../metrics.ts';
+import { type GroupSession, runMember } from '../kafkajs/group-membership.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
+import { TopicWatch } from '../read/topic-watch.ts';
+import { toRecord } from '../record.ts';
 import type { Claim, PartitionHandler } from './claim.ts';
-import { toRecord } from './fetched-record.ts';
 import { exportLag } from './group-lag.ts';
-import { type GroupSession, runMember } from './group-membership.ts';
-import type { Kafka } from './kafka.ts';
 import { OffsetCommitter } from './offset-committer.ts';
 import { type ClaimOwner, PartitionClaim } from './partition-claim.ts';
 import { PartitionOpener } from './partition-opener.ts';
-import { TopicWatch } from './topic-watch.ts';
 
 export interface GroupConsumerOptions {
   readonly kafka: Kafka;

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually } from '../../core/testing/eventually.ts';
-import { isolation, stack } from '../../local/testing/stack.ts';
-import { createLogger } from '../logger.ts';
-import { Metrics } from '../metrics.ts';
-import { BatchProducer } from './batch-producer.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
+import { isolation, stack } from '../../../local/testing/stack.ts';
+import { createLogger } from '../../logger.ts';
+import { Metrics } from '../../metrics.ts';
+import { createKafka, type Kafka } from '../kafkajs/kafka.ts';
+import { BatchProducer } from '../produce/batch-producer.ts';
+import { ensureTopics, topicNames } from '../topics.ts';
 import type { Claim } from './claim.ts';
 import { GroupConsumer } from './group-consumer.ts';
 import { exportLag } from './group-lag.ts';
-import { createKafka, type Kafka } from './kafka.ts';
-import { ensureTopics, topicNames } from './topics.ts';
 
 const log = createLogger('test', 'silent');
 const { TOPIC_PREFIX: prefix } = isolation('lag');

@@ -1,19 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import kafkajs, { type Kafka } from 'kafkajs';
-import { eventually } from '../../core/testing/eventually.ts';
-import { isolation, stack } from '../../local/testing/stack.ts';
-import { Metrics } from '../metrics.ts';
-import { FETCH_API_KEY, KafkaProxy, PRODUCE_API_KEY } from '../testing/kafka-proxy.ts';
-import { TopicLog, testLog } from '../testing/topic-log.ts';
-import { BatchProducer, ProduceTimeoutError } from './batch-producer.ts';
-import { type Claim, ClaimLostError, type FetchedRecord, type PartitionHandler } from './claim.ts';
-import { GroupConsumer } from './group-consumer.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
+import { isolation, stack } from '../../../local/testing/stack.ts';
+import { Metrics } from '../../metrics.ts';
+import { FETCH_API_KEY, KafkaProxy, PRODUCE_API_KEY } from '../../testing/kafka-proxy.ts';
+import { TopicLog, testLog } from '../../testing/topic-log.ts';
+import { type Claim, ClaimLostError, type PartitionHandler } from '../consume/claim.ts';
+import { GroupConsumer } from '../consume/group-consumer.ts';
+import { OffsetCommitter } from '../consume/offset-committer.ts';
+import { BatchProducer, ProduceTimeoutError } from '../produce/batch-producer.ts';
+import { fetchLogRanges } from '../read/log-ranges.ts';
+import { fetchTopicIds } from '../read/topic-ids.ts';
+import type { FetchedRecord } from '../record.ts';
+import { ensureTopics, topicNames, topicSettings } from '../topics.ts';
 import { createKafka } from './kafka.ts';
-import { fetchLogRanges } from './log-ranges.ts';
-import { OffsetCommitter } from './offset-committer.ts';
-import { fetchTopicIds } from './topic-ids.ts';
-import { ensureTopics, topicNames, topicSettings } from './topics.ts';
 
 /** Regression tests for what kafkajs 2.2.4 does in its obvious use; each is named after the pitfall. */
 

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf, ParleyError } from '../../core/errors.ts';
-import type { FetchedRecord } from './claim.ts';
-import { toRecord } from './fetched-record.ts';
-import type { Kafka } from './kafka.ts';
-import { type InternalCluster, openCluster } from './kafkajs-internals.ts';
+import { messageOf, ParleyError } from '../../../core/errors.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
+import { type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
+import type { FetchedRecord } from '../record.ts';
+import { toRecord } from '../record.ts';
 
 const FETCH_BYTES = 4 << 20;
 const FETCH_WAIT_MS = 500;

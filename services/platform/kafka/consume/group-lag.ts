@@ -1,4 +1,4 @@
-import type { Metrics } from '../metrics.ts';
+import type { Metrics } from '../../metrics.ts';
 import type { PartitionClaim } from './partition-claim.ts';
 
 /** How long a scrape waits for the broker to say where the logs end. */

@@ -1,7 +1,7 @@
-import type { TopicId } from '../../core/brands.ts';
+import type { TopicId } from '../../../core/brands.ts';
+import type { GroupSession } from '../kafkajs/group-membership.ts';
 import type { Claim, OffsetAndMetadata, PartitionHandler } from './claim.ts';
 import { ClaimLostError } from './claim.ts';
-import type { GroupSession } from './group-membership.ts';
 import type { OffsetCommitter } from './offset-committer.ts';
 
 export interface PartitionFacts {

@@ -1,6 +1,6 @@
 import { connect as connectTcp } from 'node:net';
 import kafkajs, { type Kafka, type KafkaConfig } from 'kafkajs';
-import type { Logger } from '../logger.ts';
+import type { Logger } from '../../logger.ts';
 import { applyKafkajsPatches } from './kafkajs-patches.ts';
 
 export type { Kafka } from 'kafkajs';

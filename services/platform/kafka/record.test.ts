@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { KafkaMessage } from 'kafkajs';
-import { toRecord } from './fetched-record.ts';
+import { toRecord } from './record.ts';
 
 const message = (headers: KafkaMessage['headers']): KafkaMessage => ({
   key: Buffer.from('key'),

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually } from '../../core/testing/eventually.ts';
-import { type KafkaCluster, startKafkaCluster } from '../../local/testing/kafka-cluster.ts';
-import { Metrics } from '../metrics.ts';
-import { KafkaProxy, PRODUCE_API_KEY } from '../testing/kafka-proxy.ts';
-import { TopicLog, testLog } from '../testing/topic-log.ts';
+import { eventually } from '../../../core/testing/eventually.ts';
+import { type KafkaCluster, startKafkaCluster } from '../../../local/testing/kafka-cluster.ts';
+import { Metrics } from '../../metrics.ts';
+import { KafkaProxy, PRODUCE_API_KEY } from '../../testing/kafka-proxy.ts';
+import { TopicLog, testLog } from '../../testing/topic-log.ts';
+import { createKafka, type Kafka } from '../kafkajs/kafka.ts';
 import { BatchProducer } from './batch-producer.ts';
-import { createKafka, type Kafka } from './kafka.ts';
 
 const PARTITIONS = 6;
 const TOPIC = 'replicated';

@@ -1,6 +1,6 @@
-import type { TopicId } from '../../core/brands.ts';
-import type { Kafka } from './kafka.ts';
-import { type InternalBroker, openCluster } from './kafkajs-internals.ts';
+import type { TopicId } from '../../../core/brands.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
+import { type InternalBroker, openCluster } from '../kafkajs/kafkajs-internals.ts';
 
 /**
  * Topic ids come only with Metadata v12 (KIP-516), which kafkajs does not speak. Its request header is version 2, which

@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Admin } from 'kafkajs';
-import type { TopicId } from '../../core/brands.ts';
-import { isOfOtherTopic } from '../../core/commit-owner.ts';
-import { messageOf } from '../../core/errors.ts';
-import type { Logger } from '../logger.ts';
-import type { Gauge, Metrics } from '../metrics.ts';
+import type { TopicId } from '../../../core/brands.ts';
+import { isOfOtherTopic } from '../../../core/commit-owner.ts';
+import { messageOf } from '../../../core/errors.ts';
+import type { Logger } from '../../logger.ts';
+import type { Gauge, Metrics } from '../../metrics.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
+import { fetchLogRanges, type LogRange } from '../read/log-ranges.ts';
+import { fetchTopicIds } from '../read/topic-ids.ts';
 import type { Claim, PartitionHandler } from './claim.ts';
-import type { Kafka } from './kafka.ts';
-import { fetchLogRanges, type LogRange } from './log-ranges.ts';
 import type { OffsetCommitter } from './offset-committer.ts';
 import type { PartitionClaim, PartitionFacts } from './partition-claim.ts';
-import { fetchTopicIds } from './topic-ids.ts';
 
 interface OpenerOptions {
   readonly kafka: Kafka;

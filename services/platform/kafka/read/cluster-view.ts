@@ -1,8 +1,8 @@
-import type { EpochMs, TopicId } from '../../core/brands.ts';
-import { isOfOtherTopic } from '../../core/commit-owner.ts';
-import { messageOf, ParleyError } from '../../core/errors.ts';
-import { tcpProbe } from '../tcp-probe.ts';
-import type { Kafka } from './kafka.ts';
+import type { EpochMs, TopicId } from '../../../core/brands.ts';
+import { isOfOtherTopic } from '../../../core/commit-owner.ts';
+import { messageOf, ParleyError } from '../../../core/errors.ts';
+import { tcpProbe } from '../../tcp-probe.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
 import { fetchLogRanges, type LogRange } from './log-ranges.ts';
 import { LogReader } from './log-reader.ts';
 import { fetchTopicIds } from './topic-ids.ts';

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../../core/errors.ts';
-import type { Logger } from '../logger.ts';
+import { messageOf } from '../../../core/errors.ts';
+import type { Logger } from '../../logger.ts';
+import type { GroupSession } from '../kafkajs/group-membership.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
+import { type InternalBroker, type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
 import { ClaimLostError, type OffsetAndMetadata } from './claim.ts';
-import type { GroupSession } from './group-membership.ts';
-import type { Kafka } from './kafka.ts';
-import { type InternalBroker, type InternalCluster, openCluster } from './kafkajs-internals.ts';
 
 /** One claim's wish to commit. */
 export interface CommitEntry {

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { TopicId } from '../../core/brands.ts';
-import { messageOf, ParleyError } from '../../core/errors.ts';
-import type { Logger } from '../logger.ts';
-import type { Metrics } from '../metrics.ts';
-import type { Kafka } from './kafka.ts';
-import { type InternalCluster, openCluster } from './kafkajs-internals.ts';
+import type { TopicId } from '../../../core/brands.ts';
+import { messageOf, ParleyError } from '../../../core/errors.ts';
+import type { Logger } from '../../logger.ts';
+import type { Metrics } from '../../metrics.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
+import { type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
 import { type ClusterIds, requestIds } from './topic-ids.ts';
 
 export interface TopicWatchOptions {

@@ -1,8 +1,8 @@
-import { LinkedList } from '../../core/linked-list.ts';
-import type { Logger } from '../logger.ts';
-import type { Metrics } from '../metrics.ts';
-import { LATENCY_BUCKETS_S } from '../metrics.ts';
-import type { Kafka } from './kafka.ts';
+import { LinkedList } from '../../../core/linked-list.ts';
+import type { Logger } from '../../logger.ts';
+import type { Metrics } from '../../metrics.ts';
+import { LATENCY_BUCKETS_S } from '../../metrics.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
 import { type OutgoingRecord, PendingRecord, ProduceLane } from './produce-lane.ts';
 
 export type { OutgoingRecord } from './produce-lane.ts';

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Producer } from 'kafkajs';
-import { messageOf } from '../../core/errors.ts';
-import { Link } from '../../core/linked-list.ts';
-import type { Logger } from '../logger.ts';
-import { errorTypeOf } from './error-type.ts';
-import type { Kafka } from './kafka.ts';
-import { sendInFull, type TopicMessages } from './send-in-full.ts';
+import { messageOf } from '../../../core/errors.ts';
+import { Link } from '../../../core/linked-list.ts';
+import type { Logger } from '../../logger.ts';
+import { errorTypeOf } from '../kafkajs/error-type.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
+import { sendInFull, type TopicMessages } from '../kafkajs/send-in-full.ts';
 
 export interface OutgoingRecord {
   readonly topic: string;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { isolation, stack } from '../../local/testing/stack.ts';
-import { testLog } from '../testing/topic-log.ts';
-import { createKafka, type Kafka } from './kafka.ts';
+import { isolation, stack } from '../../../local/testing/stack.ts';
+import { testLog } from '../../testing/topic-log.ts';
+import { createKafka, type Kafka } from '../kafkajs/kafka.ts';
 import { fetchLogRanges } from './log-ranges.ts';
 
 const { TOPIC_PREFIX } = isolation('log_ranges');

@@ -1,17 +1,5 @@
-import type { TopicId } from '../../core/brands.ts';
-
-export interface FetchedRecord {
-  readonly offset: number;
-  /** When the record was produced, ms since the epoch. */
-  readonly timestamp: number;
-  /** When it came here, ms since the epoch; of what a consumer group fetched. */
-  readonly fetchedAtMs?: number | undefined;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers: Readonly<Record<string, Buffer | undefined>>;
-  /** Bytes of key and value. */
-  readonly size: number;
-}
+import type { TopicId } from '../../../core/brands.ts';
+import type { FetchedRecord } from '../record.ts';
 
 export interface OffsetAndMetadata {
   /** The next offset to read: every offset below is complete. */

@@ -1,5 +1,17 @@
 import type { KafkaMessage } from 'kafkajs';
-import type { FetchedRecord } from './claim.ts';
+
+export interface FetchedRecord {
+  readonly offset: number;
+  /** When the record was produced, ms since the epoch. */
+  readonly timestamp: number;
+  /** When it came here, ms since the epoch; of what a consumer group fetched. */
+  readonly fetchedAtMs?: number | undefined;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, Buffer | undefined>>;
+  /** Bytes of key and value. */
+  readonly size: number;
+}
 
 /** A record as kafkajs fetched it; of a header that stands there more than once, the last. */
 export function toRecord(message: KafkaMessage, fetchedAtMs?: number): FetchedRecord {

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { applyKafkajsPatches } from './kafkajs-patches.ts';
+import { applyKafkajsPatches } from '../kafkajs/kafkajs-patches.ts';
 import { type ScannedRecord, scanRecords } from './record-scan.ts';
 
 const require = createRequire(import.meta.url);

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
-import type { Kafka } from './kafka.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
 
 type Admin = ReturnType<Kafka['admin']>;
 
