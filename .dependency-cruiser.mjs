@@ -2,7 +2,7 @@
  * Who may import whom (docs/architecture.md). Services meet at a topic and its schema, never in code; vendor clients stay
  * behind services/platform, so that each could be exchanged without a change elsewhere.
  */
-const SERVICES = ['gateway', 'enricher', 'sink', 'replay', 'console', 'client', 'nlp', 'local', 'cli'];
+const SERVICES = ['gateway', 'enricher', 'sink', 'replay', 'verify', 'console', 'client', 'nlp', 'local', 'cli'];
 
 /** What each folder may import besides itself and core. `client` is for bots: it stands on core alone. */
 const ALLOWED = {
@@ -10,11 +10,12 @@ const ALLOWED = {
   enricher: ['platform'],
   sink: ['platform'],
   replay: ['platform'],
+  verify: ['platform'],
   console: ['platform'],
   client: [],
   nlp: ['platform'],
   local: ['platform'],
-  cli: ['platform', 'client', 'replay'],
+  cli: ['platform', 'client', 'replay', 'verify'],
 };
 
 const TESTS = '\\.test\\.ts$|/testing/';
@@ -45,13 +46,13 @@ export default {
       severity: 'error',
       comment: 'A test may start the embedded stack and act as a client; it does not reach into another service.',
       from: { path: '^services/([^/]+)/.*(\\.test\\.ts$|/testing/)' },
-      to: { path: '^services/', pathNot: '^services/($1|core|platform|client|local/testing|replay)/' },
+      to: { path: '^services/', pathNot: '^services/($1|core|platform|client|local/testing|replay|verify)/' },
     },
     {
       name: 'load-is-a-client',
       severity: 'error',
       from: { path: '^load/' },
-      to: { path: '^services/', pathNot: '^services/(core|platform|client|replay|local/testing)/' },
+      to: { path: '^services/', pathNot: '^services/(core|platform|client|replay|verify|local/testing)/' },
     },
     {
       name: 'nobody-imports-a-main',

@@ -1,4 +1,4 @@
-import type { VerifyReport } from '../../services/replay/verify.ts';
+import type { VerifyReport } from '../../services/verify/verify.ts';
 import type { KillAccount } from './kill-account.ts';
 import type { CountedEvent } from './repeats.ts';
 

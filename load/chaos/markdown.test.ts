@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { VerifyReport } from '../../services/replay/verify.ts';
+import type { VerifyReport } from '../../services/verify/verify.ts';
 import type { ChaosReport } from './chaos-report.ts';
 import { markdownReport } from './markdown.ts';
 

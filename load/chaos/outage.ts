@@ -6,7 +6,7 @@ import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts';
 import { groupNames, topicNames } from '../../services/platform/kafka/topics.ts';
 import { createLogger } from '../../services/platform/logger.ts';
-import type { VerifyReport } from '../../services/replay/verify.ts';
+import type { VerifyReport } from '../../services/verify/verify.ts';
 import { Memory, type MemoryPeak } from './memory.ts';
 import type { ChaosContext } from './run.ts';
 import { ChaosSystem } from './system.ts';

@@ -2,14 +2,14 @@ import { systemClock } from '../../services/core/clock.ts';
 import { messageOf } from '../../services/core/errors.ts';
 import { eventually } from '../../services/core/testing/eventually.ts';
 import type { ClickHouse } from '../../services/platform/clickhouse/clickhouse.ts';
-import { expectExactlyOnce } from '../../services/platform/clickhouse/testing/guarantees.ts';
 import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts';
 import { topicNames } from '../../services/platform/kafka/topics.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 import { type LoggedRecord, TopicLog } from '../../services/platform/testing/topic-log.ts';
-import { verifySources } from '../../services/replay/sources.ts';
-import { type VerifyReport, verify } from '../../services/replay/verify.ts';
+import { expectExactlyOnce } from '../../services/verify/exactly-once.ts';
+import { verifySources } from '../../services/verify/sources.ts';
+import { type VerifyReport, verify } from '../../services/verify/verify.ts';
 
 export interface VerdictInput {
   readonly brokers: readonly string[];

@@ -13,7 +13,7 @@ import {
 import { type ClickHouse, createClickHouse } from '../platform/clickhouse/clickhouse.ts';
 import { ensureLocalKey, localKeyPath } from '../platform/local-token.ts';
 import { createLogger } from '../platform/logger.ts';
-import type { VerifyReport } from '../replay/verify.ts';
+import type { VerifyReport } from '../verify/verify.ts';
 import { runCli } from './program.ts';
 import type { SendReport } from './send/report.ts';
 

@@ -8,7 +8,6 @@ import { isolation, type ServiceHandle, spawnService, stack, stopServices } from
 import { ChatCodec } from '../platform/avro/codec.ts';
 import { type ClickHouse, createClickHouse } from '../platform/clickhouse/clickhouse.ts';
 import { migrate } from '../platform/clickhouse/migrations.ts';
-import { expectExactlyOnce } from '../platform/clickhouse/testing/guarantees.ts';
 import { createKafka, type Kafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
 import { fetchLogRanges } from '../platform/kafka/read/log-ranges.ts';
@@ -19,7 +18,8 @@ import { ensureTopics, topicNames } from '../platform/kafka/topics.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
 import { testLog } from '../platform/testing/topic-log.ts';
-import type { VerifyReport } from '../replay/verify.ts';
+import { expectExactlyOnce } from '../verify/exactly-once.ts';
+import type { VerifyReport } from '../verify/verify.ts';
 import type { ReplayReport } from './dlq/describe-replay.ts';
 import { runCli } from './program.ts';
 

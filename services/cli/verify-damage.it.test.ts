@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../core/clock.ts';
 import { stack } from '../local/testing/stack.ts';
-import { doubleFacts, doubleReceipts, receiptsWithoutFacts } from '../platform/clickhouse/reconciliation.ts';
-import { rollupMismatches } from '../platform/clickhouse/rollup-recount.ts';
 import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
-import type { ReadOutcomes } from '../replay/log-check.ts';
-import { verifySources } from '../replay/sources.ts';
-import { verify } from '../replay/verify.ts';
+import type { ReadOutcomes } from '../verify/log-check.ts';
+import { doubleFacts, doubleReceipts, receiptsWithoutFacts } from '../verify/queries/reconciliation.ts';
+import { rollupMismatches } from '../verify/queries/rollup-recount.ts';
+import { verifySources } from '../verify/sources.ts';
+import { verify } from '../verify/verify.ts';
 import { describeReport } from './commands/verify.ts';
 import { VerifyWorld } from './testing/verify-world.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TopicId } from '../core/brands.ts';
 import { eventually } from '../core/testing/eventually.ts';
-import { countReceipts, listUnreceipted, type RunQuery } from '../replay/receipt-reader.ts';
+import { countReceipts, listUnreceipted, type RunQuery } from '../verify/receipt-reader.ts';
 import { VerifyWorld } from './testing/verify-world.ts';
 
 /** `verify` and `topics` against a real broker and the real engine, whose contents are laid out by hand. */

@@ -1,7 +1,7 @@
 import type { EpochMs } from '../core/brands.ts';
+import type { OffsetRange } from '../core/offset-ranges.ts';
 import type { ChatEvent } from '../core/records.ts';
 import type { DeadLetter } from './dead-letter-record.ts';
-import type { OffsetRange } from './offset-ranges.ts';
 
 /** Which dead letters are meant: those that meet all that is given. */
 export interface Selection {

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../core/testing/eventually.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
-import { expectExactlyOnce } from '../platform/clickhouse/testing/guarantees.ts';
 import { FaultyLink } from '../platform/testing/faulty-link.ts';
+import { expectExactlyOnce } from '../verify/exactly-once.ts';
 import { outcomeOf } from './testing/outcomes.ts';
 import { SinkWorld } from './testing/world.ts';
 

@@ -2,8 +2,8 @@ import { systemClock } from '../../../services/core/clock.ts';
 import { eventually } from '../../../services/core/testing/eventually.ts';
 import { createClickHouse } from '../../../services/platform/clickhouse/clickhouse.ts';
 import { createLogger } from '../../../services/platform/logger.ts';
-import { verifySources } from '../../../services/replay/sources.ts';
-import { verify } from '../../../services/replay/verify.ts';
+import { verifySources } from '../../../services/verify/sources.ts';
+import { verify } from '../../../services/verify/verify.ts';
 import type { Rig, RunContext } from '../rig.ts';
 import { atMost, type Finding } from './scenario.ts';
 

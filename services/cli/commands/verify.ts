@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import { type DurationMs, durationMs, type EpochMs } from '../../core/brands.ts';
 import { systemClock } from '../../core/clock.ts';
+import { formatRange } from '../../core/offset-ranges.ts';
 import { formatTable } from '../../core/text-table.ts';
 import { withClickHouse } from '../../platform/operator/clickhouse.ts';
 import { withCluster } from '../../platform/operator/cluster.ts';
 import { durationOption, integerListOption, sinceOption } from '../../platform/operator/option-readers.ts';
 import { readSettings } from '../../platform/operator/settings.ts';
-import { formatRange } from '../../replay/offset-ranges.ts';
-import { verifySources } from '../../replay/sources.ts';
-import { type VerifyReport, verify } from '../../replay/verify.ts';
-import type { ViolationKind } from '../../replay/verify-report.ts';
+import { verifySources } from '../../verify/sources.ts';
+import { type VerifyReport, verify } from '../../verify/verify.ts';
+import type { ViolationKind } from '../../verify/verify-report.ts';
 import { type CommandDeps, newCommand, withAction } from '../command.ts';
 
 interface Options {

@@ -9,7 +9,7 @@ import { fetchTopicIds } from '../../platform/kafka/read/topic-ids.ts';
 import { ensureTopics, groupNames, type TopicNames, topicNames } from '../../platform/kafka/topics.ts';
 import { outcomeHeaders } from '../../platform/record-headers.ts';
 import { testLog } from '../../platform/testing/topic-log.ts';
-import type { VerifyReport } from '../../replay/verify.ts';
+import type { VerifyReport } from '../../verify/verify.ts';
 import { runCli } from '../program.ts';
 
 interface Message {

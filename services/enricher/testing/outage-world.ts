@@ -8,13 +8,13 @@ import { systemClock } from '../../core/clock.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { type ServiceHandle, spawnService, stack } from '../../local/testing/stack.ts';
 import { type ClickHouse, createClickHouse } from '../../platform/clickhouse/clickhouse.ts';
-import { expectExactlyOnce } from '../../platform/clickhouse/testing/guarantees.ts';
 import { readInstanceFiles } from '../../platform/instance-file.ts';
 import type { Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
 import { ClusterView } from '../../platform/kafka/read/cluster-view.ts';
 import { testLog } from '../../platform/testing/topic-log.ts';
-import { verifySources } from '../../replay/sources.ts';
-import { type VerifyReport, verify } from '../../replay/verify.ts';
+import { expectExactlyOnce } from '../../verify/exactly-once.ts';
+import { verifySources } from '../../verify/sources.ts';
+import { type VerifyReport, verify } from '../../verify/verify.ts';
 import { type Bench, openBench } from './bench.ts';
 
 const run = promisify(execFile);

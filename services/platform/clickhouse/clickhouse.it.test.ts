@@ -6,12 +6,12 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { isolation, stack } from '../../local/testing/stack.ts';
+import { doubleFacts, doubleReceipts, receiptsWithoutFacts } from '../../verify/queries/reconciliation.ts';
+import { rollupMismatches } from '../../verify/queries/rollup-recount.ts';
 import { createLogger } from '../logger.ts';
 import { type ClickHouse, createClickHouse } from './clickhouse.ts';
 import { assertDedupWindows } from './dedup-windows.ts';
 import { migrate } from './migrations.ts';
-import { doubleFacts, doubleReceipts, receiptsWithoutFacts } from './reconciliation.ts';
-import { rollupMismatches } from './rollup-recount.ts';
 
 const log = createLogger('test', 'silent');
 const FOLDER = fileURLToPath(new URL('../../../schemas/clickhouse/', import.meta.url));

@@ -1,6 +1,6 @@
 import type { TopicId } from '../core/brands.ts';
+import { clipRanges, countOffsets, holesIn, mergeRanges, type OffsetRange } from '../core/offset-ranges.ts';
 import type { ReceiptCounts } from './conservation.ts';
-import { clipRanges, countOffsets, holesIn, mergeRanges, type OffsetRange } from './offset-ranges.ts';
 
 /** Runs a SELECT with ClickHouse parameters (`{name:Type}`) and returns all rows: for small results. */
 export type RunQuery = <Row>(sql: string, parameters: Readonly<Record<string, unknown>>) => Promise<Row[]>;

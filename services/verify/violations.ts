@@ -1,12 +1,7 @@
 import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
-import {
-  doubleFacts,
-  doubleOrigins,
-  doubleReceipts,
-  receiptsWithoutFacts,
-} from '../platform/clickhouse/reconciliation.ts';
-import { rollupMismatches } from '../platform/clickhouse/rollup-recount.ts';
-import { type Scope, together, type Violations as Violation } from '../platform/clickhouse/violation-query.ts';
+import { doubleFacts, doubleOrigins, doubleReceipts, receiptsWithoutFacts } from './queries/reconciliation.ts';
+import { rollupMismatches } from './queries/rollup-recount.ts';
+import { type Scope, together, type Violations as Violation } from './queries/violation-query.ts';
 
 export type { Violation };
 

@@ -1,6 +1,6 @@
 import type { TopicId } from '../core/brands.ts';
-import type { Violations as Violation } from '../platform/clickhouse/violation-query.ts';
 import { type OutcomeIdentity, readOutcomeHeaders } from '../platform/record-headers.ts';
+import type { Violations as Violation } from './queries/violation-query.ts';
 import type { RunQuery } from './receipt-reader.ts';
 
 /** A record as far as the check looks at it. */

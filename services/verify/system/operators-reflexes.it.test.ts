@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { TopicId } from '../core/brands.ts';
-import { encodeLedger } from '../core/ledger-metadata.ts';
-import { OffsetLedger } from '../core/offset-ledger.ts';
-import { eventually } from '../core/testing/eventually.ts';
-import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
-import { migrate } from '../platform/clickhouse/migrations.ts';
-import { testLog } from '../platform/testing/topic-log.ts';
+import type { TopicId } from '../../core/brands.ts';
+import { encodeLedger } from '../../core/ledger-metadata.ts';
+import { OffsetLedger } from '../../core/offset-ledger.ts';
+import { eventually } from '../../core/testing/eventually.ts';
+import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../../local/testing/stack.ts';
+import { migrate } from '../../platform/clickhouse/migrations.ts';
+import { testLog } from '../../platform/testing/topic-log.ts';
 import { CountingNlp } from './testing/counting-nlp.ts';
 import { ReflexWorld } from './testing/reflex-world.ts';
 

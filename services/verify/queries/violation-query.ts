@@ -1,5 +1,5 @@
 import type { EpochMs } from '../../core/brands.ts';
-import type { ClickHouse } from './clickhouse.ts';
+import type { ClickHouse } from '../../platform/clickhouse/clickhouse.ts';
 
 /**
  * What a query for violations found: how many, and the first of them. No query sees several tables at one instant: while

@@ -1,5 +1,5 @@
-import type { ClickHouse } from './clickhouse.ts';
-import { quoteName } from './sql-statements.ts';
+import type { ClickHouse } from '../../platform/clickhouse/clickhouse.ts';
+import { quoteName } from '../../platform/clickhouse/sql-statements.ts';
 import { findViolations, instant, type Scope, together, type Violations } from './violation-query.ts';
 
 const COUNTS = [

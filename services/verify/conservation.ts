@@ -1,4 +1,4 @@
-import { clipRanges, countOffsets, mergeRanges, type OffsetRange } from './offset-ranges.ts';
+import { clipRanges, countOffsets, mergeRanges, type OffsetRange } from '../core/offset-ranges.ts';
 
 /** How many source offsets of each outcome have a receipt: an offset counts once, whatever its number of receipts. */
 export interface ReceiptCounts {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { countOffsets, formatRange, holesIn, mergeRanges, type OffsetRange } from '../core/offset-ranges.ts';
 import { conserve, type PartitionReading, type ReceiptCounts, sumConservation } from './conservation.ts';
-import { countOffsets, formatRange, holesIn, mergeRanges, type OffsetRange } from './offset-ranges.ts';
 
 type PointOutcome = keyof ReceiptCounts;
 const OUTCOMES: readonly PointOutcome[] = ['enriched', 'degraded', 'dead_lettered', 'duplicate'];

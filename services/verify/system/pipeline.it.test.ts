@@ -2,19 +2,19 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ParleyClient } from '../client/parley-client.ts';
-import { systemClock } from '../core/clock.ts';
-import { demoConversations } from '../core/demo/conversations.ts';
-import { eventually } from '../core/testing/eventually.ts';
-import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
-import { type ClickHouse, createClickHouse } from '../platform/clickhouse/clickhouse.ts';
-import { expectExactlyOnce } from '../platform/clickhouse/testing/guarantees.ts';
-import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
-import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
-import { ensureLocalKey, tokenSigner } from '../platform/local-token.ts';
-import { testLog } from '../platform/testing/topic-log.ts';
-import { verifySources } from './sources.ts';
-import { type VerifyReport, verify } from './verify.ts';
+import { ParleyClient } from '../../client/parley-client.ts';
+import { systemClock } from '../../core/clock.ts';
+import { demoConversations } from '../../core/demo/conversations.ts';
+import { eventually } from '../../core/testing/eventually.ts';
+import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../../local/testing/stack.ts';
+import { type ClickHouse, createClickHouse } from '../../platform/clickhouse/clickhouse.ts';
+import { createKafka } from '../../platform/kafka/kafkajs/kafka.ts';
+import { ClusterView } from '../../platform/kafka/read/cluster-view.ts';
+import { ensureLocalKey, tokenSigner } from '../../platform/local-token.ts';
+import { testLog } from '../../platform/testing/topic-log.ts';
+import { expectExactlyOnce } from '../exactly-once.ts';
+import { verifySources } from '../sources.ts';
+import { type VerifyReport, verify } from '../verify.ts';
 
 /**
  * The main job on real parts: bots in over WebSocket, exact numbers out of ClickHouse, whatever is killed on the way.
@@ -151,7 +151,7 @@ describe('the whole pipeline', () => {
   }, 240_000);
 
   it('the queries of docs/analytics.md run as written', async () => {
-    const page = await readFile(new URL('../../docs/analytics.md', import.meta.url), 'utf8');
+    const page = await readFile(new URL('../../../docs/analytics.md', import.meta.url), 'utf8');
     const queries = [...page.matchAll(/```sql\n([\s\S]*?)```/g)].flatMap(([, block = '']) =>
       block.split(/;\s*/).filter((query) => query.trim() !== ''),
     );

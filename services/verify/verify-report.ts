@@ -1,6 +1,6 @@
-import type { Scope } from '../platform/clickhouse/violation-query.ts';
+import type { OffsetRange } from '../core/offset-ranges.ts';
 import { type Conservation, sumConservation } from './conservation.ts';
-import type { OffsetRange } from './offset-ranges.ts';
+import type { Scope } from './queries/violation-query.ts';
 import type { Violation, Violations } from './violations.ts';
 
 /** The two topics that the conservation law holds for, by the names of design §2 whatever the prefix is. */

@@ -2,9 +2,9 @@ import { generateKeyPairSync } from 'node:crypto';
 import { access, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { BreakablePart } from '../local/testing/breakable-part.ts';
-import { type EmbeddedParts, embeddedParts } from '../local/testing/embedded-parts.ts';
-import { type ServiceHandle, spawnService, stopServices } from '../local/testing/stack.ts';
+import { BreakablePart } from '../../local/testing/breakable-part.ts';
+import { type EmbeddedParts, embeddedParts } from '../../local/testing/embedded-parts.ts';
+import { type ServiceHandle, spawnService, stopServices } from '../../local/testing/stack.ts';
 import { ReflexWorld } from './testing/reflex-world.ts';
 
 /** Kafka's disk is wiped under running services while ClickHouse keeps all: with it go topics, offsets and schemas. */

@@ -1,10 +1,10 @@
 import type { EpochMs, TopicId } from '../core/brands.ts';
 import { ParleyError } from '../core/errors.ts';
-import type { Scope } from '../platform/clickhouse/violation-query.ts';
+import { clipRanges } from '../core/offset-ranges.ts';
 import type { LogRange } from '../platform/kafka/read/log-ranges.ts';
 import { conserve, settledEnd } from './conservation.ts';
 import type { ReadOutcomes } from './log-check.ts';
-import { clipRanges } from './offset-ranges.ts';
+import type { Scope } from './queries/violation-query.ts';
 import { countReceipts, listUnreceipted, type RunQuery, readGaps } from './receipt-reader.ts';
 import type { PartitionVerdict, SourceTopic } from './verify-report.ts';
 import type { Violations } from './violations.ts';

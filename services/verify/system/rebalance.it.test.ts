@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually } from '../core/testing/eventually.ts';
-import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
+import { eventually } from '../../core/testing/eventually.ts';
+import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../../local/testing/stack.ts';
 import { CountingNlp } from './testing/counting-nlp.ts';
 import { ReflexWorld } from './testing/reflex-world.ts';
 

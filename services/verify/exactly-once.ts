@@ -1,7 +1,7 @@
-import type { ClickHouse } from '../clickhouse.ts';
-import { doubleFacts, doubleReceipts, factsWithoutReceipts, receiptsWithoutFacts } from '../reconciliation.ts';
-import { rollupMismatches } from '../rollup-recount.ts';
-import type { Violations } from '../violation-query.ts';
+import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
+import { doubleFacts, doubleReceipts, factsWithoutReceipts, receiptsWithoutFacts } from './queries/reconciliation.ts';
+import { rollupMismatches } from './queries/rollup-recount.ts';
+import type { Violations } from './queries/violation-query.ts';
 
 const shown = (values: readonly string[]): string =>
   `${values.slice(0, 5).join(', ')}${values.length > 5 ? ', …' : ''}`;
