@@ -2,7 +2,19 @@
  * Who may import whom (docs/architecture.md). Services meet at a topic and its schema, never in code; vendor clients stay
  * behind services/platform, so that each could be exchanged without a change elsewhere.
  */
-const SERVICES = ['gateway', 'enricher', 'sink', 'replay', 'verify', 'console', 'client', 'nlp', 'local', 'cli'];
+const SERVICES = [
+  'gateway',
+  'enricher',
+  'sink',
+  'replay',
+  'verify',
+  'console',
+  'client',
+  'nlp',
+  'clickhouse',
+  'local',
+  'cli',
+];
 
 /** What each folder may import besides itself and core. `client` is for bots: it stands on core alone. */
 const ALLOWED = {
@@ -14,6 +26,7 @@ const ALLOWED = {
   console: ['platform'],
   client: [],
   nlp: ['platform'],
+  clickhouse: ['platform'],
   local: ['platform'],
   cli: ['platform', 'client', 'replay', 'verify'],
 };

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createObserver } from '../services/local/clickhouse/observer.ts';
+import { createObserver } from '../services/clickhouse/observer.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../services/local/testing/stack.ts';
 import { ClickHouse } from '../services/platform/clickhouse/clickhouse.ts';
 import { createLogger } from '../services/platform/logger.ts';

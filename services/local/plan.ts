@@ -100,7 +100,7 @@ function clickhousePart({ config, paths }: PlanOptions): Part {
   const port = config.CLICKHOUSE_HTTP_PORT;
   return nodeServicePart({
     name: 'clickhouse',
-    folder: 'local/clickhouse',
+    folder: 'clickhouse',
     needs: [],
     runDir: paths.run,
     env: { CLICKHOUSE_HTTP_PORT: String(port), CLICKHOUSE_DATA_DIR: paths.clickhouse },

@@ -72,7 +72,7 @@ export async function embeddedParts(
     }),
     nodeServicePart({
       name: 'clickhouse',
-      folder: 'local/clickhouse',
+      folder: 'clickhouse',
       needs: [],
       runDir: run,
       env: { CLICKHOUSE_HTTP_PORT: String(ports.clickhouse), CLICKHOUSE_DATA_DIR: clickhouse, ADMIN_PORT: '0' },

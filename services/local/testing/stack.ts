@@ -78,7 +78,7 @@ export async function spawnService(name: ServiceName, env: Record<string, string
   const runDir = await mkdtemp(join(tmpdir(), `parley-${name}-`));
   const output: Buffer[] = [];
   const child = await Child.start({
-    ...serviceCommand(name === 'clickhouse' ? 'local/clickhouse' : name),
+    ...serviceCommand(name),
     env: { ...process.env, ...stackEnvironment(), PARLEY_RUN_DIR: runDir, ...env },
     onOutput: (chunk) => output.push(chunk),
   });

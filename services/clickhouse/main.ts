@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { int, readConfig, secret, text } from '../../core/config.ts';
-import { runService } from '../../platform/lifecycle.ts';
+import { int, readConfig, secret, text } from '../core/config.ts';
+import { runService } from '../platform/lifecycle.ts';
 import { type Endpoint, startEndpoint } from './endpoint.ts';
 
 const MEBIBYTE = 1024 * 1024;

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { messageOf, ParleyError } from '../../core/errors.ts';
+import { messageOf, ParleyError } from '../core/errors.ts';
 import { type Limits, usersXml } from './access.ts';
 import { fromEngine } from './exception.ts';
 import {

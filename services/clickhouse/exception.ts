@@ -1,4 +1,4 @@
-import { messageOf } from '../../core/errors.ts';
+import { messageOf } from '../core/errors.ts';
 
 /**
  * An exception as ClickHouse tells it: number, name and text. Numbers and names are those of the engine's

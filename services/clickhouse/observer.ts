@@ -1,5 +1,5 @@
-import type { Logger } from '../../platform/logger.ts';
-import { LATENCY_BUCKETS_S, type Metrics } from '../../platform/metrics.ts';
+import type { Logger } from '../platform/logger.ts';
+import { LATENCY_BUCKETS_S, type Metrics } from '../platform/metrics.ts';
 import type { ClickHouseException } from './exception.ts';
 import type { Lane } from './lanes.ts';
 import type { Summary } from './response.ts';

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually } from '../../core/testing/eventually.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import {
   createHttpClient,
   EndedAtStart,

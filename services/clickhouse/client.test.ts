@@ -8,7 +8,7 @@ import {
   type DataFormat,
 } from '@clickhouse/client';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually } from '../../core/testing/eventually.ts';
+import { eventually } from '../core/testing/eventually.ts';
 import {
   type EndpointProcess,
   removeFolder,

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { messageOf } from '../../core/errors.ts';
+import { messageOf } from '../core/errors.ts';
 import { assertAllowed, authenticate, type User } from './access.ts';
 import { RequestBody, type SpoolFile } from './body.ts';
 import type { Engine } from './engine.ts';
