@@ -8,18 +8,18 @@ import { TopicWatch } from '../platform/kafka/read/topic-watch.ts';
 import { ensureTopics, topicNames } from '../platform/kafka/topics.ts';
 import type { RunningService, ServiceContext } from '../platform/lifecycle.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
-import { AckFlusher } from './ack-flusher.ts';
-import { type AuthOptions, createAuthenticator } from './auth.ts';
 import { type GatewayConfig, limitsOf } from './config.ts';
-import { Door } from './door.ts';
-import { GatewayMetrics } from './gateway-metrics.ts';
-import { STREAM_PATH } from './handshake.ts';
+import { type AuthOptions, createAuthenticator } from './handshake/auth.ts';
+import { Door } from './handshake/door.ts';
+import { STREAM_PATH } from './handshake/handshake.ts';
 import { InsightFeed } from './insights/insight-feed.ts';
-import { Intake } from './intake.ts';
-import { KnownMessages } from './known-messages.ts';
+import { Intake } from './intake/intake.ts';
+import { KnownMessages } from './intake/known-messages.ts';
 import type { Admission, PlaceLimits } from './limits/admission.ts';
-import { SocketServer } from './socket-server.ts';
-import type { Buckets } from './token-bucket.ts';
+import type { Buckets } from './limits/token-bucket.ts';
+import { GatewayMetrics } from './metrics.ts';
+import { AckFlusher } from './session/ack-flusher.ts';
+import { SocketServer } from './session/socket-server.ts';
 
 const PRODUCER_CLOSE_MS = 2_000;
 /** A send costs about as much CPU as encoding these: larger batches gain little more. */

@@ -8,7 +8,7 @@ import { Places } from './limits/admission.ts';
 import { readCapacity } from './limits/capacity.ts';
 import { PurseTable } from './limits/purse.ts';
 import { tenantBudget } from './limits/tenant-budget.ts';
-import { BucketTable } from './token-bucket.ts';
+import { BucketTable } from './limits/token-bucket.ts';
 import { startSupervisor } from './workers/supervisor.ts';
 import { runWorker } from './workers/worker.ts';
 

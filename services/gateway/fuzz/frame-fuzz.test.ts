@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { readConfig } from '../../core/config.ts';
 import { FINAL_NACK_CODES } from '../../core/wire-codes.ts';
 import { LIMITS_SPEC, limitsOf } from '../config.ts';
-import { validateFrame } from '../frame-validator.ts';
+import { validateFrame } from '../session/frame-validator.ts';
 import { HOSTILE_TEXTS } from './testing/corpus.ts';
 
 const limits = limitsOf(readConfig(LIMITS_SPEC, {}));

@@ -7,7 +7,7 @@ import type { TakeSet } from '../../platform/kafka/read/tail-reader.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { Metrics } from '../../platform/metrics.ts';
 import { REPLY_TO_HEADER } from '../../platform/record-headers.ts';
-import type { InsightDelivery } from '../socket-server.ts';
+import type { InsightDelivery } from '../session/socket-server.ts';
 import { insightFrame } from './insight-frame.ts';
 import { InsightMetrics } from './insight-metrics.ts';
 import { RecentSets } from './recent-sets.ts';

@@ -1,5 +1,5 @@
 import type { WebSocket } from 'ws';
-import type { Grant } from '../auth.ts';
+import type { Grant } from '../handshake/auth.ts';
 
 /** A socket that asked for its insights. */
 export interface Subscriber {

@@ -1,20 +1,14 @@
-import type { HandshakeCode } from '../handshake-refusal.ts';
+import type { BotIdentity } from '../../core/bot-identity.ts';
 
-/** Which bot of which tenant. */
-export interface Entrant {
-  readonly tenant: string;
-  readonly bot: string;
-}
-
-export type AdmissionRefusal = Extract<HandshakeCode, 'too_many_connections' | 'too_many_tenant_connections'>;
+export type AdmissionRefusal = 'too_many_connections' | 'too_many_tenant_connections';
 
 /** Grants a connection its place among all of this gateway's connections, and takes it back. */
 export interface Admission {
   /** Whether nobody would be let in just now: known without asking anyone. */
   readonly isFull: boolean;
   /** Resolves with why there is no place; a place that was granted is given back by one `leave`. */
-  enter(entrant: Entrant): Promise<AdmissionRefusal | undefined>;
-  leave(entrant: Entrant): void;
+  enter(entrant: BotIdentity): Promise<AdmissionRefusal | undefined>;
+  leave(entrant: BotIdentity): void;
 }
 
 export interface PlaceLimits {
@@ -23,7 +17,7 @@ export interface PlaceLimits {
 }
 
 /** Tenant and bot as one name: JSON, so that no two pairs look alike. */
-export const botNameOf = ({ tenant, bot }: Entrant): string => JSON.stringify([tenant, bot]);
+export const botNameOf = ({ tenant, bot }: BotIdentity): string => JSON.stringify([tenant, bot]);
 
 /** Counts the connections in all and by tenant. */
 export class Places implements Admission {
@@ -39,7 +33,7 @@ export class Places implements Admission {
     return this.#taken >= this.#limits.connections;
   }
 
-  take({ tenant }: Entrant): AdmissionRefusal | undefined {
+  take({ tenant }: BotIdentity): AdmissionRefusal | undefined {
     if (this.isFull) return 'too_many_connections';
     const held = this.#byTenant.get(tenant) ?? 0;
     if (held >= this.#limits.tenantConnections) return 'too_many_tenant_connections';
@@ -48,11 +42,11 @@ export class Places implements Admission {
     return undefined;
   }
 
-  async enter(entrant: Entrant): Promise<AdmissionRefusal | undefined> {
+  async enter(entrant: BotIdentity): Promise<AdmissionRefusal | undefined> {
     return this.take(entrant);
   }
 
-  leave({ tenant }: Entrant): void {
+  leave({ tenant }: BotIdentity): void {
     const held = this.#byTenant.get(tenant) ?? 0;
     if (held > 1) this.#byTenant.set(tenant, held - 1);
     else this.#byTenant.delete(tenant);

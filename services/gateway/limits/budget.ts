@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
-import { BucketTable } from '../token-bucket.ts';
+import { BucketTable } from './token-bucket.ts';
 
 /** How many tokens of a name's budget somebody would like to have. */
 export type Ask = readonly [name: string, wanted: number];

@@ -1,13 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import type { BotIdentity } from '../../core/bot-identity.ts';
 import { ManualClock } from '../../core/clock.ts';
 import { createLogger } from '../../platform/logger.ts';
-import { BucketTable } from '../token-bucket.ts';
 import { Keeper } from '../workers/keeper.ts';
-import { type Entrant, Places } from './admission.ts';
+import { Places } from './admission.ts';
 import { type BudgetSource, InsuredBudget, LocalBudget } from './budget.ts';
 import { capacityOf, openFileLimit, readCapacity } from './capacity.ts';
 import { PurseTable, SOURCE_BURST_SHARE } from './purse.ts';
+import { BucketTable } from './token-bucket.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -111,7 +112,7 @@ describe('a shared budget that goes away', () => {
 });
 
 describe('places', () => {
-  const entrant = (tenant: string, bot = 'b'): Entrant => ({ tenant, bot });
+  const entrant = (tenant: string, bot = 'b'): BotIdentity => ({ tenant, bot });
 
   it('are bounded in all and by tenant, and come back', () => {
     const places = new Places({ connections: 3, tenantConnections: 2 });

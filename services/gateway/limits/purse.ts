@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
-import type { Bucket, Buckets } from '../token-bucket.ts';
 import type { BudgetSource, Rate } from './budget.ts';
+import type { Bucket, Buckets } from './token-bucket.ts';
 
 export interface PurseOptions extends Rate {
   readonly source: BudgetSource;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { CLOSE_CODES, FINAL_NACK_CODES, TEMPORARY_NACK_CODES } from '../../core/wire-codes.ts';
-import { HANDSHAKE_REFUSALS } from '../handshake-refusal.ts';
+import { HANDSHAKE_REFUSALS } from '../handshake/handshake-refusal.ts';
 import type { AsyncApiDocument, Codes } from './asyncapi-document.ts';
 import { renderReference } from './render.ts';
 

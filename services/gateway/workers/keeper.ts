@@ -1,4 +1,5 @@
-import { type AdmissionRefusal, botNameOf, type Entrant, type Places } from '../limits/admission.ts';
+import type { BotIdentity } from '../../core/bot-identity.ts';
+import { type AdmissionRefusal, botNameOf, type Places } from '../limits/admission.ts';
 import { BotShares } from '../limits/bot-shares.ts';
 import type { Ask, BudgetSource, Lease } from '../limits/budget.ts';
 import type { Handlers } from './channel.ts';
@@ -18,7 +19,7 @@ export class Keeper {
   readonly #options: KeeperOptions;
   readonly #shares: BotShares;
   /** By worker, how many sockets of each bot it has: all of them end with it. */
-  readonly #held = new Map<number, Map<string, { readonly entrant: Entrant; count: number }>>();
+  readonly #held = new Map<number, Map<string, { readonly entrant: BotIdentity; count: number }>>();
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -29,8 +30,9 @@ export class Keeper {
   handlersFor(worker: number): Handlers {
     this.#held.set(worker, new Map());
     return {
-      enter: (entrants: readonly Entrant[]): EntryAnswer[] => entrants.map((entrant) => this.#enter(worker, entrant)),
-      leave: (entrants: readonly Entrant[]) => {
+      enter: (entrants: readonly BotIdentity[]): EntryAnswer[] =>
+        entrants.map((entrant) => this.#enter(worker, entrant)),
+      leave: (entrants: readonly BotIdentity[]) => {
         for (const entrant of entrants) this.#leave(worker, entrant);
       },
       lease: (asks: readonly Ask[]): Promise<readonly Lease[]> => this.#options.budget.lease(asks),
@@ -45,7 +47,7 @@ export class Keeper {
     this.#held.delete(worker);
   }
 
-  #enter(worker: number, entrant: Entrant): EntryAnswer {
+  #enter(worker: number, entrant: BotIdentity): EntryAnswer {
     const held = this.#held.get(worker);
     if (!held) return 'too_many_connections';
     const refusal = this.#options.places.take(entrant);
@@ -57,7 +59,7 @@ export class Keeper {
     return this.#shares.hold(bot, worker);
   }
 
-  #leave(worker: number, entrant: Entrant): void {
+  #leave(worker: number, entrant: BotIdentity): void {
     const held = this.#held.get(worker);
     const bot = botNameOf(entrant);
     const entry = held?.get(bot);

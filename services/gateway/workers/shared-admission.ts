@@ -1,11 +1,12 @@
-import { type Admission, type AdmissionRefusal, botNameOf, type Entrant } from '../limits/admission.ts';
+import type { BotIdentity } from '../../core/bot-identity.ts';
+import { type Admission, type AdmissionRefusal, botNameOf } from '../limits/admission.ts';
 import type { Channel } from './channel.ts';
 import type { EntryAnswer } from './keeper.ts';
 
 const TIMEOUT_MS = 2_000;
 
 interface Waiting {
-  readonly entrant: Entrant;
+  readonly entrant: BotIdentity;
   readonly resolve: (refusal: AdmissionRefusal | undefined) => void;
 }
 
@@ -19,7 +20,7 @@ export class SharedAdmission implements Admission {
   readonly #onShare: (bot: string, n: number) => void;
   #taken = 0;
   #entering: Waiting[] = [];
-  #leaving: Entrant[] = [];
+  #leaving: BotIdentity[] = [];
 
   /**
    * @param maxHere connections that this worker may have.
@@ -35,7 +36,7 @@ export class SharedAdmission implements Admission {
     return this.#taken >= this.#maxHere;
   }
 
-  enter({ tenant, bot }: Entrant): Promise<AdmissionRefusal | undefined> {
+  enter({ tenant, bot }: BotIdentity): Promise<AdmissionRefusal | undefined> {
     if (this.isFull) return Promise.resolve('too_many_connections');
     this.#taken += 1;
     return new Promise((resolve) => {
@@ -44,7 +45,7 @@ export class SharedAdmission implements Admission {
     });
   }
 
-  leave({ tenant, bot }: Entrant): void {
+  leave({ tenant, bot }: BotIdentity): void {
     this.#taken -= 1;
     this.#schedule();
     this.#leaving.push({ tenant, bot });

@@ -11,7 +11,7 @@ import { type Commons, type Gateway, startGateway } from '../gateway.ts';
 import type { Lease } from '../limits/budget.ts';
 import { readCapacity } from '../limits/capacity.ts';
 import { PurseTable } from '../limits/purse.ts';
-import { BucketTable } from '../token-bucket.ts';
+import { BucketTable } from '../limits/token-bucket.ts';
 import { Channel, type Handlers } from './channel.ts';
 import type { FailedNotice, UpNotice } from './member.ts';
 import { SharedAdmission } from './shared-admission.ts';

@@ -1,16 +1,17 @@
-import type { EpochMs } from '../core/brands.ts';
-import { messageOf } from '../core/errors.ts';
-import { partitionOf } from '../core/partitioner.ts';
-import type { ChatEvent } from '../core/records.ts';
-import type { OutgoingRecord } from '../platform/kafka/produce/batch-producer.ts';
-import type { Logger } from '../platform/logger.ts';
-import { REPLY_TO_HEADER } from '../platform/record-headers.ts';
-import { startSend } from '../platform/tracing/messaging-spans.ts';
-import { traceHeaders } from '../platform/tracing/trace-context.ts';
-import type { Span, Tracer } from '../platform/tracing/tracer.ts';
+import type { BotIdentity } from '../../core/bot-identity.ts';
+import type { EpochMs } from '../../core/brands.ts';
+import { messageOf } from '../../core/errors.ts';
+import { partitionOf } from '../../core/partitioner.ts';
+import type { ChatEvent } from '../../core/records.ts';
+import type { OutgoingRecord } from '../../platform/kafka/produce/batch-producer.ts';
+import type { Logger } from '../../platform/logger.ts';
+import { REPLY_TO_HEADER } from '../../platform/record-headers.ts';
+import { startSend } from '../../platform/tracing/messaging-spans.ts';
+import { traceHeaders } from '../../platform/tracing/trace-context.ts';
+import type { Span, Tracer } from '../../platform/tracing/tracer.ts';
 import { toChatEvent } from './event.ts';
-import type { Identity, ValidMessage } from './frame-validator.ts';
 import { type KnownMessages, keysOf } from './known-messages.ts';
+import type { ValidMessage } from './valid-message.ts';
 
 /** Who wants to know when a message is safe: called once, later, never from within {@link Intake.accept}. */
 export interface Waiter {
@@ -70,7 +71,7 @@ export class Intake {
     return this.#flights.size;
   }
 
-  accept(identity: Identity, message: ValidMessage, receivedAt: EpochMs, waiter: Waiter): Acceptance {
+  accept(identity: BotIdentity, message: ValidMessage, receivedAt: EpochMs, waiter: Waiter): Acceptance {
     const { producer, known } = this.#options;
     const { recordKey, messageKey } = keysOf(identity, message);
     const flight = this.#flights.get(messageKey);

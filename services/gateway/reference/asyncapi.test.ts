@@ -5,7 +5,7 @@ import { Ajv } from 'ajv';
 import ajvFormats from 'ajv-formats';
 import fc from 'fast-check';
 import { parse } from 'yaml';
-import { readConfig } from '../core/config.ts';
+import { readConfig } from '../../core/config.ts';
 import {
   CLOSE_CODES,
   DLQ_REASONS,
@@ -13,19 +13,19 @@ import {
   OUTCOMES,
   SPEAKERS,
   TEMPORARY_NACK_CODES,
-} from '../core/wire-codes.ts';
-import { topicNames, topicSettings } from '../platform/kafka/topics.ts';
-import { LIMITS_SPEC, limitsOf, WELCOME_LIMITS } from './config.ts';
-import { validateFrame } from './frame-validator.ts';
-import { HANDSHAKE_REFUSALS } from './handshake-refusal.ts';
-import { CLAIM_FIELDS, MESSAGE_FIELDS } from './message-fields.ts';
+} from '../../core/wire-codes.ts';
+import { topicNames, topicSettings } from '../../platform/kafka/topics.ts';
+import { LIMITS_SPEC, limitsOf, WELCOME_LIMITS } from '../config.ts';
+import { HANDSHAKE_REFUSALS } from '../handshake/handshake-refusal.ts';
+import { validateFrame } from '../session/frame-validator.ts';
+import { CLAIM_FIELDS, MESSAGE_FIELDS } from '../session/message-fields.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: a parsed document has no type worth writing down for a test
 type Document = any;
 
-const schemasDir = new URL('../../schemas/', import.meta.url);
+const schemasDir = new URL('../../../schemas/', import.meta.url);
 const document: Document = parse(readFileSync(new URL('parley.asyncapi.yaml', schemasDir), 'utf8'));
-const protocolPage = readFileSync(new URL('../../docs/protocol.md', import.meta.url), 'utf8');
+const protocolPage = readFileSync(new URL('../../../docs/protocol.md', import.meta.url), 'utf8');
 const limits = limitsOf(readConfig(LIMITS_SPEC, {}));
 
 const schemas = new Ajv({ strict: false, allowUnionTypes: true });
@@ -54,7 +54,7 @@ describe('parley.asyncapi.yaml', () => {
     const all = references(document);
     expect(all.length).toBeGreaterThan(50);
     for (const reference of all) {
-      if (reference.startsWith('./')) {
+      if (reference.startsWith('../')) {
         expect(JSON.parse(readFileSync(new URL(reference, schemasDir), 'utf8'))).toHaveProperty('fields');
         continue;
       }

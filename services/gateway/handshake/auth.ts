@@ -1,8 +1,8 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
-import { type Clock, systemClock } from '../core/clock.ts';
-import { ParleyError } from '../core/errors.ts';
-import type { Identity } from './frame-validator.ts';
+import type { BotIdentity } from '../../core/bot-identity.ts';
+import { type Clock, systemClock } from '../../core/clock.ts';
+import { ParleyError } from '../../core/errors.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
 import { KeysUnavailableError, RemoteKeys } from './remote-keys.ts';
 
@@ -19,7 +19,7 @@ const JWKS_MAX_AGE_MS = 300_000;
 const JWKS_COOLDOWN_MS = 10_000;
 
 /** What a good token says. */
-export interface Grant extends Identity {
+export interface Grant extends BotIdentity {
   /** Seconds since the epoch, as in the token. */
   readonly expiresAtS: number;
 }

@@ -1,18 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { epochMs } from '../core/brands.ts';
-import { ManualClock } from '../core/clock.ts';
-import type { ChatEvent } from '../core/records.ts';
-import type { OutgoingRecord } from '../platform/kafka/produce/batch-producer.ts';
-import { createLogger } from '../platform/logger.ts';
-import { REPLY_TO_HEADER } from '../platform/record-headers.ts';
-import { openTracing } from '../platform/testing/test-tracing.ts';
-import type { Tracer } from '../platform/tracing/tracer.ts';
+import { epochMs } from '../../core/brands.ts';
+import { ManualClock } from '../../core/clock.ts';
+import type { ChatEvent } from '../../core/records.ts';
+import type { OutgoingRecord } from '../../platform/kafka/produce/batch-producer.ts';
+import { createLogger } from '../../platform/logger.ts';
+import { REPLY_TO_HEADER } from '../../platform/record-headers.ts';
+import { openTracing } from '../../platform/testing/test-tracing.ts';
+import type { Tracer } from '../../platform/tracing/tracer.ts';
+import { BucketTable, TokenBucket } from '../limits/token-bucket.ts';
 import { clampSentAt, SENT_AT_WINDOW } from './event.ts';
-import type { ValidMessage } from './frame-validator.ts';
 import { Intake } from './intake.ts';
 import { KnownMessages, keysOf } from './known-messages.ts';
-import { BucketTable, TokenBucket } from './token-bucket.ts';
+import type { ValidMessage } from './valid-message.ts';
 
 const NOW = epochMs(1_790_000_000_000);
 const identity = { tenant: 't', bot: 'b' };

@@ -1,20 +1,8 @@
-import type { FinalNackCode } from '../core/wire-codes.ts';
-import type { Limits } from './config.ts';
+import type { BotIdentity } from '../../core/bot-identity.ts';
+import type { FinalNackCode } from '../../core/wire-codes.ts';
+import type { Limits } from '../config.ts';
+import type { ValidMessage } from '../intake/valid-message.ts';
 import { CLAIM_FIELDS, type Field, MESSAGE_FIELDS, type MessageField } from './message-fields.ts';
-
-/** A `message` frame whose every field is as it must be. */
-export interface ValidMessage {
-  readonly id: string;
-  readonly conversationId: string;
-  readonly speaker: string;
-  readonly text: string;
-  readonly sentAt: number;
-  readonly attempt: number;
-  readonly userId: string | null;
-  readonly channel: string | null;
-  readonly botVersion: string | null;
-  readonly metadata: ReadonlyMap<string, string>;
-}
 
 /** Why a frame is refused: answered by a nack where `id` is usable, else by an error frame. */
 export interface Refusal {
@@ -27,16 +15,10 @@ export interface Refusal {
 
 export type FrameVerdict = { readonly kind: 'message'; readonly message: ValidMessage } | Refusal;
 
-/** Whom a socket's token speaks for. */
-export interface Identity {
-  readonly tenant: string;
-  readonly bot: string;
-}
-
 type Json = Record<string, unknown>;
 
 const FIELDS = Object.entries(MESSAGE_FIELDS) as [MessageField, Field][];
-const CLAIMS = Object.entries(CLAIM_FIELDS) as [string, keyof Identity][];
+const CLAIMS = Object.entries(CLAIM_FIELDS) as [string, keyof BotIdentity][];
 const NO_METADATA: ReadonlyMap<string, string> = new Map();
 
 const refuse = (id: string | undefined, code: FinalNackCode, message: string): Refusal => ({
@@ -63,7 +45,7 @@ function parseObject(data: string): { readonly kind: 'object'; readonly frame: J
  * Checks a text frame field by field. Never throws; unknown fields are ignored, so that newer clients can talk to older
  * gateways; `null` stands for a missing optional field.
  */
-export function validateFrame(data: string, limits: Limits, identity: Identity): FrameVerdict {
+export function validateFrame(data: string, limits: Limits, identity: BotIdentity): FrameVerdict {
   const parsed = parseObject(data);
   if (parsed.kind === 'refused') return parsed;
   const { frame } = parsed;

@@ -1,5 +1,6 @@
-import { conversationKey } from '../core/partitioner.ts';
-import type { Identity, ValidMessage } from './frame-validator.ts';
+import type { BotIdentity } from '../../core/bot-identity.ts';
+import { conversationKey } from '../../core/partitioner.ts';
+import type { ValidMessage } from './valid-message.ts';
 
 export type MessageState = 'safe' | 'unclear';
 
@@ -74,7 +75,7 @@ export class KnownMessages {
 }
 
 /** The record key, and the message key: the first is JSON and so ends itself, hence no two pairs look alike. */
-export function keysOf(identity: Identity, message: ValidMessage): { recordKey: string; messageKey: string } {
+export function keysOf(identity: BotIdentity, message: ValidMessage): { recordKey: string; messageKey: string } {
   const recordKey = conversationKey(identity.tenant, identity.bot, message.conversationId);
   return { recordKey, messageKey: recordKey + message.id };
 }

@@ -1,6 +1,7 @@
-import type { EpochMs } from '../core/brands.ts';
-import type { ChatEvent } from '../core/records.ts';
-import type { Identity, ValidMessage } from './frame-validator.ts';
+import type { BotIdentity } from '../../core/bot-identity.ts';
+import type { EpochMs } from '../../core/brands.ts';
+import type { ChatEvent } from '../../core/records.ts';
+import type { ValidMessage } from './valid-message.ts';
 
 /** The window around `received_at` outside which a bot's clock is not believed. */
 export const SENT_AT_WINDOW = { backMs: 86_400_000, aheadMs: 300_000 } as const;
@@ -15,7 +16,7 @@ export function clampSentAt(sentAt: number, receivedAt: EpochMs): { sentAt: numb
 }
 
 export interface EventContext {
-  readonly identity: Identity;
+  readonly identity: BotIdentity;
   readonly receivedAt: EpochMs;
   readonly latencyBudgetMs: number;
   readonly resent: boolean;

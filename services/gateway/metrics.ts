@@ -1,6 +1,6 @@
 import type { NackCode } from '../core/wire-codes.ts';
 import { LATENCY_BUCKETS_S, type Metrics } from '../platform/metrics.ts';
-import type { HandshakeCode } from './handshake-refusal.ts';
+import type { HandshakeCode } from './handshake/handshake-refusal.ts';
 
 /** What became of a frame: acked after Kafka's ack, known from before, joined to one in flight, or refused. */
 export type MessageResult = 'acked' | 'duplicate' | 'joined' | NackCode;

@@ -1,10 +1,10 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { ManualClock } from '../core/clock.ts';
+import { ManualClock } from '../../core/clock.ts';
+import { TokenMaker, unsecured, unsigned } from '../testing/tokens.ts';
 import { createAuthenticator } from './auth.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
-import { TokenMaker, unsecured, unsigned } from './testing/tokens.ts';
 
 const options = { issuer: 'parley-local', audience: 'parley', leewayS: 5, jwksUrl: undefined };
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { readConfig } from '../core/config.ts';
-import { FINAL_NACK_CODES } from '../core/wire-codes.ts';
-import { LIMITS_SPEC, limitsOf } from './config.ts';
+import { readConfig } from '../../core/config.ts';
+import { FINAL_NACK_CODES } from '../../core/wire-codes.ts';
+import { LIMITS_SPEC, limitsOf } from '../config.ts';
 import { type FrameVerdict, type Refusal, validateFrame } from './frame-validator.ts';
 import { MESSAGE_FIELDS } from './message-fields.ts';
 

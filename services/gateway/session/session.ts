@@ -1,15 +1,16 @@
 import type { WebSocket } from 'ws';
-import type { Clock } from '../core/clock.ts';
-import { messageOf } from '../core/errors.ts';
-import { CLOSE_CODES, type NackCode, type TemporaryNackCode } from '../core/wire-codes.ts';
-import type { Logger } from '../platform/logger.ts';
+import type { Clock } from '../../core/clock.ts';
+import { messageOf } from '../../core/errors.ts';
+import { CLOSE_CODES, type NackCode, type TemporaryNackCode } from '../../core/wire-codes.ts';
+import type { Logger } from '../../platform/logger.ts';
+import type { Limits } from '../config.ts';
+import type { Grant } from '../handshake/auth.ts';
+import type { Intake } from '../intake/intake.ts';
+import type { ValidMessage } from '../intake/valid-message.ts';
+import { type Bucket, type Buckets, TokenBucket } from '../limits/token-bucket.ts';
+import type { GatewayMetrics } from '../metrics.ts';
 import type { AckFlusher } from './ack-flusher.ts';
-import type { Grant } from './auth.ts';
-import type { Limits } from './config.ts';
-import { type Refusal, type ValidMessage, validateFrame } from './frame-validator.ts';
-import type { GatewayMetrics } from './gateway-metrics.ts';
-import type { Intake } from './intake.ts';
-import { type Bucket, type Buckets, TokenBucket } from './token-bucket.ts';
+import { type Refusal, validateFrame } from './frame-validator.ts';
 
 export interface SessionDeps {
   readonly limits: Limits;

@@ -1,5 +1,5 @@
-import { type FinalNackCode, SPEAKERS } from '../core/wire-codes.ts';
-import type { Limits } from './config.ts';
+import { type FinalNackCode, SPEAKERS } from '../../core/wire-codes.ts';
+import type { Limits } from '../config.ts';
 
 export interface FieldProblem {
   readonly code: FinalNackCode;

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../core/clock.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Admission, AdmissionRefusal, PlaceLimits } from '../limits/admission.ts';
+import { TokenBucket } from '../limits/token-bucket.ts';
 import type { Authenticate, Grant } from './auth.ts';
 import { readHandshake } from './handshake.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
-import type { Admission, AdmissionRefusal, PlaceLimits } from './limits/admission.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 export interface DoorOptions {
   readonly authenticate: Authenticate;

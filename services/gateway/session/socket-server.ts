@@ -3,13 +3,13 @@ import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'n
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
-import { messageOf, ParleyError } from '../core/errors.ts';
-import type { Grant } from './auth.ts';
-import type { Door, Visitor } from './door.ts';
-import { STREAM_PATH, SUBPROTOCOL } from './handshake.ts';
-import { HandshakeRefusal, refusalBody, refusalHeaders } from './handshake-refusal.ts';
+import { messageOf, ParleyError } from '../../core/errors.ts';
+import type { Grant } from '../handshake/auth.ts';
+import type { Door, Visitor } from '../handshake/door.ts';
+import { STREAM_PATH, SUBPROTOCOL } from '../handshake/handshake.ts';
+import { HandshakeRefusal, refusalBody, refusalHeaders } from '../handshake/handshake-refusal.ts';
+import { TokenBucket } from '../limits/token-bucket.ts';
 import { Session, type SessionDeps } from './session.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 /** Brings insights to the sockets that asked for them. */
 export interface InsightDelivery {

@@ -1,0 +1,5 @@
+/** Which bot of which tenant: whom a token speaks for. */
+export interface BotIdentity {
+  readonly tenant: string;
+  readonly bot: string;
+}
