@@ -7,7 +7,7 @@ import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts'
 import { groupNames, topicNames } from '../../services/platform/kafka/topics.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 import type { VerifyReport } from '../../services/verify/verify.ts';
-import { Memory, type MemoryPeak } from './memory.ts';
+import { Memory, type MemoryPeak } from '../kit/memory.ts';
 import type { ChaosContext } from './run.ts';
 import { ChaosSystem } from './system.ts';
 import { Traffic } from './traffic.ts';

@@ -1,7 +1,7 @@
 import { systemClock } from '../../services/core/clock.ts';
 import { type ClickHouse, createClickHouse } from '../../services/platform/clickhouse/clickhouse.ts';
 import { createLogger } from '../../services/platform/logger.ts';
-import { visibleMessages } from '../analytics.ts';
+import { visibleMessages } from '../open-loop/analytics.ts';
 import type { ChaosOptions, ChaosReport } from './chaos-report.ts';
 import { EnricherLog } from './enricher-log.ts';
 import { reportOf, VERIFY_MS } from './findings.ts';

@@ -2,9 +2,9 @@ import { ParleyClient } from '../../services/client/parley-client.ts';
 import { systemClock } from '../../services/core/clock.ts';
 import { seededRandom } from '../../services/core/demo/conversations.ts';
 import { tokenSigner } from '../../services/platform/local-token.ts';
-import { arrivals } from '../arrivals.ts';
-import { Chats, demoChats } from '../chats.ts';
-import { type LoadMessage, OpenLoop } from '../open-loop.ts';
+import { Chats, demoChats } from '../kit/chats.ts';
+import { arrivals } from '../open-loop/arrivals.ts';
+import { type LoadMessage, OpenLoop } from '../open-loop/open-loop.ts';
 
 export interface TrafficOptions {
   readonly url: string;

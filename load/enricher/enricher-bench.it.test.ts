@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { stack } from '../../services/local/testing/stack.ts';
-import { demoChats } from '../chats.ts';
+import { demoChats } from '../kit/chats.ts';
 import { ApiProcess } from './api-process.ts';
 import { killRun } from './kill-run.ts';
 import type { RunContext } from './rig.ts';

@@ -1,13 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { demoChats } from '../chats.ts';
+import { demoChats } from '../kit/chats.ts';
+import { percentilesOf } from '../kit/percentiles.ts';
+import { cpuMicrosAt, type ProcSample, parseCpuMicros, parseStatusBytes } from '../kit/proc-stat.ts';
 import { DocumentBook } from './api/document-book.ts';
 import { noCalls } from './api/faults.ts';
 import { flameGraph } from './flame-graph.ts';
 import { killReport } from './kill-run.ts';
 import { loadEvents, NOISY_TENANT } from './messages.ts';
 import type { LoggedOutcome } from './outcome-log.ts';
-import { percentilesOf } from './percentiles.ts';
-import { cpuMicrosAt, type ProcSample, parseCpuMicros, parseStatusBytes } from './proc-stat.ts';
 import { selfTimes } from './profile-summary.ts';
 import { figuresOf, medianRun, type RunFigures } from './run-figures.ts';
 import { soakReport } from './soak-run.ts';

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { decodeLedger } from '../../services/core/ledger-metadata.ts';
 import { fetchTopicIds } from '../../services/platform/kafka/read/topic-ids.ts';
 import { groupNames } from '../../services/platform/kafka/topics.ts';
-import type { Turn } from '../chats.ts';
+import type { Turn } from '../kit/chats.ts';
 import { loadEvents } from './messages.ts';
 import type { LoggedOutcome } from './outcome-log.ts';
 import { Rig, type RunContext } from './rig.ts';

@@ -2,8 +2,8 @@
 import { setMaxListeners } from 'node:events';
 import { CommanderError } from 'commander';
 import { messageOf } from '../../services/core/errors.ts';
+import { benchStack } from '../kit/bench-stack.ts';
 import { ApiProcess } from './api-process.ts';
-import { benchStack } from './bench-stack.ts';
 import { runMode } from './modes.ts';
 import { benchCommand } from './options.ts';
 

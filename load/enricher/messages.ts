@@ -1,6 +1,6 @@
 import { conversationKey, partitionOf } from '../../services/core/partitioner.ts';
 import type { ChatEvent } from '../../services/core/records.ts';
-import { Chats, type Turn } from '../chats.ts';
+import { Chats, type Turn } from '../kit/chats.ts';
 
 export const PARTITIONS = 12;
 /** After `received_at`, as the gateway's default. */

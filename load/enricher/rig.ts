@@ -5,8 +5,8 @@ import { createKafka, type Kafka } from '../../services/platform/kafka/kafkajs/k
 import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts';
 import { topicNames } from '../../services/platform/kafka/topics.ts';
 import { createLogger } from '../../services/platform/logger.ts';
+import type { BenchStack } from '../kit/bench-stack.ts';
 import type { ApiProcess } from './api-process.ts';
-import type { BenchStack } from './bench-stack.ts';
 import { type BenchTopics, makeBenchTopics } from './bench-topics.ts';
 import { EventSource } from './event-source.ts';
 import type { LoadEvent } from './messages.ts';

@@ -1,8 +1,8 @@
+import { type Percentiles, percentilesOf } from '../kit/percentiles.ts';
+import { cpuMicrosAt, type ProcSample } from '../kit/proc-stat.ts';
 import type { DocumentBook } from './api/document-book.ts';
 import type { ApiStats } from './api/faults.ts';
 import type { LoggedOutcome } from './outcome-log.ts';
-import { type Percentiles, percentilesOf } from './percentiles.ts';
-import { cpuMicrosAt, type ProcSample } from './proc-stat.ts';
 
 /** What one run of one subject gave. */
 export interface RunFigures {

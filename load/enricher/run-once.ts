@@ -1,6 +1,6 @@
-import type { Turn } from '../chats.ts';
+import type { Turn } from '../kit/chats.ts';
+import { sampleProcess } from '../kit/proc-stat.ts';
 import { loadEvents } from './messages.ts';
-import { sampleProcess } from './proc-stat.ts';
 import { Rig, type RunContext } from './rig.ts';
 import { figuresOf, type RunFigures } from './run-figures.ts';
 import type { SubjectName } from './subject.ts';

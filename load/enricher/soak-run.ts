@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Turn } from '../chats.ts';
+import type { Turn } from '../kit/chats.ts';
+import type { ProcSample } from '../kit/proc-stat.ts';
 import { loadEvents } from './messages.ts';
-import type { ProcSample } from './proc-stat.ts';
 import { Rig, type RunContext } from './rig.ts';
 import type { Subject } from './subject.ts';
 

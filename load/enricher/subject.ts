@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child, type Exit, serviceCommand } from '../../services/local/testing/stack.ts';
-import { type ProcSample, sampleProcess } from './proc-stat.ts';
+import { type ProcSample, sampleProcess } from '../kit/proc-stat.ts';
 import type { LoopDelay } from './run-figures.ts';
 
 /** What is measured: the enricher, the floor, or the service as users first write it. */

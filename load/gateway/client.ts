@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws';
+import { Latencies } from '../kit/latencies.ts';
 import type { ClientCommand, ClientReport, SendPlan } from './client-protocol.ts';
-import { Latencies } from './latencies.ts';
 
 /**
  * One process of bots for the gateway's benchmarks, told by its parent what to do. Bare sockets instead of the client

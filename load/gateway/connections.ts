@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { percentile } from '../kit/latencies.ts';
+import { cpuSeconds, residentBytes } from '../kit/processes.ts';
 import { Fleet } from './fleet.ts';
-import { percentile } from './latencies.ts';
-import { cpuSeconds, residentBytes } from './processes.ts';
 import type { Bench, Target } from './target.ts';
 
 export interface ConnectionsOptions {

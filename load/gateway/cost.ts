@@ -1,6 +1,6 @@
+import { median, percentile } from '../kit/latencies.ts';
+import { cpuSeconds } from '../kit/processes.ts';
 import { Fleet } from './fleet.ts';
-import { median, percentile } from './latencies.ts';
-import { cpuSeconds } from './processes.ts';
 import type { Bench, Target } from './target.ts';
 
 export interface CostOptions {

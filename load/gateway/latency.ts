@@ -1,5 +1,5 @@
+import { percentile } from '../kit/latencies.ts';
 import { Fleet } from './fleet.ts';
-import { percentile } from './latencies.ts';
 import type { Bench } from './target.ts';
 
 export interface LatencyOptions {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts';
+import { percentile } from '../kit/latencies.ts';
 import { Fleet } from './fleet.ts';
-import { percentile } from './latencies.ts';
 import type { Bench, Target } from './target.ts';
 
 export interface StormOptions {

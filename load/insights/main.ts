@@ -8,8 +8,8 @@ import { messageOf } from '../../services/core/errors.ts';
 import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 import { integerOption } from '../../services/platform/operator/option-readers.ts';
-import { benchStack } from '../enricher/bench-stack.ts';
-import { parseCpuMicros } from '../enricher/proc-stat.ts';
+import { benchStack } from '../kit/bench-stack.ts';
+import { parseCpuMicros } from '../kit/proc-stat.ts';
 import type { Figures, Role } from './worker.ts';
 
 interface Options {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { dataFolder, readDataSet } from '../../load/nlp-score/data-set.ts';
 import { MAX_TEXT_UNITS } from './api/limits.ts';
-import { dataFolder, readDataSet } from './score/data-set.ts';
 import { schemaValidator } from './testing/api-schema.ts';
 import { RunningApi } from './testing/running-api.ts';
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { LatencyHistogram } from '../../../services/core/latency-histogram.ts';
-import type { Turn } from '../../chats.ts';
+import type { Turn } from '../../kit/chats.ts';
 import type { LoggedOutcome } from '../outcome-log.ts';
 import type { Rig, RunContext } from '../rig.ts';
 import type { Subject } from '../subject.ts';

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
-import { ERRORS, isParleyError, messageOf } from '../services/core/errors.ts';
+import { ERRORS, isParleyError, messageOf } from '../../services/core/errors.ts';
 import { loadCommand } from './options.ts';
 import { describeLoad } from './report.ts';
 import { runLoad } from './run.ts';

@@ -1,4 +1,4 @@
-import { readInstanceFiles } from '../services/platform/instance-file.ts';
+import { readInstanceFiles } from '../../services/platform/instance-file.ts';
 
 /** CPU seconds used since its start, by instance. */
 export type CpuReading = ReadonlyMap<string, { readonly service: string; readonly seconds: number }>;

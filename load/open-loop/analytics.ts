@@ -1,5 +1,5 @@
-import type { LatencySummary } from '../services/core/latency-histogram.ts';
-import type { ClickHouse } from '../services/platform/clickhouse/clickhouse.ts';
+import type { LatencySummary } from '../../services/core/latency-histogram.ts';
+import type { ClickHouse } from '../../services/platform/clickhouse/clickhouse.ts';
 
 /** `enriched_at - received_at` of a run's messages as an analyst finds them. */
 export async function insightLatency(client: ClickHouse, runId: string): Promise<LatencySummary> {

@@ -1,6 +1,6 @@
 import { pathToFileURL } from 'node:url';
-import type { Insight } from '../../core/records.ts';
-import type { Analyser } from '../analyser.ts';
+import type { Insight } from '../../services/core/records.ts';
+import type { Analyser } from '../../services/nlp/analyser.ts';
 
 type Load = () => Promise<(text: string) => Insight>;
 
@@ -11,7 +11,7 @@ type Load = () => Promise<(text: string) => Insight>;
  * @param file path of the module; undefined for the reference model.
  */
 export async function modelOf(file: string | undefined): Promise<Analyser> {
-  if (file === undefined) return (await import('../analyser.ts')).analyse;
+  if (file === undefined) return (await import('../../services/nlp/analyser.ts')).analyse;
   const { loadLocalModel } = (await import(pathToFileURL(file).href)) as { loadLocalModel?: Load };
   if (typeof loadLocalModel !== 'function') throw new Error(`${file} exports no function loadLocalModel`);
   const model = await loadLocalModel();

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { ManualClock, systemClock } from '../services/core/clock.ts';
-import { seededRandom } from '../services/core/demo/conversations.ts';
-import { eventually } from '../services/core/testing/eventually.ts';
+import { ManualClock, systemClock } from '../../services/core/clock.ts';
+import { seededRandom } from '../../services/core/demo/conversations.ts';
+import { eventually } from '../../services/core/testing/eventually.ts';
+import { Chats, demoChats } from '../kit/chats.ts';
+import { cpuPerMessage, parseCpuSeconds } from '../kit/cpu.ts';
+import { assertLoopback } from '../kit/loopback.ts';
 import { arrivals } from './arrivals.ts';
-import { Chats, demoChats } from './chats.ts';
-import { cpuPerMessage, parseCpuSeconds } from './cpu.ts';
 import { Freshness } from './freshness.ts';
-import { assertLoopback } from './loopback.ts';
 import { type LoadMessage, OpenLoop } from './open-loop.ts';
 
 describe('arrivals', () => {

@@ -1,4 +1,4 @@
-import type { Analysis } from '../analyser.ts';
+import type { Analysis } from '../../services/nlp/analyser.ts';
 import type { LabelledMessage } from './data-set.ts';
 
 /** A label and our answer in the same words, or nothing where the message says nothing about the task. */

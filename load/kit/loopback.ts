@@ -1,5 +1,5 @@
 import { isIPv4 } from 'node:net';
-import { ParleyError } from '../services/core/errors.ts';
+import { ParleyError } from '../../services/core/errors.ts';
 
 const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '[::1]' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));

@@ -22,7 +22,7 @@ export type Split = 'dev' | 'test';
 
 /** Where the data lies: the given folder, or `../shared/data` beside the repository; `undefined` if it is not there. */
 export function dataFolder(given: string | undefined): string | undefined {
-  const folder = given ?? join(import.meta.dirname, '../../../../shared/data');
+  const folder = given ?? join(import.meta.dirname, '../../../shared/data');
   return existsSync(join(folder, 'xed.jsonl.gz')) ? folder : undefined;
 }
 

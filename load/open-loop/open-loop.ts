@@ -1,6 +1,6 @@
-import type { Clock } from '../services/core/clock.ts';
-import { LatencyHistogram } from '../services/core/latency-histogram.ts';
-import type { NextTurn } from './chats.ts';
+import type { Clock } from '../../services/core/clock.ts';
+import { LatencyHistogram } from '../../services/core/latency-histogram.ts';
+import type { NextTurn } from '../kit/chats.ts';
 
 export interface LoadMessage extends NextTurn {
   readonly id: string;

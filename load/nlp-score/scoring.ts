@@ -1,4 +1,4 @@
-import type { Analyser, Analysis } from '../analyser.ts';
+import type { Analyser, Analysis } from '../../services/nlp/analyser.ts';
 import { areaUnderCurve, Confusion } from './confusion.ts';
 import { type LabelledMessage, readDataSet, type Split, splitOf } from './data-set.ts';
 import { type Judgement, judgeIntent, judgeLanguage, judgeSentiment, judgeToxicity } from './tasks.ts';

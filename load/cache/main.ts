@@ -2,17 +2,17 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { seededRandom } from '../../core/demo/conversations.ts';
-import { isParleyError, messageOf } from '../../core/errors.ts';
-import { formatTable } from '../../core/text-table.ts';
-import { ANALYSER_SPEC } from '../analyse/config.ts';
+import { seededRandom } from '../../services/core/demo/conversations.ts';
+import { isParleyError, messageOf } from '../../services/core/errors.ts';
+import { formatTable } from '../../services/core/text-table.ts';
+import { ANALYSER_SPEC } from '../../services/enricher/analyse/config.ts';
 import { type HitRate, interleaved, measure, textsOf } from './hit-rate.ts';
 
 const DEFAULT_BYTES = ANALYSER_SPEC.NLP_CACHE_BYTES.default as number;
 
 const HELP = `How often the enricher's result cache would have answered: streams the texts of chat data through its key and its cache.
 
-usage: node services/enricher/cache-hit-rate/main.ts [options] [FILE…]
+usage: node load/cache/main.ts [options] [FILE…]
 
   FILE…            JSON Lines, plain or gzip, with conversation_id, speaker, text
                    (default: *.jsonl.gz in PARLEY_SHARED_DATA, else ../shared/data)
@@ -46,7 +46,7 @@ function readOptions() {
 }
 
 function sharedFiles(): readonly string[] {
-  const folder = process.env['PARLEY_SHARED_DATA'] ?? join(import.meta.dirname, '../../../../shared/data');
+  const folder = process.env['PARLEY_SHARED_DATA'] ?? join(import.meta.dirname, '../../../shared/data');
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
     .filter((name) => name.endsWith('.jsonl.gz'))
