@@ -1,5 +1,5 @@
-import { Fifo } from '../core/fifo.ts';
-import { Link, LinkedList } from '../core/linked-list.ts';
+import { Fifo } from '../core/collections/fifo.ts';
+import { Link, LinkedList } from '../core/collections/linked-list.ts';
 
 /** What one source of a tenant has to do. */
 class Line<Source, Item> extends Link {

@@ -1,6 +1,6 @@
-import { Fifo } from '../core/fifo.ts';
+import { Fifo } from '../core/collections/fifo.ts';
+import { Link, LinkedList } from '../core/collections/linked-list.ts';
 import { encodeLedger } from '../core/ledger-metadata.ts';
-import { Link, LinkedList } from '../core/linked-list.ts';
 import { OffsetLedger } from '../core/offset-ledger.ts';
 import { type Claim, ClaimLostError, type PartitionHandler } from '../platform/kafka/consume/claim.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';

@@ -1,4 +1,4 @@
-import { DeadlineQueue, Due } from '../../../core/deadline-queue.ts';
+import { DeadlineQueue, Due } from '../../../core/collections/deadline-queue.ts';
 import { Cancellation, SUPERSEDED } from '../cancellation.ts';
 import { NlpError } from '../nlp-errors.ts';
 import type { Receiver } from '../receiver.ts';

@@ -1,5 +1,5 @@
 import pLimit, { type LimitFunction } from 'p-limit';
-import { Fifo } from '../../../core/fifo.ts';
+import { Fifo } from '../../../core/collections/fifo.ts';
 
 export interface GradientOptions {
   readonly floor: number;

@@ -1,4 +1,4 @@
-import { DeadlineQueue, Due } from '../../../core/deadline-queue.ts';
+import { DeadlineQueue, Due } from '../../../core/collections/deadline-queue.ts';
 import { type Cancellation, SUPERSEDED } from '../cancellation.ts';
 import { RecentLatency } from './recent-latency.ts';
 

@@ -1,4 +1,4 @@
-import { LinkedList } from '../../../core/linked-list.ts';
+import { LinkedList } from '../../../core/collections/linked-list.ts';
 import type { Logger } from '../../logger.ts';
 import type { Metrics } from '../../metrics.ts';
 import { LATENCY_BUCKETS_S } from '../../metrics.ts';

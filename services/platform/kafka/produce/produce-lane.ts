@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Producer } from 'kafkajs';
+import { Link } from '../../../core/collections/linked-list.ts';
 import { messageOf } from '../../../core/errors.ts';
-import { Link } from '../../../core/linked-list.ts';
 import type { Logger } from '../../logger.ts';
 import { errorTypeOf } from '../kafkajs/error-type.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
