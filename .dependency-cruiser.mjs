@@ -13,6 +13,7 @@ const SERVICES = [
   'nlp',
   'clickhouse',
   'local',
+  'operator',
   'cli',
 ];
 
@@ -27,8 +28,9 @@ const ALLOWED = {
   client: [],
   nlp: ['platform'],
   clickhouse: ['platform'],
-  local: ['platform'],
-  cli: ['platform', 'client', 'replay', 'verify'],
+  local: ['platform', 'operator'],
+  operator: ['platform'],
+  cli: ['platform', 'client', 'replay', 'verify', 'operator'],
 };
 
 const TESTS = '\\.test\\.ts$|/testing/';
@@ -59,14 +61,14 @@ export default {
       severity: 'error',
       comment: 'A test may start the embedded stack and act as a client; it does not reach into another service.',
       from: { path: '^services/([^/]+)/.*(\\.test\\.ts$|/testing/)' },
-      to: { path: '^services/', pathNot: '^services/($1|core|platform|client|local/testing|replay|verify)/' },
+      to: { path: '^services/', pathNot: '^services/($1|core|platform|client|local/testing|replay|verify|operator)/' },
     },
     {
       name: 'load-is-a-client',
       severity: 'error',
       comment: 'Two benches measure a pure part from within: the cache and the analysers.',
       from: { path: '^load/', pathNot: '^load/(cache|nlp-score)/' },
-      to: { path: '^services/', pathNot: '^services/(core|platform|client|replay|verify|local/testing)/' },
+      to: { path: '^services/', pathNot: '^services/(core|platform|client|replay|verify|operator|local/testing)/' },
     },
     {
       name: 'nobody-imports-a-main',

@@ -1,8 +1,8 @@
-import { isBadLine, parseChatLine } from '../../services/core/chat-line.ts';
 import type { Insight } from '../../services/core/records.ts';
 import { ResultCache } from '../../services/enricher/analyse/cache/result-cache.ts';
 import { textKey } from '../../services/enricher/analyse/cache/text-key.ts';
-import { readLines } from '../../services/platform/json-lines.ts';
+import { isBadLine, parseChatLine } from '../../services/operator/chat-line.ts';
+import { readLines } from '../../services/operator/json-lines.ts';
 
 export interface HitRate {
   /** What was streamed: a file's name, or `all, …`. */

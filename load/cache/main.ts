@@ -2,10 +2,10 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { seededRandom } from '../../services/core/demo/conversations.ts';
 import { isParleyError, messageOf } from '../../services/core/errors.ts';
-import { formatTable } from '../../services/core/text-table.ts';
 import { ANALYSER_SPEC } from '../../services/enricher/analyse/config.ts';
+import { seededRandom } from '../../services/operator/demo/conversations.ts';
+import { formatTable } from '../../services/operator/text-table.ts';
 import { type HitRate, interleaved, measure, textsOf } from './hit-rate.ts';
 
 const DEFAULT_BYTES = ANALYSER_SPEC.NLP_CACHE_BYTES.default as number;

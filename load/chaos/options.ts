@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { type DurationMs, durationMs } from '../../services/core/brands.ts';
-import { durationOption, integerOption, numberOption } from '../../services/platform/operator/option-readers.ts';
+import { durationOption, integerOption, numberOption } from '../../services/operator/option-readers.ts';
 
 export interface ChaosCommandOptions {
   readonly seed: number;

@@ -1,4 +1,4 @@
-import { formatTable } from '../../services/core/text-table.ts';
+import { formatTable } from '../../services/operator/text-table.ts';
 import type { OutageReport } from './outage.ts';
 
 /** For people. */

@@ -1,4 +1,4 @@
-import { formatTable } from '../../services/core/text-table.ts';
+import { formatTable } from '../../services/operator/text-table.ts';
 import { type ChaosEvent, planEndMs } from './plan.ts';
 
 export const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;

@@ -1,4 +1,4 @@
-import { seededRandom } from '../../services/core/demo/conversations.ts';
+import { seededRandom } from '../../services/operator/demo/conversations.ts';
 import { type Card, deckOf, type EventKind, firstInstances, LINKS, SCALED, type Service } from './deck.ts';
 
 export interface ChaosEvent {

@@ -1,4 +1,4 @@
-import { formatTable } from '../../services/core/text-table.ts';
+import { formatTable } from '../../services/operator/text-table.ts';
 import type { ChaosReport } from './chaos-report.ts';
 import type { KillAccount } from './kill-account.ts';
 import { planned, seconds } from './plan-table.ts';

@@ -6,7 +6,7 @@ import {
   freePort,
   startBreakableStack,
 } from '../../services/local/testing/breakable-stack.ts';
-import { ensureLocalKey } from '../../services/platform/local-token.ts';
+import { ensureLocalKey } from '../../services/operator/local-token.ts';
 import { firstInstances } from './deck.ts';
 import { Links } from './links.ts';
 import { NlpCalls } from './nlp-calls.ts';

@@ -1,7 +1,7 @@
 import { ParleyClient } from '../../services/client/parley-client.ts';
 import { systemClock } from '../../services/core/clock.ts';
-import { seededRandom } from '../../services/core/demo/conversations.ts';
-import { tokenSigner } from '../../services/platform/local-token.ts';
+import { seededRandom } from '../../services/operator/demo/conversations.ts';
+import { tokenSigner } from '../../services/operator/local-token.ts';
 import { Chats, demoChats } from '../kit/chats.ts';
 import { arrivals } from '../open-loop/arrivals.ts';
 import { type LoadMessage, OpenLoop } from '../open-loop/open-loop.ts';

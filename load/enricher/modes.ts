@@ -1,4 +1,4 @@
-import { formatTable } from '../../services/core/text-table.ts';
+import { formatTable } from '../../services/operator/text-table.ts';
 import { bench } from './bench.ts';
 import { killRun } from './kill-run.ts';
 import { type BenchOptions, chatsOf } from './options.ts';

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { type DurationMs, durationMs } from '../../services/core/brands.ts';
-import { durationOption, integerOption, numberOption } from '../../services/platform/operator/option-readers.ts';
+import { durationOption, integerOption, numberOption } from '../../services/operator/option-readers.ts';
 import { demoChats, fileChats, type Turn } from '../kit/chats.ts';
 import { isScenario, SCENARIOS, type ScenarioName } from './scenarios/all.ts';
 import { SUBJECTS, type SubjectName } from './subject.ts';

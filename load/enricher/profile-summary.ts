@@ -1,5 +1,5 @@
 import { join, relative } from 'node:path';
-import { formatTable } from '../../services/core/text-table.ts';
+import { formatTable } from '../../services/operator/text-table.ts';
 
 /** What `node --cpu-prof` writes, as far as it is read here. */
 export interface CpuProfile {

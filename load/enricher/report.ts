@@ -1,4 +1,4 @@
-import { type Cell, formatTable } from '../../services/core/text-table.ts';
+import { type Cell, formatTable } from '../../services/operator/text-table.ts';
 import type { BenchReport } from './bench.ts';
 import { medianRun, type RunFigures } from './run-figures.ts';
 import type { SubjectName } from './subject.ts';

@@ -2,7 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { messageOf } from '../../services/core/errors.ts';
 import { startTestStack } from '../../services/local/testing/test-stack.ts';
-import { integerOption, numberOption } from '../../services/platform/operator/option-readers.ts';
+import { integerOption, numberOption } from '../../services/operator/option-readers.ts';
 import { type ConnectionsOptions, holdConnections } from './connections.ts';
 import { type CostOptions, measureCost } from './cost.ts';
 import { type LatencyOptions, latencyAtHalfRate } from './latency.ts';

@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fleet } from '../../services/core/fleet.ts';
 import { spawnService, stack } from '../../services/local/testing/stack.ts';
+import { fleet } from '../../services/operator/fleet.ts';
+import { ensureLocalKey, tokenSigner } from '../../services/operator/local-token.ts';
 import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { ensureTopics, topicNames } from '../../services/platform/kafka/topics.ts';
-import { ensureLocalKey, tokenSigner } from '../../services/platform/local-token.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 
 const PARTITIONS = 12;

@@ -1,7 +1,7 @@
-import { isBadLine, parseChatLine } from '../../services/core/chat-line.ts';
-import { demoConversations } from '../../services/core/demo/conversations.ts';
 import type { Speaker } from '../../services/core/wire-codes.ts';
-import { readLines } from '../../services/platform/json-lines.ts';
+import { isBadLine, parseChatLine } from '../../services/operator/chat-line.ts';
+import { demoConversations } from '../../services/operator/demo/conversations.ts';
+import { readLines } from '../../services/operator/json-lines.ts';
 
 export interface Turn {
   readonly speaker: Speaker;

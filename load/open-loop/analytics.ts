@@ -1,4 +1,4 @@
-import type { LatencySummary } from '../../services/core/latency-histogram.ts';
+import type { LatencySummary } from '../../services/operator/latency-histogram.ts';
 import type { ClickHouse } from '../../services/platform/clickhouse/clickhouse.ts';
 
 /** `enriched_at - received_at` of a run's messages as an analyst finds them. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../../services/core/clock.ts';
-import { LatencyHistogram } from '../../services/core/latency-histogram.ts';
+import { LatencyHistogram } from '../../services/operator/latency-histogram.ts';
 
 export interface FreshnessOptions {
   /** Which of these messages an analyst can see now. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../../services/core/clock.ts';
-import { LatencyHistogram } from '../../services/core/latency-histogram.ts';
+import { LatencyHistogram } from '../../services/operator/latency-histogram.ts';
 import type { NextTurn } from '../kit/chats.ts';
 
 export interface LoadMessage extends NextTurn {

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { DurationMs } from '../../services/core/brands.ts';
 import { durationMs } from '../../services/core/brands.ts';
-import { durationOption, integerOption, numberOption } from '../../services/platform/operator/option-readers.ts';
+import { durationOption, integerOption, numberOption } from '../../services/operator/option-readers.ts';
 import type { ArrivalProcess } from './arrivals.ts';
 
 export interface LoadOptions {

@@ -1,5 +1,5 @@
-import type { LatencySummary } from '../../services/core/latency-histogram.ts';
-import { formatTable } from '../../services/core/text-table.ts';
+import type { LatencySummary } from '../../services/operator/latency-histogram.ts';
+import { formatTable } from '../../services/operator/text-table.ts';
 import type { LoadReport } from './run.ts';
 
 const row = (name: string, { count, p50, p90, p99, p999, max }: LatencySummary) =>

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { integerOption } from '../../services/platform/operator/option-readers.ts';
+import { integerOption } from '../../services/operator/option-readers.ts';
 import { OtlpReceiver, type ReceivedSpan } from '../../services/platform/testing/otlp-receiver.ts';
 import { drawTrace, waterfallOf } from './waterfall.ts';
 

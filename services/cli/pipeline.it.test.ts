@@ -10,8 +10,8 @@ import {
   stack,
   stopServices,
 } from '../local/testing/stack.ts';
+import { ensureLocalKey, localKeyPath } from '../operator/local-token.ts';
 import { type ClickHouse, createClickHouse } from '../platform/clickhouse/clickhouse.ts';
-import { ensureLocalKey, localKeyPath } from '../platform/local-token.ts';
 import { createLogger } from '../platform/logger.ts';
 import type { VerifyReport } from '../verify/verify.ts';
 import { runCli } from './program.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { VERSION } from '../core/package-info.ts';
-import { ensureLocalKey, localKeyPath } from '../platform/local-token.ts';
+import { ensureLocalKey, localKeyPath } from '../operator/local-token.ts';
 import { describeReport } from './commands/verify.ts';
 import { runCli } from './program.ts';
 

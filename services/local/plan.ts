@@ -1,4 +1,4 @@
-import { LOCAL_ISSUER } from '../platform/local-token.ts';
+import { LOCAL_ISSUER } from '../operator/local-token.ts';
 import { type LocalConfig, SPEC } from './config.ts';
 import { DEFAULT_DATA_DIR, type folders } from './folders.ts';
 import type { Jars } from './jars.ts';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { ParleyError } from '../core/errors.ts';
-import { ensureLocalKey, localKeyPath, signToken } from '../platform/local-token.ts';
+import { ensureLocalKey, localKeyPath, signToken } from '../operator/local-token.ts';
 import type { LocalConfig } from './config.ts';
 import { takeDataFolder } from './data-folder.ts';
 import { folders } from './folders.ts';

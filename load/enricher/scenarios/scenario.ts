@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { LatencyHistogram } from '../../../services/core/latency-histogram.ts';
+import { LatencyHistogram } from '../../../services/operator/latency-histogram.ts';
 import type { Turn } from '../../kit/chats.ts';
 import type { LoggedOutcome } from '../outcome-log.ts';
 import type { Rig, RunContext } from '../rig.ts';

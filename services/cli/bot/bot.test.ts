@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { ScriptedGateway } from '../../client/testing/scripted-gateway.ts';
-import { ensureLocalKey, localKeyPath } from '../../platform/local-token.ts';
+import { ensureLocalKey, localKeyPath } from '../../operator/local-token.ts';
 import { runCli } from '../program.ts';
 import { type ChatReport, describeInsight } from './transcript.ts';
 

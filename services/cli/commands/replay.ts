@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
 import { systemClock } from '../../core/clock.ts';
+import { withClickHouse } from '../../operator/clickhouse.ts';
+import { integerOption, numberOption } from '../../operator/option-readers.ts';
+import { readSettings } from '../../operator/settings.ts';
 import type { ClickHouse } from '../../platform/clickhouse/clickhouse.ts';
 import type { Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../../platform/kafka/produce/batch-producer.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
 import { createLogger } from '../../platform/logger.ts';
 import { Metrics } from '../../platform/metrics.ts';
-import { withClickHouse } from '../../platform/operator/clickhouse.ts';
-import { integerOption, numberOption } from '../../platform/operator/option-readers.ts';
-import { readSettings } from '../../platform/operator/settings.ts';
 import { rangesOf } from '../../replay/dead-letters.ts';
 import { readPresentRows } from '../../replay/present-rows.ts';
 import { type ReplayOptions, type ReplayResult, replayDeadLetters } from '../../replay/replay.ts';

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { messageOf } from '../../core/errors.ts';
-import { type Cell, formatTable } from '../../core/text-table.ts';
+import { withCluster } from '../../operator/cluster.ts';
+import { type OperatorSettings, readSettings, runDirOf } from '../../operator/settings.ts';
+import { type Cell, formatTable } from '../../operator/text-table.ts';
 import type { CheckResult } from '../../platform/admin-server.ts';
 import { type Instance, readInstanceFiles } from '../../platform/instance-file.ts';
 import type { ClusterView, GroupDescription } from '../../platform/kafka/read/cluster-view.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
-import { withCluster } from '../../platform/operator/cluster.ts';
-import { type OperatorSettings, readSettings, runDirOf } from '../../platform/operator/settings.ts';
 import { type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
 import { consumptions, lagOf, type PartitionLag, totalLag } from '../lag.ts';
 

@@ -3,10 +3,10 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { DurationMs } from '../../core/brands.ts';
 import { durationMs } from '../../core/brands.ts';
 import { messageOf, ParleyError } from '../../core/errors.ts';
-import { fleet } from '../../core/fleet.ts';
-import { localKeyPath, tokenSigner } from '../../platform/local-token.ts';
-import { durationOption, integerOption } from '../../platform/operator/option-readers.ts';
-import { readSettings } from '../../platform/operator/settings.ts';
+import { fleet } from '../../operator/fleet.ts';
+import { localKeyPath, tokenSigner } from '../../operator/local-token.ts';
+import { durationOption, integerOption } from '../../operator/option-readers.ts';
+import { readSettings } from '../../operator/settings.ts';
 import { type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
 
 const ROLES = ['bot', 'analyst', 'sre', 'admin'];

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { formatTable } from '../../core/text-table.ts';
+import { withCluster } from '../../operator/cluster.ts';
+import { readSettings } from '../../operator/settings.ts';
+import { formatTable } from '../../operator/text-table.ts';
 import type { ClusterView, TopicDescription, TopicSettings } from '../../platform/kafka/read/cluster-view.ts';
 import { topicNames, topicSettings } from '../../platform/kafka/topics.ts';
-import { withCluster } from '../../platform/operator/cluster.ts';
-import { readSettings } from '../../platform/operator/settings.ts';
 import { type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
 import { consumptions, lagOf, totalLag } from '../lag.ts';
 

@@ -1,5 +1,5 @@
 import type { ChatEvent } from '../../core/records.ts';
-import { formatTable } from '../../core/text-table.ts';
+import { formatTable } from '../../operator/text-table.ts';
 import type { ReadLetter } from '../../replay/dead-letters.ts';
 
 export interface LetterDetail {

@@ -1,4 +1,4 @@
-import { formatTable } from '../../core/text-table.ts';
+import { formatTable } from '../../operator/text-table.ts';
 import { SKIP_REASONS, type SkipReason } from '../../replay/plan.ts';
 import type { ReplayResult } from '../../replay/replay.ts';
 import type { ReplayCounts } from '../../replay/tally.ts';

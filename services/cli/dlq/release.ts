@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { type DurationMs, durationMs } from '../../core/brands.ts';
 import { messageOf, ParleyError } from '../../core/errors.ts';
-import { formatTable } from '../../core/text-table.ts';
+import { durationOption } from '../../operator/option-readers.ts';
+import { readSettings, runDirOf } from '../../operator/settings.ts';
+import { formatTable } from '../../operator/text-table.ts';
 import { type Instance, readInstanceFiles } from '../../platform/instance-file.ts';
-import { durationOption } from '../../platform/operator/option-readers.ts';
-import { readSettings, runDirOf } from '../../platform/operator/settings.ts';
 import { type CliContext, type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
 
 const TIMEOUT_MS = 5_000;

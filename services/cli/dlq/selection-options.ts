@@ -3,7 +3,7 @@ import { type DurationMs, type EpochMs, epochMs } from '../../core/brands.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { OffsetRange } from '../../core/offset-ranges.ts';
 import { DLQ_REASONS } from '../../core/wire-codes.ts';
-import { durationOption, instantOption, integerOption } from '../../platform/operator/option-readers.ts';
+import { durationOption, instantOption, integerOption } from '../../operator/option-readers.ts';
 import type { DeadLetter } from '../../replay/dead-letter-record.ts';
 import type { Selection } from '../../replay/selection.ts';
 import type { CommandDeps } from '../command.ts';

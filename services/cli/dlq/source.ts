@@ -1,9 +1,9 @@
+import { withCluster } from '../../operator/cluster.ts';
+import type { OperatorSettings } from '../../operator/settings.ts';
 import { ChatCodec } from '../../platform/avro/codec.ts';
 import type { Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
 import { LogReader } from '../../platform/kafka/read/log-reader.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
-import { withCluster } from '../../platform/operator/cluster.ts';
-import type { OperatorSettings } from '../../platform/operator/settings.ts';
 import type { DeadLetterSource } from '../../replay/dead-letters.ts';
 
 /** @throws {ParleyError} REGISTRY_UNREACHABLE */

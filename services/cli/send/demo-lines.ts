@@ -1,6 +1,6 @@
-import type { ChatLine } from '../../core/chat-line.ts';
-import { demoConversations } from '../../core/demo/conversations.ts';
 import { murmur2 } from '../../core/partitioner.ts';
+import type { ChatLine } from '../../operator/chat-line.ts';
+import { demoConversations } from '../../operator/demo/conversations.ts';
 
 /** Endless messages of the demo generator. The run's id decides them, so that another run's chats are new ones. */
 export function* demoLines(runId: string): Generator<ChatLine, never> {

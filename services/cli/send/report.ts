@@ -1,5 +1,5 @@
 import { formatDuration } from '../../core/duration.ts';
-import type { LatencySummary } from '../../core/latency-histogram.ts';
+import type { LatencySummary } from '../../operator/latency-histogram.ts';
 import type { InsightCounts } from './insight-count.ts';
 import type { SendCounts, Sender } from './sender.ts';
 

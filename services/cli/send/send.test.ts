@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { type ChatLine, isBadLine, type Line, MAX_LINE_BYTES, parseChatLine } from '../../core/chat-line.ts';
 import { systemClock } from '../../core/clock.ts';
-import { readLines, splitLines } from '../../platform/json-lines.ts';
+import { type ChatLine, isBadLine, type Line, MAX_LINE_BYTES, parseChatLine } from '../../operator/chat-line.ts';
+import { readLines, splitLines } from '../../operator/json-lines.ts';
 import { demoLines } from './demo-lines.ts';
 import { type MessageToSend, Sender, type SendOptions } from './sender.ts';
 

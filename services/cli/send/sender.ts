@@ -1,8 +1,8 @@
-import { type BadLine, type ChatLine, isBadLine } from '../../core/chat-line.ts';
 import type { Clock } from '../../core/clock.ts';
-import { botIndexOf } from '../../core/fleet.ts';
-import { LatencyHistogram } from '../../core/latency-histogram.ts';
 import type { Speaker } from '../../core/wire-codes.ts';
+import { type BadLine, type ChatLine, isBadLine } from '../../operator/chat-line.ts';
+import { botIndexOf } from '../../operator/fleet.ts';
+import { LatencyHistogram } from '../../operator/latency-histogram.ts';
 
 /** A `message` frame but for its type. */
 export interface MessageToSend {

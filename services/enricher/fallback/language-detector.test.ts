@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { eld } from 'eld/extrasmall';
 import fc from 'fast-check';
-import { demoConversations } from '../../core/demo/conversations.ts';
+import { demoConversations } from '../../operator/demo/conversations.ts';
 import { type LanguageDetector, loadLanguageDetector, readNgrams } from './language-detector.ts';
 import { NgramTable, packNgrams } from './ngram-table.ts';
 

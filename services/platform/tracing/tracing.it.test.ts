@@ -13,11 +13,11 @@ import {
   stack,
   stopServices,
 } from '../../local/testing/stack.ts';
+import { ensureLocalKey, localKeyPath, tokenSigner } from '../../operator/local-token.ts';
 import { type ClickHouse, createClickHouse } from '../clickhouse/clickhouse.ts';
 import { createKafka } from '../kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../kafka/produce/batch-producer.ts';
 import { topicNames } from '../kafka/topics.ts';
-import { ensureLocalKey, localKeyPath, tokenSigner } from '../local-token.ts';
 import { Metrics } from '../metrics.ts';
 import { OtlpReceiver, type ReceivedSpan } from '../testing/otlp-receiver.ts';
 import { TopicLog, testLog } from '../testing/topic-log.ts';

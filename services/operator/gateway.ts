@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { messageOf, ParleyError } from '../../core/errors.ts';
-import { fleet } from '../../core/fleet.ts';
-import { readInstanceFiles } from '../instance-file.ts';
-import { localKeyPath, tokenSigner } from '../local-token.ts';
-import { tcpProbe } from '../tcp-probe.ts';
+import { messageOf, ParleyError } from '../core/errors.ts';
+import { readInstanceFiles } from '../platform/instance-file.ts';
+import { tcpProbe } from '../platform/tcp-probe.ts';
+import { fleet } from './fleet.ts';
+import { localKeyPath, tokenSigner } from './local-token.ts';
 import { type OperatorSettings, runDirOf } from './settings.ts';
 
 const DAY_MS = 86_400_000;

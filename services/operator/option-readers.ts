@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
-import { type DurationMs, type EpochMs, epochMs } from '../../core/brands.ts';
-import { DURATION_FORMAT, parseDuration } from '../../core/duration.ts';
+import { type DurationMs, type EpochMs, epochMs } from '../core/brands.ts';
+import { DURATION_FORMAT, parseDuration } from '../core/duration.ts';
 
 /** Readers for option values; a value that is not allowed is wrong usage. */
 export const durationOption = (value: string): DurationMs => {

@@ -1,6 +1,6 @@
-import { createKafka, type Kafka } from '../kafka/kafkajs/kafka.ts';
-import { ClusterView } from '../kafka/read/cluster-view.ts';
-import { createLogger } from '../logger.ts';
+import { createKafka, type Kafka } from '../platform/kafka/kafkajs/kafka.ts';
+import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
+import { createLogger } from '../platform/logger.ts';
 import type { OperatorSettings } from './settings.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { murmur2 } from './partitioner.ts';
+import { murmur2 } from '../core/partitioner.ts';
 
 /** A bot as `parley token`, `parley send` and the load run name them. */
 export interface FleetMember {

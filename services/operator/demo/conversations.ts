@@ -1,4 +1,4 @@
-import type { Speaker } from '../wire-codes.ts';
+import type { Speaker } from '../../core/wire-codes.ts';
 import { type Concern, MOODS, type Mood, type Phrases } from './phrases.ts';
 import { FRENCH, GERMAN } from './phrases-de-fr.ts';
 import { ENGLISH } from './phrases-en.ts';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { type ConfigOf, type Environment, int, readConfig, text } from '../../core/config.ts';
-import { CLICKHOUSE_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../settings.ts';
+import { type ConfigOf, type Environment, int, readConfig, text } from '../core/config.ts';
+import { CLICKHOUSE_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
 
-const REPOSITORY = join(import.meta.dirname, '../../..');
+const REPOSITORY = join(import.meta.dirname, '../..');
 
 const SPEC = {
   ...KAFKA_SPEC,

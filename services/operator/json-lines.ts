@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { type Line, MAX_LINE_BYTES } from '../core/chat-line.ts';
 import { messageOf, ParleyError } from '../core/errors.ts';
+import { type Line, MAX_LINE_BYTES } from './chat-line.ts';
 
 const NEWLINE = 0x0a;
 

@@ -1,6 +1,11 @@
-import { ParleyError } from '../../core/errors.ts';
-import { type ClickHouse, clickHouseErrorCode, createClickHouse, unreachable } from '../clickhouse/clickhouse.ts';
-import { createLogger } from '../logger.ts';
+import { ParleyError } from '../core/errors.ts';
+import {
+  type ClickHouse,
+  clickHouseErrorCode,
+  createClickHouse,
+  unreachable,
+} from '../platform/clickhouse/clickhouse.ts';
+import { createLogger } from '../platform/logger.ts';
 import type { OperatorSettings } from './settings.ts';
 
 /** A recount reads whole tables. */
