@@ -11,12 +11,12 @@ import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { runService, type ServiceContext } from '../platform/lifecycle.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
+import { MemoryBudget } from './block-buffer.ts';
 import { Cadence } from './cadence.ts';
 import { SINK_SPEC } from './config.ts';
 import { FactStore } from './fact-store.ts';
-import { MemoryBudget } from './intake.ts';
+import { openPartition } from './open-partition.ts';
 import type { PartitionSink } from './partition-sink.ts';
-import { openPartition } from './sink.ts';
 import { createSinkMetrics } from './sink-metrics.ts';
 
 async function start({ env, log, metrics, instance, fail }: ServiceContext) {

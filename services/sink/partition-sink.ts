@@ -4,11 +4,11 @@ import { type Claim, ClaimLostError, type PartitionHandler } from '../platform/k
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { Logger } from '../platform/logger.ts';
 import { sampledContext } from '../platform/tracing/trace-context.ts';
+import { Intake } from './block-buffer.ts';
 import { type BlockPlan, decisionsOf, planBlock, type Replayed, rowsOf, underDecisions } from './block-plan.ts';
 import { BlockReader } from './block-reader.ts';
 import { BlockTraces } from './block-traces.ts';
 import type { BlockId } from './ingest-row.ts';
-import { Intake } from './intake.ts';
 import { encodeCommit } from './intent.ts';
 import type { LogEntry } from './log-entry.ts';
 import { ReceiptBook } from './receipt-book.ts';
