@@ -1,4 +1,5 @@
-import { ParleyError } from './errors.ts';
+import { readFileSync } from 'node:fs';
+import { messageOf, ParleyError } from './errors.ts';
 
 /**
  * One configuration variable: its default, a reader that returns the value or `undefined` when the text is not
@@ -9,7 +10,7 @@ export interface Variable<T> {
   readonly read: (text: string) => T | undefined;
   readonly allowed: string;
   readonly doc: string;
-  /** The value is never printed, not even in an error. */
+  /** The value is never printed, not even in an error. It may stand in a file that the variable `<name>_FILE` names. */
   readonly secret: boolean;
 }
 
@@ -62,6 +63,31 @@ export const url = (options: Options<string>): Variable<string> =>
     return parsed && /^https?:$/.test(parsed.protocol) ? value.replace(/\/+$/, '') : undefined;
   });
 
+const PEM = /-----BEGIN [A-Z0-9 ]+-----[\s\S]+-----END [A-Z0-9 ]+-----/;
+
+/**
+ * A certificate or key in PEM: the text itself (line ends may be written `\n`), or the path of a file that holds it.
+ * Never printed, since a key may stand in its place by mistake.
+ */
+export const pem = (options: Options<string>): Variable<string> =>
+  variable(
+    options,
+    'PEM text that begins with -----BEGIN, or the path of a readable file that holds it',
+    (value) => {
+      const text = PEM.test(value) ? value.replaceAll('\\n', '\n') : readTextFile(value);
+      return text !== undefined && PEM.test(text) ? text : undefined;
+    },
+    true,
+  );
+
+function readTextFile(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
 /** A redis or rediss URL, which may hold a password and so is never printed. */
 export const redisUrl = (options: Options<string>): Variable<string> =>
   variable(
@@ -71,11 +97,27 @@ export const redisUrl = (options: Options<string>): Variable<string> =>
     true,
   );
 
-/** A comma-separated list of host:port. */
+/** Host and port of `host:port` or `[IPv6]:port`. */
+export interface HostPort {
+  /** Without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+const HOST_PORT = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^\s:,/[\]]+)):(\d{1,5})$/;
+
+/** @returns undefined for anything else, such as a URL, a bare host or an IPv6 address without brackets. */
+export function parseHostPort(value: string): HostPort | undefined {
+  const [, bracketed, plain, port] = HOST_PORT.exec(value) ?? [];
+  const host = bracketed ?? plain;
+  return host !== undefined && Number(port) <= 65_535 ? { host, port: Number(port) } : undefined;
+}
+
+/** A comma-separated list of host:port; empty items, as a trailing comma leaves, are passed over. */
 export const hostPorts = (options: Options<readonly string[]>): Variable<readonly string[]> =>
-  variable(options, 'a comma-separated list of host:port', (value) => {
-    const items = value.split(',').map((item) => item.trim());
-    return items.every((item) => /^[^\s:,]+:\d{1,5}$/.test(item)) ? items : undefined;
+  variable(options, 'a comma-separated list of host:port, such as kafka-1:9092,[::1]:9092', (value) => {
+    const items = value.split(',').flatMap((item) => item.trim() || []);
+    return items.length > 0 && items.every((item) => parseHostPort(item)) ? items : undefined;
   });
 
 /** A comma-separated list of name=value; values may be percent-encoded. */
@@ -102,7 +144,12 @@ export function readConfig<S extends Spec>(spec: S, env: Environment): ConfigOf<
   const problems: string[] = [];
   const config: Record<string, unknown> = {};
   for (const [name, { default: fallback, read, allowed, secret: hidden }] of Object.entries(spec)) {
-    const raw = env[name];
+    const given = hidden ? fromFile(name, env) : { text: env[name] };
+    if (given.problem !== undefined) {
+      problems.push(given.problem);
+      continue;
+    }
+    const raw = given.text;
     if (raw === undefined || raw === '') {
       if (fallback === undefined) problems.push(`${name} is not set; allowed is ${allowed}`);
       config[name] = fallback === (OPTIONAL as unknown) ? undefined : fallback;
@@ -115,4 +162,18 @@ export function readConfig<S extends Spec>(spec: S, env: Environment): ConfigOf<
   }
   if (problems.length > 0) throw new ParleyError('CONFIG_INVALID', problems.join('. '));
   return config as ConfigOf<S>;
+}
+
+/** A secret's text: of the variable itself, or of the file that `<name>_FILE` names, less the line's end. */
+function fromFile(name: string, env: Environment): { text?: string | undefined; problem?: string } {
+  const path = env[`${name}_FILE`];
+  if (path === undefined || path === '') return { text: env[name] };
+  if (env[name]) return { problem: `${name} and ${name}_FILE are both set; allowed is one of them` };
+  try {
+    return { text: readFileSync(path, 'utf8').replace(/\r?\n$/, '') };
+  } catch (error) {
+    return {
+      problem: `${name}_FILE is ${JSON.stringify(path)}; allowed is the path of a readable file (${messageOf(error)})`,
+    };
+  }
 }
