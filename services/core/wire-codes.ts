@@ -46,7 +46,7 @@ export type DlqReason = (typeof DLQ_REASONS)[number];
 /** Why an outcome is `degraded` (its `reason`). */
 export type DegradedReason = 'nlp_unavailable';
 
-/** Design §4.5: after so many failed replays a record is parked for good (`replay_exhausted`). */
+/** Failed replays after which a record is parked for good (`replay_exhausted`). */
 export const MAX_REPLAYS = 3;
 
 /** Final outcomes as they stand in `chat.enriched` and in ClickHouse. */

@@ -105,7 +105,7 @@ describe('a page in a real browser', () => {
     await page.close();
   });
 
-  it('is told the subprotocol and never the token; a bad token or a foreign origin gets no session', async () => {
+  it('is answered with the subprotocol and never with the token; a bad token or a foreign origin gets no session', async () => {
     const [own, foreign] = await Promise.all([pageAt('127.0.0.1'), pageAt('localhost')]);
     const token = await maker.sign({ bot: 'page' });
     expect(await tryWebSocket(own, token)).toEqual({ protocol: 'parley.v1' });

@@ -4,7 +4,7 @@ import { JWT_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
 import { TRACING_SPEC } from '../platform/tracing/config.ts';
 
 /**
- * What a frame may hold and how fast frames may come. `welcome.limits` carries every one of these, each under the name
+ * Sizes and rates of frames. `welcome.limits` carries every one of these, each under the name
  * of {@link WELCOME_LIMITS}, and each is enforced.
  */
 export const LIMITS_SPEC = {
@@ -53,8 +53,8 @@ export const limitsOf = (config: ConfigOf<typeof LIMITS_SPEC>): Limits =>
   Object.fromEntries(Object.entries(WELCOME_LIMITS).map(([name, variable]) => [name, config[variable]])) as Limits;
 
 /**
- * Bounds that keep the gateway healthy whatever its clients do; not announced. What counts connections, bytes or entries
- * is for all workers together: each gets its part.
+ * Bounds that keep the gateway healthy against any client; not announced. Counts of connections, bytes and entries are for
+ * all workers together: each gets its part.
  */
 const PROTECTION_SPEC = {
   MAX_CONNECTIONS: optional(
@@ -95,8 +95,8 @@ const origins: Variable<readonly string[]> = {
 
 /**
  * One for two cores, at most 4: the broker and the other services need cores too, and each worker sends smaller batches to
- * Kafka. On two cores a message cost 112 µs of CPU with one worker, 178 with two, 257 with four (docs/performance.md). What
- * asks for more is the open-file limit: four serve 50,000 bots at 20,000 files a process.
+ * Kafka. On two cores a message cost 112 µs of CPU with one worker, 178 with two, 257 with four (docs/performance.md). More
+ * are needed for the open-file limit alone: four serve 50,000 bots at 20,000 files a process.
  */
 const DEFAULT_WORKERS = Math.max(1, Math.min(4, Math.floor(availableParallelism() / 2)));
 

@@ -172,8 +172,8 @@ describe('bad input', () => {
     }
     const answers = bot.frames.filter(({ type }) => type === 'error' || type === 'nack');
     expect(answers.map(({ type, code }) => [type, code])).toEqual(cases.map(([type, code]) => [type, code]));
-    for (const { type, message: told, id, retry_after_ms } of answers) {
-      expect(told).toMatch(/; allowed /);
+    for (const { type, message: reason, id, retry_after_ms } of answers) {
+      expect(reason).toMatch(/; allowed /);
       expect(retry_after_ms).toBeUndefined();
       expect(typeof id).toBe(type === 'nack' ? 'string' : 'undefined');
     }
@@ -254,7 +254,7 @@ describe('a handshake', () => {
     });
   });
 
-  it('disturbs nobody when its sender resets the connection before the answer', async () => {
+  it('disturbs no other bot when its sender resets the connection before the answer', async () => {
     const token = await maker.sign({ bot: 'hasty' });
     const steady = await ParleyClient.connect({ url: gateway.url, token: await maker.sign({ bot: 'steady' }) });
     for (let round = 0; round < 100; round++) {
@@ -369,10 +369,10 @@ describe('the service', () => {
     [{ JWT_PUBLIC_KEY: 'abc' }, 'JWT_PUBLIC_KEY is no public key'],
     [{ MAX_IN_FLIGHT: '0' }, 'MAX_IN_FLIGHT is \\"0\\"; allowed is an integer from 1'],
     [{ ALLOWED_ORIGINS: 'example.com' }, 'ALLOWED_ORIGINS is'],
-  ])('does not start with %j', async (env, told) => {
+  ])('does not start with %j', async (env, sentence) => {
     const service = await spawnService('gateway', { TOPIC_PREFIX, JWT_PUBLIC_KEY: maker.publicKeyPem, ...env });
     expect(await service.exited).toMatchObject({ code: 2 });
-    expect(service.logs()).toContain(told);
+    expect(service.logs()).toContain(sentence);
   });
 
   it('says so when Kafka is away', async () => {

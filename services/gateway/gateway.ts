@@ -10,35 +10,35 @@ import type { RunningService, ServiceContext } from '../platform/lifecycle.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
 import { type GatewayConfig, limitsOf } from './config.ts';
 import { type AuthOptions, createAuthenticator } from './handshake/auth.ts';
-import { Door } from './handshake/door.ts';
 import { STREAM_PATH } from './handshake/handshake.ts';
+import { HandshakeAdmission } from './handshake/handshake-admission.ts';
 import { InsightFeed } from './insights/insight-feed.ts';
 import { Intake } from './intake/intake.ts';
 import { KnownMessages } from './intake/known-messages.ts';
-import type { Admission, PlaceLimits } from './limits/admission.ts';
+import type { ConnectionPlaces, PlaceLimits } from './limits/connection-places.ts';
 import type { Buckets } from './limits/token-bucket.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { AckFlusher } from './session/ack-flusher.ts';
 import { SocketServer } from './session/socket-server.ts';
 
 const PRODUCER_CLOSE_MS = 2_000;
-/** A send costs about as much CPU as encoding these: larger batches gain little more. */
+/** Records in a full batch: a send costs about as much CPU as encoding these, larger batches gain little more. */
 const ENOUGH_RECORDS = 100;
 
-/** Elsewhere the supervisor accepts for its workers and hands connections over, which is slower (docs/adr/0009). */
+/** Other systems let the supervisor accept and hand connections over, which is slower (docs/adr/0009). */
 const PORT_CAN_BE_SHARED = process.platform === 'linux';
 
-/** What the processes of one gateway share, as one of them sees it. */
-export interface Commons {
+/** Limits and places that the processes of one gateway share, as one of them sees them. */
+export interface SharedState {
   /** Processes that the budgets of connections, bytes and entries are divided by. */
   readonly workers: number;
   readonly bots: Buckets;
   readonly tenants: Buckets;
-  readonly admission: Admission;
-  readonly places: PlaceLimits;
+  readonly places: ConnectionPlaces;
+  readonly placeLimits: PlaceLimits;
   /** TCP connections that this process may have. */
   readonly maxSockets: number;
-  /** Tells the others of a message that is safe, whose bot has gone and may come back to one of them. */
+  /** Notifies the other processes of a safe message whose bot has gone and may come back to one of them. */
   readonly onUnheard?: (messageKey: string) => void;
 }
 
@@ -47,7 +47,7 @@ export interface Gateway extends RunningService {
   readonly url: string;
   readonly known: KnownMessages;
   readonly connections: () => number;
-  /** Takes no further connections; those that are there go on. */
+  /** Takes no further connections; open ones go on. */
   readonly stopListening: () => void;
 }
 
@@ -64,12 +64,12 @@ export const authOptions = (config: GatewayConfig, log: ServiceContext['log']): 
 
 type Context = Pick<ServiceContext, 'log' | 'metrics' | 'instance' | 'fail'>;
 
-export async function startGateway(config: GatewayConfig, commons: Commons, context: Context): Promise<Gateway> {
+export async function startGateway(config: GatewayConfig, shared: SharedState, context: Context): Promise<Gateway> {
   const { log, metrics: registry, instance } = context;
   const metrics = new GatewayMetrics(registry);
   const names = topicNames(config.TOPIC_PREFIX);
   const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: instance, log });
-  // First, because it says plainly that Kafka is away, where the next steps would only fail.
+  // The cluster view comes first: its error names Kafka, where the next steps would only fail.
   const view = await ClusterView.connect(kafka, config.KAFKA_BROKERS);
   const { partitions } = await ensureTopics(kafka, {
     prefix: config.TOPIC_PREFIX,
@@ -77,11 +77,11 @@ export async function startGateway(config: GatewayConfig, commons: Commons, cont
     replicationFactor: config.TOPIC_REPLICATION,
   });
   const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: names });
-  const producer = await connectProducer(config, commons, kafka, context);
+  const producer = await connectProducer(config, shared, kafka, context);
   const tracer = await startTracing({ config, service: 'gateway', instance, log, metrics: registry });
   const known = new KnownMessages({
-    maxEntries: Math.ceil(config.DEDUP_MAX_ENTRIES / commons.workers),
-    maxBytes: Math.ceil(config.DEDUP_MAX_BYTES / commons.workers),
+    maxEntries: Math.ceil(config.DEDUP_MAX_ENTRIES / shared.workers),
+    maxBytes: Math.ceil(config.DEDUP_MAX_BYTES / shared.workers),
     windowMs: config.DEDUP_WINDOW_MS,
   });
   const intake = new Intake({
@@ -92,7 +92,7 @@ export async function startGateway(config: GatewayConfig, commons: Commons, cont
     producer,
     known,
     onClamped: () => metrics.clamped.inc(),
-    ...(commons.onUnheard && { onUnheard: commons.onUnheard }),
+    ...(shared.onUnheard && { onUnheard: shared.onUnheard }),
     tracer,
     log,
   });
@@ -104,9 +104,9 @@ export async function startGateway(config: GatewayConfig, commons: Commons, cont
     metrics: registry,
     log,
   });
-  const server = await SocketServer.listen(serverOptions(config, commons, { intake, insights, metrics, log }));
+  const server = await SocketServer.listen(serverOptions(config, shared, { intake, insights, metrics, log }));
   metrics.watch({ connections: () => server.connections, inFlight: () => intake.inFlight });
-  // Schema ids, topics and what is known to be safe are those of this cluster: of another one nothing of it is true.
+  // Schema ids, topics and known messages belong to this cluster and are wrong for any other.
   const watch = TopicWatch.start({
     kafka,
     topics: [names.events],
@@ -131,7 +131,7 @@ export async function startGateway(config: GatewayConfig, commons: Commons, cont
       watch.close();
       await server.drain();
       await insights.close();
-      // What still waits has had the whole drain: its clients know that it was not acked.
+      // Records that still wait have had the whole drain: their clients have no ack for them.
       await producer.close(PRODUCER_CLOSE_MS);
       await view.close();
       await tracer?.close();
@@ -139,7 +139,7 @@ export async function startGateway(config: GatewayConfig, commons: Commons, cont
   };
 }
 
-const connectProducer = (config: GatewayConfig, { workers }: Commons, kafka: Kafka, { log, metrics }: Context) =>
+const connectProducer = (config: GatewayConfig, { workers }: SharedState, kafka: Kafka, { log, metrics }: Context) =>
   BatchProducer.connect(kafka, {
     lingerMs: config.PRODUCE_LINGER_MS,
     maxLingerMs: Math.max(config.PRODUCE_LINGER_MS, config.PRODUCE_MAX_LINGER_MS),
@@ -158,21 +158,21 @@ interface Parts {
   readonly log: ServiceContext['log'];
 }
 
-function serverOptions(config: GatewayConfig, commons: Commons, { intake, insights, metrics, log }: Parts) {
+function serverOptions(config: GatewayConfig, shared: SharedState, { intake, insights, metrics, log }: Parts) {
   const clock = systemClock;
   return {
     host: config.GATEWAY_HOST,
     port: config.GATEWAY_PORT,
-    reusePort: commons.workers > 1 && PORT_CAN_BE_SHARED,
-    door: new Door({
+    reusePort: shared.workers > 1 && PORT_CAN_BE_SHARED,
+    admission: new HandshakeAdmission({
       authenticate: createAuthenticator(authOptions(config, log)),
       allowedOrigins: config.ALLOWED_ORIGINS,
-      admission: commons.admission,
-      connectionsPerS: Math.ceil(config.CONNECTIONS_PER_S / commons.workers),
-      places: commons.places,
+      places: shared.places,
+      connectionsPerS: Math.ceil(config.CONNECTIONS_PER_S / shared.workers),
+      placeLimits: shared.placeLimits,
       clock,
     }),
-    maxSockets: commons.maxSockets,
+    maxSockets: shared.maxSockets,
     handshakeTimeoutMs: config.HANDSHAKE_TIMEOUT_MS,
     reconnectSpreadMs: config.RECONNECT_SPREAD_MS,
     drainTimeoutMs: config.DRAIN_TIMEOUT_MS,
@@ -184,8 +184,8 @@ function serverOptions(config: GatewayConfig, commons: Commons, { intake, insigh
       leewayS: config.JWT_LEEWAY_S,
       tokenWarningMs: config.TOKEN_WARNING_MS,
       intake,
-      bots: commons.bots,
-      tenants: commons.tenants,
+      bots: shared.bots,
+      tenants: shared.tenants,
       acks: new AckFlusher(),
       clock,
       metrics,

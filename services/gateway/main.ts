@@ -4,9 +4,9 @@ import { readConfig } from '../core/config.ts';
 import { type RunningService, runService, type ServiceContext } from '../platform/lifecycle.ts';
 import { GATEWAY_SPEC, type GatewayConfig } from './config.ts';
 import { startGateway } from './gateway.ts';
-import { Places } from './limits/admission.ts';
 import { readCapacity } from './limits/capacity.ts';
-import { PurseTable } from './limits/purse.ts';
+import { Places } from './limits/connection-places.ts';
+import { LeasedTokenBuckets } from './limits/leased-token-bucket.ts';
 import { tenantBudget } from './limits/tenant-budget.ts';
 import { BucketTable } from './limits/token-bucket.ts';
 import { startSupervisor } from './workers/supervisor.ts';
@@ -27,10 +27,10 @@ async function startAlone(config: GatewayConfig, context: ServiceContext): Promi
       workers: 1,
       bots: new BucketTable({ perSecond: config.BOT_MESSAGES_PER_S, burst: config.BOT_BURST, clock: systemClock }),
       tenants: budget
-        ? new PurseTable({ ...rate, source: budget, sharers: config.LIMIT_PEERS })
+        ? new LeasedTokenBuckets({ ...rate, source: budget, sharers: config.LIMIT_PEERS })
         : new BucketTable(rate),
-      admission: new Places(places),
-      places,
+      places: new Places(places),
+      placeLimits: places,
       maxSockets: capacity.socketsPerWorker,
     },
     context,

@@ -2,10 +2,10 @@ import type { NackCode } from '../core/wire-codes.ts';
 import { LATENCY_BUCKETS_S, type Metrics } from '../platform/metrics.ts';
 import type { HandshakeCode } from './handshake/handshake-refusal.ts';
 
-/** What became of a frame: acked after Kafka's ack, known from before, joined to one in flight, or refused. */
+/** Outcome of a frame: acked after Kafka's ack, known from before, joined to one in flight, or refused. */
 export type MessageResult = 'acked' | 'duplicate' | 'joined' | NackCode;
 
-/** `dropped`: closed before a word was said, since the process has no file left for it. */
+/** `dropped`: closed before its first byte, since the process has no file left for it. */
 export type HandshakeResult = HandshakeCode | 'accepted' | 'dropped';
 
 export interface Readings {
@@ -24,9 +24,9 @@ export class GatewayMetrics {
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics;
-    // Counted here and handed over at a scrape: finding a labelled series costs half a microsecond.
+    // Counts are handed over at a scrape: finding a labelled series costs half a microsecond.
     const counts = new Map<MessageResult, number>();
-    metrics.counter('parley_gateway_messages_total', 'Frames by what became of them', ['result'], (counter) => {
+    metrics.counter('parley_gateway_messages_total', 'Frames by outcome', ['result'], (counter) => {
       for (const [result, count] of counts) counter.inc({ result }, count);
     });
     const handshakes = metrics.counter('parley_gateway_handshakes_total', 'Handshakes by result', ['result']);

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
+import type { BotIdentity } from '../../core/bot-identity.ts';
 import type { DurationMs } from '../../core/brands.ts';
 import { durationMs } from '../../core/brands.ts';
 import { messageOf, ParleyError } from '../../core/errors.ts';
@@ -25,7 +26,7 @@ interface TokenOptions {
   readonly out?: string;
 }
 
-type Sign = (member: { tenant: string; bot: string }) => Promise<string>;
+type Sign = (identity: BotIdentity) => Promise<string>;
 
 const roleOption = (value: string, earlier: readonly string[] | undefined): string[] => {
   if (!ROLES.includes(value)) throw new InvalidArgumentError(`Allowed are ${ROLES.join(', ')}.`);
@@ -47,7 +48,7 @@ export const tokenCommand = (deps: CommandDeps): Command =>
     async (options, { env }) => {
       const keyPath = options.key ?? localKeyPath(readSettings(env).PARLEY_DATA_DIR);
       const signer = await tokenSigner(keyPath);
-      const sign: Sign = (member) => signer({ ...member, roles: options.role ?? ['bot'], ttlMs: options.ttl });
+      const sign: Sign = (identity) => signer({ ...identity, roles: options.role ?? ['bot'], ttlMs: options.ttl });
       return options.bots === undefined ? await one(sign, options) : await many(sign, options, options.bots);
     },
   );

@@ -12,13 +12,13 @@ const validate = (text: string) => validateFrame(text, limits, { tenant: 't', bo
 describe('the frame parser', () => {
   it.each(HOSTILE_TEXTS)('answers $name', ({ text, code }) => {
     expect(Buffer.byteLength(text)).toBeLessThanOrEqual(limits.max_frame_bytes);
-    const verdict = validate(text);
-    expect(verdict).toMatchObject({ kind: 'refused', code });
-    // What goes back stays small, however large the frame was.
-    expect(JSON.stringify(verdict).length).toBeLessThan(600);
+    const check = validate(text);
+    expect(check).toMatchObject({ kind: 'refused', code });
+    // The answer stays small, however large the frame was.
+    expect(JSON.stringify(check).length).toBeLessThan(600);
   });
 
-  it('gives a verdict on any damage to a frame, and takes over only what holds', () => {
+  it('gives a check on any damage to a frame, and takes over only what holds', () => {
     const whole = JSON.stringify({
       type: 'message',
       id: 'm1',
@@ -37,11 +37,10 @@ describe('the frame parser', () => {
         (cuts) => {
           let text = whole;
           for (const [at, length, piece] of cuts) text = text.slice(0, at) + piece + text.slice(at + length);
-          const verdict = validate(text);
-          seen[verdict.kind] += 1;
-          if (verdict.kind === 'refused') expect(FINAL_NACK_CODES).toContain(verdict.code);
-          else
-            expect(JSON.stringify([verdict.message, ...verdict.message.metadata])).not.toMatch(/\\u0000|\\ud[89a-f]/);
+          const check = validate(text);
+          seen[check.kind] += 1;
+          if (check.kind === 'refused') expect(FINAL_NACK_CODES).toContain(check.code);
+          else expect(JSON.stringify([check.message, ...check.message.metadata])).not.toMatch(/\\u0000|\\ud[89a-f]/);
         },
       ),
       { numRuns: 5_000 },

@@ -30,7 +30,7 @@ const OUR_CODES: readonly End[] = [1000, 1002, 1005, 1007, 1009];
 const closeCodeOf = ({ opcode, payload = Buffer.alloc(0) }: FrameSpec): number | undefined =>
   opcode === OPCODES.close && payload.length >= 2 ? payload.readUInt16BE(0) : undefined;
 
-/** What a gateway that has forgotten everybody but the honest bots looks like. */
+/** A gateway that holds nothing any more but the honest bots' sockets. */
 async function expectNothingLeft(files: number): Promise<void> {
   await eventually(async () => {
     expect(await metricOf('parley_gateway_connections')).toBe(honest.size);
@@ -117,7 +117,7 @@ describe('a hostile peer', () => {
     wire.destroy();
   });
 
-  it('is told its own code when it closes with one that a peer may send', async () => {
+  it('gets its own close code back when it closes with one that a peer may send', async () => {
     const wire = await Wire.open(gateway.url, token);
     wire.write(frame({ opcode: OPCODES.close, payload: Buffer.from([0x0c, 0]) }));
     expect(await wire.ended).toBe(0x0c00);
@@ -186,7 +186,7 @@ describe('peers that never finish', () => {
       const attacked = await honest.measure(400);
       const ends = await Promise.all(halfOpen.map(({ ended }) => ended));
       clearInterval(drip);
-      // Each was told that it was too late.
+      // Each was answered 408.
       expect([...new Set(ends)]).toEqual([408]);
       for (const wire of [...silent, flood]) wire.destroy();
       await expectNothingLeft(files);

@@ -29,11 +29,11 @@ async function codeFor(token: string, publicKeyPem = maker.publicKeyPem): Promis
 describe('createAuthenticator', () => {
   it.each(['EdDSA', 'ES256', 'RS256'])('accepts %s and gives the claims', async (algorithm) => {
     const signer = await TokenMaker.create(algorithm);
-    const grant = await authenticator(signer.publicKeyPem)(
+    const credentials = await authenticator(signer.publicKeyPem)(
       await signer.sign({ tenant: 't', bot: 'b', expiresInS: 60 }),
     );
-    expect(grant).toMatchObject({ tenant: 't', bot: 'b' });
-    expect(grant.expiresAtS).toBeGreaterThan(Date.now() / 1_000);
+    expect(credentials).toMatchObject({ tenant: 't', bot: 'b' });
+    expect(credentials.expiresAtS).toBeGreaterThan(Date.now() / 1_000);
   });
 
   it('refuses what is not to be believed', async () => {

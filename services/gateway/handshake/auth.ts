@@ -7,7 +7,7 @@ import { HandshakeRefusal } from './handshake-refusal.ts';
 import { KeysUnavailableError, RemoteKeys } from './remote-keys.ts';
 
 const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'] as const;
-/** The keys that go with them. With a key of another kind every token would be refused, so the start is. */
+/** Algorithms by kind of key. A key of another kind is refused at start: it would refuse every token. */
 const KEY_ALGORITHMS: Readonly<Record<string, (typeof ALGORITHMS)[number]>> = {
   rsa: 'RS256',
   'ec:prime256v1': 'ES256',
@@ -18,8 +18,8 @@ const JWKS_TIMEOUT_MS = 3_000;
 const JWKS_MAX_AGE_MS = 300_000;
 const JWKS_COOLDOWN_MS = 10_000;
 
-/** What a good token says. */
-export interface Grant extends BotIdentity {
+/** The claims of a valid token. */
+export interface Credentials extends BotIdentity {
   /** Seconds since the epoch, as in the token. */
   readonly expiresAtS: number;
 }
@@ -33,11 +33,11 @@ export interface AuthOptions {
   readonly jwksMaxAgeMs?: number;
   readonly jwksCooldownMs?: number;
   readonly clock?: Clock;
-  /** Told when the key server fails; the keys at hand go on working. */
+  /** Called when the key server fails; the keys at hand go on working. */
   readonly onKeyProblem?: (problem: string) => void;
 }
 
-export type Authenticate = (token: string) => Promise<Grant>;
+export type Authenticate = (token: string) => Promise<Credentials>;
 
 /**
  * Makes the check of a token's signature and claims: RS256, ES256 or EdDSA; `iss`, `aud`, `exp`, `sub` and `tenant`
@@ -60,7 +60,7 @@ export function createAuthenticator(options: AuthOptions): Authenticate {
     }).catch((error: unknown) => {
       throw refusalFor(error);
     });
-    return grantOf(payload);
+    return credentialsOf(payload);
   };
 }
 
@@ -129,7 +129,7 @@ const isName = (value: unknown): value is string =>
   value.isWellFormed() &&
   !value.includes('\0');
 
-function grantOf(payload: JWTPayload): Grant {
+function credentialsOf(payload: JWTPayload): Credentials {
   const { sub, exp, tenant, roles } = payload;
   if (!isName(sub) || !isName(tenant)) {
     const detail = `sub and tenant must be strings of 1 to ${MAX_CLAIM_CHARS} characters`;

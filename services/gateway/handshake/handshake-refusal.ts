@@ -23,7 +23,7 @@ export type HandshakeCode = keyof typeof HANDSHAKE_REFUSALS;
 /** The limit that was reached, for the headers `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers). */
 export interface ReachedLimit {
   readonly quota: number;
-  /** Of a rate, its window in seconds; a count of connections has none. */
+  /** Window of a rate in seconds; missing for a count of connections. */
   readonly windowS?: number;
 }
 

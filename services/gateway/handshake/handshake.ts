@@ -34,7 +34,7 @@ function bearerToken(request: IncomingMessage, offered: readonly string[]): stri
 }
 
 /**
- * What a handshake asks for, as far as its head alone tells.
+ * Reads from a handshake's head what it asks for.
  *
  * @throws {HandshakeRefusal}
  */

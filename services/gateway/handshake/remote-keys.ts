@@ -13,7 +13,7 @@ export interface RemoteKeysOptions {
   readonly onProblem: (problem: string) => void;
 }
 
-/** There are no keys at all: the server has never answered. */
+/** The key server has never answered. */
 export class KeysUnavailableError extends Error {
   override readonly name = 'KeysUnavailableError';
 }

@@ -36,9 +36,9 @@ const LINGER_MS = 30_000;
 const MAX_UNDECODED = 1_000;
 
 /**
- * Brings the insights of `chat.enriched` to the sockets of this process that asked for them. Nothing is read while
- * nobody asks. Of the whole topic only the headers are looked at; what is for somebody here is decoded. A socket that
- * does not read loses insights, and nothing else: acks go on.
+ * Brings the insights of `chat.enriched` to the sockets of this process that asked for them. Without such a socket
+ * nothing is read. Headers of all records are looked at; only those for a socket of this process are decoded. A socket
+ * that does not read loses insights, and nothing else: acks go on.
  */
 export class InsightFeed implements InsightDelivery {
   readonly #options: InsightFeedOptions;
@@ -60,8 +60,8 @@ export class InsightFeed implements InsightDelivery {
     });
   }
 
-  open({ id, grant, socket }: Pick<Subscriber, 'id' | 'grant' | 'socket'>): () => void {
-    const subscriber: Subscriber = { id, grant, socket, openedAt: this.#options.clock.now() };
+  open({ id, credentials, socket }: Pick<Subscriber, 'id' | 'credentials' | 'socket'>): () => void {
+    const subscriber: Subscriber = { id, credentials, socket, openedAt: this.#options.clock.now() };
     if (this.#tail) {
       this.#newcomers.add(subscriber);
       this.#catchUp ??= setTimeout(() => this.#catchUpNow(), CATCH_UP_MS);
@@ -102,8 +102,8 @@ export class InsightFeed implements InsightDelivery {
   }
 
   /**
-   * What was read before they came is searched for the newcomers alone: the others have had it. Only now do they take
-   * part in what is read from here on, so that nothing comes twice.
+   * Searches the recent records for the newcomers alone, since the others have had them. Newcomers take part in later
+   * records only from here on, so that nothing comes twice.
    */
   #catchUpNow(): void {
     this.#catchUp = undefined;

@@ -1,6 +1,6 @@
 import type { ChatOutcome } from '../../core/records.ts';
 
-/** The frame that tells a bot what became of its message; `schemas/parley.asyncapi.yaml` describes it. */
+/** The frame with the outcome of a bot's message; `schemas/parley.asyncapi.yaml` describes it. */
 export function insightFrame(outcome: ChatOutcome): object {
   const { message_id, conversation_id, provisional, revision, reason, insight } = outcome;
   return {

@@ -1,6 +1,6 @@
 import { LATENCY_BUCKETS_S, type Metrics } from '../../platform/metrics.ts';
 
-/** What became of an insight for a socket of this process. */
+/** Outcome of an insight for a socket of this process. */
 export type InsightResult =
   | 'sent'
   /** The socket had too much unread already. */

@@ -286,7 +286,7 @@ describe('records of chat.enriched', () => {
       revision: 0,
       reason: 'nlp_rejected',
     });
-    // Its schema may have to be asked for, and nobody waits for that.
+    // Its schema may have to be fetched, and no test waits for that.
     await eventually(async () =>
       expect(await metricOf(one, 'parley_gateway_insights_total', 'result="undecodable"')).toBe(1),
     );
@@ -305,7 +305,7 @@ const wordy: Insight = {
   model: 'test',
 };
 
-/** What the enricher would say of a message; unlike its own, every field is chosen here. */
+/** An outcome as the enricher writes them, with every field chosen by the test. */
 function outcomeOf(overrides: Partial<ChatOutcome>): ChatOutcome {
   const now = epochMs(Date.now());
   const source = { topic_id: 'AAAAAAAAAAAAAAAAAAAAAA', topic: 'chat.events', partition: 0, offset: 0 };

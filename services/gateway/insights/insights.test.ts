@@ -10,7 +10,7 @@ const socket = () =>
   ({ readyState: 1, OPEN: 1, bufferedAmount: 0, send: jest.fn() }) as unknown as Subscriber['socket'];
 const subscriber = (id: string, openedAt = 0, tenant = 'acme', bot = 'b'): Subscriber => ({
   id,
-  grant: { tenant, bot, expiresAtS: 0 },
+  credentials: { tenant, bot, expiresAtS: 0 },
   socket: socket(),
   openedAt,
 });
@@ -35,7 +35,7 @@ describe('Subscribers', () => {
     expect([all.size, ids('sender')]).toEqual([2, []]);
   });
 
-  it('are told apart by the key alone where the session is unknown, whatever the key holds', () => {
+  it('are recognised by the key alone where the session is unknown, whatever the key holds', () => {
     const all = new Subscribers();
     all.add(subscriber('s', 0, 'te"nant', 'b\\,"'));
     expect(all.concerns('s', null)).toBe(true);
@@ -70,7 +70,7 @@ describe('InsightFeed', () => {
     jest.useRealTimers();
   });
 
-  it('reads nothing while nobody asks, from ten seconds back when somebody does, and stops a while after the last', () => {
+  it('reads nothing without a socket that asks, from ten seconds back with the first, and stops a while after the last', () => {
     const follows: number[] = [];
     let closed = 0;
     const feed = new InsightFeed({

@@ -1,11 +1,11 @@
 import type { WebSocket } from 'ws';
-import type { Grant } from '../handshake/auth.ts';
+import type { Credentials } from '../handshake/auth.ts';
 
 /** A socket that asked for its insights. */
 export interface Subscriber {
   /** The session's id, which its messages carry as their reply address. */
   readonly id: string;
-  readonly grant: Grant;
+  readonly credentials: Credentials;
   readonly socket: Pick<WebSocket, 'readyState' | 'OPEN' | 'bufferedAmount' | 'send'>;
   /** Milliseconds since the epoch. */
   readonly openedAt: number;
@@ -20,7 +20,7 @@ const botKey = (tenant: string, bot: string) => `${tenant}\0${bot}`;
 /**
  * The sockets of this process that asked for insights, by session and by bot. An insight belongs to the connection that
  * sent the message and to every connection that the same bot opened since: so a reconnect, to whichever process, loses
- * none, and nobody has to know whether the first one is still there.
+ * none, whether or not the first one is still there.
  */
 export class Subscribers {
   readonly #byId = new Map<string, Subscriber>();
@@ -36,7 +36,7 @@ export class Subscribers {
   }
 
   add(subscriber: Subscriber): void {
-    const { tenant, bot } = subscriber.grant;
+    const { tenant, bot } = subscriber.credentials;
     this.#byId.set(subscriber.id, subscriber);
     const key = botKey(tenant, bot);
     const same = this.#byBot.get(key);
@@ -45,7 +45,7 @@ export class Subscribers {
   }
 
   remove(subscriber: Subscriber): void {
-    const key = botKey(subscriber.grant.tenant, subscriber.grant.bot);
+    const key = botKey(subscriber.credentials.tenant, subscriber.credentials.bot);
     this.#byId.delete(subscriber.id);
     const same = this.#byBot.get(key);
     same?.delete(subscriber);
@@ -53,7 +53,7 @@ export class Subscribers {
   }
 
   /**
-   * Whether the outcome of a message may be for somebody here, from its reply address and its key alone.
+   * Whether the outcome of a message may be for a subscriber of this process, by its reply address and its key alone.
    *
    * @param recordKey JSON array of tenant, bot and conversation.
    */
@@ -63,7 +63,7 @@ export class Subscribers {
     return bot !== null && this.#byBot.has(bot);
   }
 
-  /** Who gets it; only ever sockets of this very tenant and bot. @param receivedAt when the message came. */
+  /** The sockets that get an outcome: only those of its own tenant and bot. */
   recipients(replyTo: string, message: { tenant_id: string; bot_id: string; received_at: number }): Subscriber[] {
     const same = this.#byBot.get(botKey(message.tenant_id, message.bot_id));
     if (!same) return [];

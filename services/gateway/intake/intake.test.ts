@@ -69,7 +69,7 @@ describe('TokenBucket', () => {
     );
   });
 
-  it('tells a later refusal to come back later, and the first at the next token', () => {
+  it('sends a later refusal back for longer, and the first until the next token', () => {
     const bucket = new TokenBucket(100, 1, 0);
     bucket.take();
     expect([bucket.refuse(), bucket.refuse(), bucket.refuse()]).toEqual([10, 20, 30]);
@@ -111,7 +111,7 @@ describe('BucketTable', () => {
 });
 
 describe('keysOf', () => {
-  it('tells any two messages apart', () => {
+  it('differ for any two messages', () => {
     const ids = fc.tuple(fc.string(), fc.string(), fc.string(), fc.string());
     const keyOf = ([tenant, bot, conversation, id]: [string, string, string, string]) =>
       keysOf({ tenant, bot }, message(id, conversation)).messageKey;
@@ -176,7 +176,7 @@ class HandProducer {
 }
 
 function intakeWith(producer: HandProducer, tracer?: Tracer) {
-  const told: string[] = [];
+  const calls: string[] = [];
   const intake = new Intake({
     topic: 'chat.events',
     partitions: 12,
@@ -184,39 +184,39 @@ function intakeWith(producer: HandProducer, tracer?: Tracer) {
     encode: (event) => Buffer.from(JSON.stringify(event)),
     producer,
     known: new KnownMessages({ maxEntries: 100, maxBytes: 1 << 20, windowMs: 60_000 }),
-    onClamped: () => told.push('clamped'),
+    onClamped: () => calls.push('clamped'),
     tracer,
     log: createLogger('test', 'silent'),
   });
   const waiter = (name: string, replyTo?: string) => ({
     replyTo,
-    acked: (id: string) => told.push(`${name} acked ${id}`) > 0,
-    unavailable: (id: string) => told.push(`${name} unavailable ${id}`),
+    acked: (id: string) => calls.push(`${name} acked ${id}`) > 0,
+    unavailable: (id: string) => calls.push(`${name} unavailable ${id}`),
   });
   const accept = (name: string, it: ValidMessage, replyTo?: string) =>
     intake.accept(identity, it, NOW, waiter(name, replyTo));
-  return { intake, told, accept };
+  return { intake, calls, accept };
 }
 
 describe('Intake', () => {
-  it('joins a message in flight: one record, both told; afterwards it is known', async () => {
+  it('joins a message in flight: one record, two acks; afterwards it is known', async () => {
     const producer = new HandProducer();
-    const { intake, told, accept } = intakeWith(producer);
+    const { intake, calls, accept } = intakeWith(producer);
     expect(accept('a', message('1'))).toBe('waiting');
     expect(accept('b', message('1'))).toBe('joined');
     expect(accept('c', message('1', 'other conversation'))).toBe('waiting');
     expect(producer.sent).toHaveLength(2);
-    expect(told).toEqual([]);
+    expect(calls).toEqual([]);
     for (const { ack } of producer.sent) ack();
     await intake.idle();
-    expect(told.sort()).toEqual(['a acked 1', 'b acked 1', 'c acked 1']);
+    expect(calls.sort()).toEqual(['a acked 1', 'b acked 1', 'c acked 1']);
     expect(accept('d', message('1'))).toBe('known');
     expect(producer.sent).toHaveLength(2);
   });
 
   it('stamps the record and flags it when it goes out a second time', () => {
     const producer = new HandProducer();
-    const { told, accept } = intakeWith(producer);
+    const { calls, accept } = intakeWith(producer);
     accept('a', { ...message('1'), sentAt: 0, attempt: 4 });
     expect(producer.event(0)).toMatchObject({
       sent_at: NOW - 86_400_000,
@@ -227,18 +227,18 @@ describe('Intake', () => {
       resent: false,
       origin: null,
     });
-    expect(told).toEqual(['clamped']);
+    expect(calls).toEqual(['clamped']);
     const resend = producer.sent[0]?.record.resendValue?.();
     expect(JSON.parse(String(resend))).toMatchObject({ resent: true, attempt: 4, sent_at_original: 0 });
   });
 
   it('says unavailable after an unclear send, and flags the next try even if the client does not', async () => {
     const producer = new HandProducer();
-    const { intake, told, accept } = intakeWith(producer);
+    const { intake, calls, accept } = intakeWith(producer);
     accept('a', message('1'));
     producer.sent[0]?.fail(new Error('no answer'));
     await intake.idle();
-    expect(told).toEqual(['a unavailable 1']);
+    expect(calls).toEqual(['a unavailable 1']);
     expect(accept('a', message('1'))).toBe('waiting');
     expect(producer.event(1)).toMatchObject({ attempt: 1, resent: true });
     producer.sent[1]?.ack();

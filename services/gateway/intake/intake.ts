@@ -13,11 +13,11 @@ import { toChatEvent } from './event.ts';
 import { type KnownMessages, keysOf } from './known-messages.ts';
 import type { ValidMessage } from './valid-message.ts';
 
-/** Who wants to know when a message is safe: called once, later, never from within {@link Intake.accept}. */
+/** Learns what became of a message: one of its methods is called once, later, never from within {@link Intake.accept}. */
 export interface Waiter {
-  /** The session to which the insight is to come back. */
+  /** Id of the session that gets the insight. */
   readonly replyTo?: string | undefined;
-  /** @returns whether somebody is still there to hear it. */
+  /** @returns whether the client is still connected. */
   acked(messageId: string): boolean;
   /** Kafka did not say that it has it; it may have it all the same. */
   unavailable(messageId: string): void;
@@ -39,7 +39,7 @@ export interface IntakeOptions {
   readonly producer: EventSink;
   readonly known: KnownMessages;
   readonly onClamped: () => void;
-  /** A message is safe, and everyone who sent it has gone: it will come again, to this process or to another. */
+  /** A message is safe, and all its senders have gone: it will come again, to this process or to another. */
   readonly onUnheard?: (messageKey: string) => void;
   /** Each message begins a trace of its own, if any; undefined: none does. */
   readonly tracer?: Tracer | undefined;
@@ -48,13 +48,13 @@ export interface IntakeOptions {
 
 const NO_HEADERS = {};
 
-/** How many records may try their luck while Kafka does not answer: enough to notice its return at once. */
+/** Records that may be sent while Kafka does not answer: enough to notice its return at once. */
 const PROBES_IN_FLIGHT = 64;
 
 /**
  * From a valid message to a record in Kafka, once. A message in flight is joined, one that is known to be safe is
  * acked without a second record. While Kafka does not answer only a few records probe it, so that an outage does not
- * fill the memory with messages whose clients were told to come back.
+ * fill the memory with messages that were nacked.
  */
 export class Intake {
   readonly #options: IntakeOptions;

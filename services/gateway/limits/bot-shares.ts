@@ -7,12 +7,12 @@ export class BotShares {
   readonly #holders = new Map<string, number[]>();
   readonly #onChange: (worker: number, bot: string, n: number) => void;
 
-  /** @param onChange told for every worker whose part of a bot's budget has changed to an `n`-th. */
+  /** @param onChange called for every worker whose part of a bot's budget has changed to an `n`-th. */
   constructor(onChange: (worker: number, bot: string, n: number) => void) {
     this.#onChange = onChange;
   }
 
-  /** @returns by how many workers the bot's budget is divided now; the others among them are told. */
+  /** @returns by how many workers the bot's budget is divided now; `onChange` is called for the others among them. */
   hold(bot: string, worker: number): number {
     const holders = this.#holders.get(bot);
     if (!holders) {
@@ -22,7 +22,7 @@ export class BotShares {
     const at = indexOf(holders, worker);
     if (at >= 0) holders[at + 1] = (holders[at + 1] ?? 0) + 1;
     else {
-      this.#tell(bot, holders, holders.length / 2 + 1);
+      this.#changed(bot, holders, holders.length / 2 + 1);
       holders.push(worker, 1);
     }
     return holders.length / 2;
@@ -36,10 +36,10 @@ export class BotShares {
     if ((holders[at + 1] ?? 0) > 0) return;
     holders.splice(at, 2);
     if (holders.length === 0) this.#holders.delete(bot);
-    else this.#tell(bot, holders, holders.length / 2);
+    else this.#changed(bot, holders, holders.length / 2);
   }
 
-  #tell(bot: string, holders: readonly number[], n: number): void {
+  #changed(bot: string, holders: readonly number[], n: number): void {
     for (let at = 0; at < holders.length; at += 2) this.#onChange(holders[at] as number, bot, n);
   }
 }

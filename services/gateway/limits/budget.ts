@@ -1,12 +1,12 @@
 import type { Clock } from '../../core/clock.ts';
 import { BucketTable } from './token-bucket.ts';
 
-/** How many tokens of a name's budget somebody would like to have. */
+/** How many tokens of a name's budget a process would like to have. */
 export type Ask = readonly [name: string, wanted: number];
-/** How many it gets, and after how many milliseconds there are more. */
+/** Tokens that it gets, and milliseconds until there are more. */
 export type Lease = readonly [granted: number, waitMs: number];
 
-/** Where budgets that several processes share are kept. Tokens that were leased count as used. */
+/** Keeps budgets that several processes share. Leased tokens count as used. */
 export interface BudgetSource {
   /** One lease an ask, in their order. Rejects when the budgets can not be reached. */
   lease(asks: readonly Ask[]): Promise<readonly Lease[]>;

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from '../../platform/logger.ts';
-import type { PlaceLimits } from './admission.ts';
+import type { PlaceLimits } from './connection-places.ts';
 
-/** Files that are no bot's: Kafka, the registry, logs, handshakes under way that will be refused. */
+/** Files beside the bots' sockets: Kafka, the registry, logs, handshakes that will be refused. */
 const RESERVED_FILES = 512;
-/** Of these, what is kept from TCP connections that are no session yet. */
+/** Reserved files that sockets without a session may not take either. */
 const RESERVED_OF_SOCKETS = 128;
-/** Where the system does not tell: the usual limit of an interactive shell. */
+/** Assumed where /proc is missing: the usual limit of an interactive shell. */
 const UNKNOWN_FILES = 1_024;
 
 /** The soft open-file limit of this process, as Node has raised it. */
@@ -25,7 +25,7 @@ export interface Capacity {
   readonly connections: number;
   /** Sessions of one worker. */
   readonly connectionsPerWorker: number;
-  /** TCP connections of one worker, those included that have not said anything yet. */
+  /** TCP connections of one worker, those without a session included. */
   readonly socketsPerWorker: number;
 }
 
@@ -49,9 +49,9 @@ export function readCapacity(config: CapacityWish, log: Logger): { capacity: Cap
   const files = openFileLimit();
   const capacity = capacityOf(files, workers, wanted);
   const { connections } = capacity;
-  const told = { max_connections: connections, open_files: files, workers };
+  const found = { max_connections: connections, open_files: files, workers };
   if (wanted !== undefined && wanted > connections) {
-    log.warn({ ...told, wanted }, 'fewer connections than MAX_CONNECTIONS: raise ulimit -n or GATEWAY_WORKERS');
-  } else log.info(told, 'connections that fit');
+    log.warn({ ...found, wanted }, 'fewer connections than MAX_CONNECTIONS: raise ulimit -n or GATEWAY_WORKERS');
+  } else log.info(found, 'connections that fit');
   return { capacity, places: { connections, tenantConnections: config.MAX_TENANT_CONNECTIONS } };
 }

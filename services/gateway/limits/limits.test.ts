@@ -3,20 +3,20 @@ import fc from 'fast-check';
 import type { BotIdentity } from '../../core/bot-identity.ts';
 import { ManualClock } from '../../core/clock.ts';
 import { createLogger } from '../../platform/logger.ts';
-import { Keeper } from '../workers/keeper.ts';
-import { Places } from './admission.ts';
+import { SharedLimits } from '../workers/shared-limits.ts';
 import { type BudgetSource, InsuredBudget, LocalBudget } from './budget.ts';
 import { capacityOf, openFileLimit, readCapacity } from './capacity.ts';
-import { PurseTable, SOURCE_BURST_SHARE } from './purse.ts';
+import { Places } from './connection-places.ts';
+import { LeasedTokenBuckets, SOURCE_BURST_SHARE } from './leased-token-bucket.ts';
 import { BucketTable } from './token-bucket.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-describe('purses of several workers', () => {
-  const purses = (perSecond: number, workers: number, clock: ManualClock, source?: BudgetSource) => {
+describe('leased buckets of several workers', () => {
+  const buckets = (perSecond: number, workers: number, clock: ManualClock, source?: BudgetSource) => {
     const shared = source ?? new LocalBudget({ perSecond, burst: Math.max(1, perSecond * SOURCE_BURST_SHARE) }, clock);
     return Array.from({ length: workers }, () =>
-      new PurseTable({ perSecond, burst: perSecond, sharers: workers, source: shared, clock }).hold('tenant'),
+      new LeasedTokenBuckets({ perSecond, burst: perSecond, sharers: workers, source: shared, clock }).hold('tenant'),
     );
   };
 
@@ -29,31 +29,31 @@ describe('purses of several workers', () => {
         steps,
         async (rate, n, plan) => {
           const clock = new ManualClock();
-          const held = purses(rate, n, clock);
+          const held = buckets(rate, n, clock);
           const startedMs = clock.monotonicMs();
           let passed = 0;
           for (const { waitMs, worker, wanted } of plan) {
             clock.advance(waitMs);
-            const purse = held[worker % n];
+            const bucket = held[worker % n];
             for (let i = 0; i < wanted; i++) {
-              if ((purse?.available(clock.monotonicMs()) ?? 0) < 1) expect(purse?.refuse()).toBeGreaterThanOrEqual(1);
+              if ((bucket?.available(clock.monotonicMs()) ?? 0) < 1) expect(bucket?.refuse()).toBeGreaterThanOrEqual(1);
               else {
-                purse?.take();
+                bucket?.take();
                 passed += 1;
               }
             }
             await turn();
           }
-          // A purse holds one token at least, so tiny budgets on many workers get up to one more each.
+          // A bucket holds one token at least, so tiny budgets on many workers get up to one more each.
           expect(passed).toBeLessThanOrEqual(rate + n + (rate * (clock.monotonicMs() - startedMs)) / 1_000);
         },
       ),
     );
   });
 
-  it('give the whole rate to whoever needs it', async () => {
+  it('give the whole rate to the one worker that needs it', async () => {
     const clock = new ManualClock();
-    const [busy] = purses(1_000, 4, clock);
+    const [busy] = buckets(1_000, 4, clock);
     let passed = 0;
     for (let ms = 0; ms < 10_000; ms += 5) {
       clock.advance(5);
@@ -67,14 +67,14 @@ describe('purses of several workers', () => {
     expect(passed).toBeLessThanOrEqual(11_000);
   });
 
-  it('fall back to a part each when nobody answers', async () => {
+  it('fall back to one share each when the source does not answer', async () => {
     const clock = new ManualClock();
-    const [purse] = purses(1_000, 4, clock, { lease: () => Promise.reject(new Error('gone')) });
+    const [bucket] = buckets(1_000, 4, clock, { lease: () => Promise.reject(new Error('gone')) });
     let passed = 0;
     for (let ms = 0; ms < 10_000; ms += 5) {
       clock.advance(5);
-      while ((purse?.available(clock.monotonicMs()) ?? 0) >= 1) {
-        purse?.take();
+      while ((bucket?.available(clock.monotonicMs()) ?? 0) >= 1) {
+        bucket?.take();
         passed += 1;
       }
       await turn();
@@ -85,9 +85,9 @@ describe('purses of several workers', () => {
 });
 
 describe('a shared budget that goes away', () => {
-  it('is replaced by the local one, asked once a second, and taken up again; each change is told once', async () => {
+  it('is replaced by the local one, asked once a second, and taken up again; each change is reported once', async () => {
     const clock = new ManualClock();
-    const told: boolean[] = [];
+    const changes: boolean[] = [];
     let away = true;
     let asked = 0;
     const budget = new InsuredBudget({
@@ -100,63 +100,63 @@ describe('a shared budget that goes away', () => {
       },
       local: { lease: async (asks) => asks.map(() => [7, 0]) },
       clock,
-      onChange: (isShared) => told.push(isShared),
+      onChange: (isShared) => changes.push(isShared),
     });
     for (let i = 0; i < 10; i++) expect(await budget.lease([['t', 9]])).toEqual([[7, 0]]);
-    expect([asked, told, budget.isShared]).toEqual([1, [false], false]);
+    expect([asked, changes, budget.isShared]).toEqual([1, [false], false]);
     away = false;
     clock.advance(1_000);
     expect(await budget.lease([['t', 9]])).toEqual([[1, 0]]);
-    expect([asked, told, budget.isShared]).toEqual([2, [false, true], true]);
+    expect([asked, changes, budget.isShared]).toEqual([2, [false, true], true]);
   });
 });
 
 describe('places', () => {
-  const entrant = (tenant: string, bot = 'b'): BotIdentity => ({ tenant, bot });
+  const identity = (tenant: string, bot = 'b'): BotIdentity => ({ tenant, bot });
 
   it('are bounded in all and by tenant, and come back', () => {
     const places = new Places({ connections: 3, tenantConnections: 2 });
-    expect([1, 2, 3].map(() => places.take(entrant('a')))).toEqual([
+    expect([1, 2, 3].map(() => places.take(identity('a')))).toEqual([
       undefined,
       undefined,
       'too_many_tenant_connections',
     ]);
-    expect([places.take(entrant('b')), places.isFull, places.take(entrant('c'))]).toEqual([
+    expect([places.take(identity('b')), places.isFull, places.take(identity('c'))]).toEqual([
       undefined,
       true,
       'too_many_connections',
     ]);
-    places.leave(entrant('a'));
-    expect([places.isFull, places.take(entrant('c'))]).toEqual([false, undefined]);
+    places.leave(identity('a'));
+    expect([places.isFull, places.take(identity('c'))]).toEqual([false, undefined]);
   });
 
   it('of a worker that is gone come back, and the others get its part of a bot’s budget', () => {
-    const told: [number, string, number][] = [];
+    const notices: [number, string, number][] = [];
     const places = new Places({ connections: 10, tenantConnections: 10 });
     const budget = { lease: async () => [] };
-    const keeper = new Keeper({ places, budget, tell: (...change) => told.push(change) });
-    const [one, two, three] = [1, 2, 3].map((id) => keeper.handlersFor(id));
-    const twin = [entrant('t', 'twin')];
+    const sharedLimits = new SharedLimits({ places, budget, notify: (...change) => notices.push(change) });
+    const [one, two, three] = [1, 2, 3].map((id) => sharedLimits.handlersFor(id));
+    const twin = [identity('t', 'twin')];
     expect([one?.['enter']?.(twin), one?.['enter']?.(twin), two?.['enter']?.(twin)]).toEqual([[1], [1], [2]]);
-    expect(three?.['enter']?.([entrant('t', 'other'), ...twin])).toEqual([1, 3]);
+    expect(three?.['enter']?.([identity('t', 'other'), ...twin])).toEqual([1, 3]);
     const name = '["t","twin"]';
-    expect(told).toEqual([
+    expect(notices).toEqual([
       [1, name, 2],
       [1, name, 3],
       [2, name, 3],
     ]);
-    told.length = 0;
-    keeper.forget(1);
-    expect(told).toEqual([
+    notices.length = 0;
+    sharedLimits.forget(1);
+    expect(notices).toEqual([
       [2, name, 2],
       [3, name, 2],
     ]);
-    told.length = 0;
+    notices.length = 0;
     two?.['leave']?.(twin);
-    expect(told).toEqual([[3, name, 1]]);
-    // A second leave, or one of a bot that never came, takes nobody's place away.
+    expect(notices).toEqual([[3, name, 1]]);
+    // A second leave, or the leave of a bot that never entered, frees no place of another bot.
     two?.['leave']?.(twin);
-    expect(Array.from({ length: 9 }, () => places.take(entrant('u')))).toEqual([
+    expect(Array.from({ length: 9 }, () => places.take(identity('u')))).toEqual([
       ...Array(8).fill(undefined),
       'too_many_connections',
     ]);

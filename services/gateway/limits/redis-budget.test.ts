@@ -54,7 +54,7 @@ describeWithRedis('budgets in Redis (skipped: no redis-server on this machine)',
   it('are one budget for gateways on several machines; while Redis is away each has its part; then they are one again', async () => {
     const [one, two] = [machine(metrics), machine()];
     const isShared = async () => /parley_gateway_budgets_shared\{.*\} 1\n/.test(await metrics.registry.metrics());
-    // Half of the burst of 100 is kept in Redis; the rest is in the purses of the workers.
+    // Half of the burst of 100 is kept in Redis; the rest is in the buckets of the workers.
     await eventually(async () => expect(await leaseOf(one, `probe-${Math.random()}`, 100)).toEqual([50, 0]));
     expect(await leaseOf(one, 'acme', 30)).toEqual([30, 0]);
     await eventually(async () => expect((await leaseOf(two, `probe-${Math.random()}`, 100))[0]).toBe(50));

@@ -3,7 +3,7 @@ import { messageOf } from '../../core/errors.ts';
 import type { ServiceContext } from '../../platform/lifecycle.ts';
 import type { GatewayConfig } from '../config.ts';
 import { type BudgetSource, InsuredBudget, LocalBudget } from './budget.ts';
-import { SOURCE_BURST_SHARE } from './purse.ts';
+import { SOURCE_BURST_SHARE } from './leased-token-bucket.ts';
 import { RedisBudget } from './redis-budget.ts';
 
 export interface TenantBudget extends BudgetSource {
@@ -13,8 +13,8 @@ export interface TenantBudget extends BudgetSource {
 type Settings = Pick<GatewayConfig, 'TENANT_MESSAGES_PER_S' | 'REDIS_URL' | 'LIMIT_PEERS' | 'TOPIC_PREFIX'>;
 
 /**
- * Where the budgets of tenants are kept: in this process, or in Redis, and while that is away in this process again, with
- * this gateway's part of the rate.
+ * The budgets of tenants: kept in this process, or in Redis and, while Redis is away, in this process with this
+ * gateway's part of the rate.
  */
 export function tenantBudget(
   config: Settings,

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 
-/** What a session asks before it takes a message. */
+/** A rate limit that a session asks before it takes a message. */
 export interface Bucket {
   /** Whole tokens at hand. */
   available(nowMs: number): number;
@@ -49,8 +49,8 @@ export class TokenBucket implements Bucket {
   }
 
   /**
-   * Notes a refusal. The answer grows with the refusals since the last success, as if each had booked a token: told the
-   * same moment, all of them would come back at once for one token.
+   * Notes a refusal. The answer grows with the refusals since the last success, as if each had booked a token: with
+   * one answer for all, all of them would come back at once for one token.
    *
    * @returns milliseconds until a token for this one is likely to be there, at least 1.
    */
@@ -80,8 +80,8 @@ interface Entry {
 const FIRST_SWEEP_AT = 1_024;
 
 /**
- * One bucket a name, shared by all who hold it. A bucket that nobody holds stays until it is full again (a reconnect
- * must not refill it), so the table is bounded by the holders plus the names seen within one refill.
+ * One bucket a name, shared by its holders. A bucket without holders stays until it is full again (a reconnect must not
+ * refill it), so the table is bounded by the holders plus the names seen within one refill.
  */
 export class BucketTable implements Buckets {
   readonly #entries = new Map<string, Entry>();

@@ -68,7 +68,7 @@ interface Reference {
 /** The last part of a reference: the name of what it leads to. */
 export const nameOf = ({ $ref }: Reference): string => $ref.slice($ref.lastIndexOf('/') + 1);
 
-/** What a reference within the document leads to. @throws when it leads nowhere. */
+/** The target of a reference within the document. @throws when there is none. */
 export function resolve<T>(document: AsyncApiDocument, { $ref }: Reference): T {
   let node: unknown = document;
   for (const part of $ref.slice(2).split('/')) node = (node as Record<string, unknown> | undefined)?.[part];

@@ -128,8 +128,8 @@ describe('parley.asyncapi.yaml', () => {
         validate(payload);
         expect([message, validate.errors ?? []]).toEqual([message, []]);
         if (message !== 'message') continue;
-        const verdict = validateFrame(JSON.stringify(payload), limits, { tenant: 't', bot: 'b' });
-        expect(verdict.kind).toBe('message');
+        const check = validateFrame(JSON.stringify(payload), limits, { tenant: 't', bot: 'b' });
+        expect(check.kind).toBe('message');
       }
     }
   });

@@ -13,7 +13,7 @@ const reference = read('docs/protocol-reference.md');
 const page = read('docs/protocol.md');
 
 /** Code, cause and remedy of each row of the table under a heading of docs/protocol.md. */
-function told(heading: string): Record<string, { cause: string; remedy: string }> {
+function pageCodes(heading: string): Record<string, { cause: string; remedy: string }> {
   const section = page.split(/^##+ /m).find((it) => it.startsWith(heading)) ?? '';
   const rows = section.split('\n').filter((line) => line.startsWith('| `'));
   return Object.fromEntries(
@@ -56,10 +56,10 @@ describe('the codes of the schema', () => {
   });
 
   it('have cause and remedy, word for word those of docs/protocol.md, both ways', () => {
-    expect(told('Final codes')).toEqual(codes.final);
-    expect(told('Temporary codes')).toEqual(codes.temporary);
-    expect(told('Close codes')).toEqual(codes.close);
-    expect(told('Handshake answers')).toEqual(codes.handshake);
+    expect(pageCodes('Final codes')).toEqual(codes.final);
+    expect(pageCodes('Temporary codes')).toEqual(codes.temporary);
+    expect(pageCodes('Close codes')).toEqual(codes.close);
+    expect(pageCodes('Handshake answers')).toEqual(codes.handshake);
     for (const kind of Object.values(codes)) {
       for (const [code, { cause, remedy }] of Object.entries(kind))
         expect([code, cause && remedy]).not.toEqual([code, '']);

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { readConfig } from '../../core/config.ts';
 import { FINAL_NACK_CODES } from '../../core/wire-codes.ts';
 import { LIMITS_SPEC, limitsOf } from '../config.ts';
-import { type FrameVerdict, type Refusal, validateFrame } from './frame-validator.ts';
+import { type FrameCheck, type Refusal, validateFrame } from './frame-validator.ts';
 import { MESSAGE_FIELDS } from './message-fields.ts';
 
 const limits = limitsOf(readConfig(LIMITS_SPEC, {}));
@@ -19,19 +19,19 @@ const good = {
 const NUL = String.fromCharCode(0);
 const LONE_SURROGATE = String.fromCharCode(0xd800);
 
-const validate = (frame: unknown): FrameVerdict =>
+const validate = (frame: unknown): FrameCheck =>
   validateFrame(typeof frame === 'string' ? frame : JSON.stringify(frame), limits, identity);
 
 function refusal(frame: unknown): Refusal {
-  const verdict = validate(frame);
-  if (verdict.kind !== 'refused') throw new Error(`accepted: ${JSON.stringify(frame)}`);
-  return verdict;
+  const check = validate(frame);
+  if (check.kind !== 'refused') throw new Error(`accepted: ${JSON.stringify(frame)}`);
+  return check;
 }
 
 function accepted(frame: unknown) {
-  const verdict = validate(frame);
-  if (verdict.kind !== 'message') throw new Error(`refused: ${verdict.message}`);
-  return verdict.message;
+  const check = validate(frame);
+  if (check.kind !== 'message') throw new Error(`refused: ${check.message}`);
+  return check.message;
 }
 
 describe('validateFrame', () => {
@@ -210,13 +210,13 @@ describe('validateFrame', () => {
     let taken = 0;
     fc.assert(
       fc.property(frame, (fields) => {
-        const verdict = validate({ ...fields, type: 'message' });
-        if (verdict.kind === 'refused') {
-          expect(FINAL_NACK_CODES).toContain(verdict.code);
+        const check = validate({ ...fields, type: 'message' });
+        if (check.kind === 'refused') {
+          expect(FINAL_NACK_CODES).toContain(check.code);
           return;
         }
         taken += 1;
-        const { message } = verdict;
+        const { message } = check;
         const strings = [message.id, message.conversationId, message.text, message.userId ?? ''];
         for (const text of [...strings, ...[...message.metadata].flat()]) {
           expect(text.isWellFormed() && !text.includes(NUL)).toBe(true);

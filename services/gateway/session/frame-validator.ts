@@ -13,7 +13,7 @@ export interface Refusal {
   readonly message: string;
 }
 
-export type FrameVerdict = { readonly kind: 'message'; readonly message: ValidMessage } | Refusal;
+export type FrameCheck = { readonly kind: 'message'; readonly message: ValidMessage } | Refusal;
 
 type Json = Record<string, unknown>;
 
@@ -45,7 +45,7 @@ function parseObject(data: string): { readonly kind: 'object'; readonly frame: J
  * Checks a text frame field by field. Never throws; unknown fields are ignored, so that newer clients can talk to older
  * gateways; `null` stands for a missing optional field.
  */
-export function validateFrame(data: string, limits: Limits, identity: BotIdentity): FrameVerdict {
+export function validateFrame(data: string, limits: Limits, identity: BotIdentity): FrameCheck {
   const parsed = parseObject(data);
   if (parsed.kind === 'refused') return parsed;
   const { frame } = parsed;

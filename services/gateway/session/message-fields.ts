@@ -3,7 +3,7 @@ import type { Limits } from '../config.ts';
 
 export interface FieldProblem {
   readonly code: FinalNackCode;
-  /** What was wrong and what is allowed; the field's name is put before it. */
+  /** The fault and the allowed values; the field's name is put before it. */
   readonly message: string;
 }
 

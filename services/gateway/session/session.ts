@@ -4,7 +4,7 @@ import { messageOf } from '../../core/errors.ts';
 import { CLOSE_CODES, type NackCode, type TemporaryNackCode } from '../../core/wire-codes.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { Limits } from '../config.ts';
-import type { Grant } from '../handshake/auth.ts';
+import type { Credentials } from '../handshake/auth.ts';
 import type { Intake } from '../intake/intake.ts';
 import type { ValidMessage } from '../intake/valid-message.ts';
 import { type Bucket, type Buckets, TokenBucket } from '../limits/token-bucket.ts';
@@ -17,7 +17,7 @@ export interface SessionDeps {
   readonly maxSendBufferBytes: number;
   readonly maxMalformedPerMinute: number;
   readonly leewayS: number;
-  /** How long before the token's end the bot is told; 0 for not at all. */
+  /** Milliseconds before the token's end at which `token_expiring` is sent; 0 for never. */
   readonly tokenWarningMs: number;
   readonly intake: Intake;
   readonly bots: Buckets;
@@ -31,7 +31,7 @@ export interface SessionDeps {
 
 type Phase =
   | { readonly name: 'open' }
-  /** Told to go away; closes when its last message in flight is settled and it was let go. */
+  /** After `goaway`; closes when `letGo` was called and no message is in flight. */
   | { readonly name: 'draining'; readonly reconnectAfterMs: number; readonly letGo: boolean }
   | { readonly name: 'closed' };
 
@@ -41,11 +41,11 @@ const UNAVAILABLE_RETRY_MS = 2_000;
 
 /**
  * One socket: reads frames, answers each with an ack, a nack or an error, and watches over token, pongs and the send
- * buffer. Nothing here waits: whatever takes time comes back as a call of `acked` or `unavailable`.
+ * buffer. Nothing here waits: Kafka's answer comes back as a call of `acked` or `unavailable`.
  */
 export class Session {
   readonly id: string;
-  readonly grant: Grant;
+  readonly credentials: Credentials;
   readonly #socket: WebSocket;
   readonly #deps: SessionDeps;
   readonly #bot: Bucket;
@@ -61,15 +61,15 @@ export class Session {
   #warned = false;
 
   /** @param insights whether the insights of its messages are to come back to this socket. */
-  constructor(id: string, socket: WebSocket, grant: Grant, deps: SessionDeps, insights = false) {
+  constructor(id: string, socket: WebSocket, credentials: Credentials, deps: SessionDeps, insights = false) {
     this.id = id;
     this.#replyTo = insights ? id : undefined;
-    this.grant = grant;
+    this.credentials = credentials;
     this.#socket = socket;
     this.#deps = deps;
-    this.#botName = JSON.stringify([grant.tenant, grant.bot]);
+    this.#botName = JSON.stringify([credentials.tenant, credentials.bot]);
     this.#bot = deps.bots.hold(this.#botName);
-    this.#tenant = deps.tenants.hold(grant.tenant);
+    this.#tenant = deps.tenants.hold(credentials.tenant);
     this.#nextPingAtMs = deps.clock.monotonicMs() + deps.limits.ping_interval_ms;
     socket.on('message', (data: Buffer, isBinary) => this.#onMessage(data, isBinary));
     socket.on('pong', () => {
@@ -81,7 +81,7 @@ export class Session {
   /** Called about once a second: the token's end and the warning before it, pings, missing pongs. */
   tick(nowMs: number, nowEpochMs: number): void {
     if (this.#phase.name === 'closed') return;
-    const leftMs = (this.grant.expiresAtS + this.#deps.leewayS) * 1_000 - nowEpochMs;
+    const leftMs = (this.credentials.expiresAtS + this.#deps.leewayS) * 1_000 - nowEpochMs;
     if (leftMs <= 0) {
       this.close(CLOSE_CODES.token_expired, 'token expired');
       return;
@@ -100,14 +100,14 @@ export class Session {
     this.#socket.ping();
   }
 
-  /** Says goodbye; what still comes is answered with `shutting_down`. */
+  /** Sends `goaway`; messages that come later are nacked `shutting_down`. */
   drain(reconnectAfterMs: number): void {
     if (this.#phase.name !== 'open') return;
     this.#phase = { name: 'draining', reconnectAfterMs, letGo: false };
     this.#send({ type: 'goaway', reconnect_after_ms: reconnectAfterMs });
   }
 
-  /** After the goodbye: closes as soon as nothing is in flight. */
+  /** After `drain`: closes as soon as nothing is in flight. */
   letGo(): void {
     if (this.#phase.name !== 'draining') return;
     this.#phase = { ...this.#phase, letGo: true };
@@ -127,12 +127,12 @@ export class Session {
     this.#socket.terminate();
   }
 
-  /** The socket is gone, whoever closed it. @param oversize whether it sent a frame above the limit. */
+  /** The socket has closed, from either side. @param oversize whether it sent a frame above the limit. */
   ended(oversize: boolean): void {
     if (this.#phase.name !== 'closed') this.#deps.metrics.closed(oversize ? CLOSE_CODES.frame_too_big : 'peer');
     this.#phase = { name: 'closed' };
     this.#deps.bots.release(this.#botName);
-    this.#deps.tenants.release(this.grant.tenant);
+    this.#deps.tenants.release(this.credentials.tenant);
   }
 
   flushAcks(): void {
@@ -154,31 +154,31 @@ export class Session {
         });
         return;
       }
-      const verdict = validateFrame(data.toString('utf8'), this.#deps.limits, this.grant);
-      if (verdict.kind === 'refused') this.#refuse(verdict);
-      else this.#take(verdict.message);
+      const check = validateFrame(data.toString('utf8'), this.#deps.limits, this.credentials);
+      if (check.kind === 'refused') this.#refuse(check);
+      else this.#take(check.message);
     } catch (error) {
-      // A fault of ours must cost one session, not all of them.
+      // A fault of the gateway costs one session, not all of them.
       this.#deps.log.error({ session: this.id, err: messageOf(error) }, 'a frame could not be handled');
       this.close(1011, 'internal error');
     }
   }
 
-  #take(message: ValidMessage): void {
+  #take(valid: ValidMessage): void {
     const { intake, clock, limits, metrics } = this.#deps;
-    const { id } = message;
+    const { id } = valid;
     if (this.#phase.name === 'draining') {
       this.#postpone(id, 'shutting_down', this.#phase.reconnectAfterMs, 'this gateway is shutting down');
       return;
     }
     if (this.#inFlight >= limits.max_in_flight) {
-      const told = `${limits.max_in_flight} messages of this socket wait for their ack already`;
-      this.#postpone(id, 'too_many_in_flight', IN_FLIGHT_RETRY_MS, told);
+      const message = `${limits.max_in_flight} messages of this socket wait for their ack already`;
+      this.#postpone(id, 'too_many_in_flight', IN_FLIGHT_RETRY_MS, message);
       return;
     }
     const startedMs = clock.monotonicMs();
     if (!this.#withinRates(id, startedMs)) return;
-    const acceptance = intake.accept(this.grant, message, clock.now(), {
+    const acceptance = intake.accept(this.credentials, valid, clock.now(), {
       replyTo: this.#replyTo,
       acked: () => this.#acked(id, startedMs, acceptance === 'joined' ? 'joined' : 'acked'),
       unavailable: () => this.#unavailable(id),
@@ -204,13 +204,13 @@ export class Session {
   #withinRates(id: string, nowMs: number): boolean {
     const { limits } = this.#deps;
     if (this.#bot.available(nowMs) < 1) {
-      const told = `this bot sends more than ${limits.bot_messages_per_s} messages a second`;
-      this.#postpone(id, 'rate_limited', this.#bot.refuse(), told);
+      const message = `this bot sends more than ${limits.bot_messages_per_s} messages a second`;
+      this.#postpone(id, 'rate_limited', this.#bot.refuse(), message);
       return false;
     }
     if (this.#tenant.available(nowMs) < 1) {
-      const told = `this tenant's bots send more than ${limits.tenant_messages_per_s} messages a second`;
-      this.#postpone(id, 'rate_limited', this.#tenant.refuse(), told);
+      const message = `this tenant's bots send more than ${limits.tenant_messages_per_s} messages a second`;
+      this.#postpone(id, 'rate_limited', this.#tenant.refuse(), message);
       return false;
     }
     this.#bot.take();
@@ -229,8 +229,8 @@ export class Session {
 
   #unavailable(id: string): void {
     this.#inFlight -= 1;
-    const told = 'Kafka did not answer in time; send it again with a higher attempt';
-    this.#postpone(id, 'unavailable', this.#jitter(UNAVAILABLE_RETRY_MS), told);
+    const message = 'Kafka did not answer in time; send it again with a higher attempt';
+    this.#postpone(id, 'unavailable', this.#jitter(UNAVAILABLE_RETRY_MS), message);
     this.#closeWhenDrained();
   }
 

@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { messageOf, ParleyError } from '../../core/errors.ts';
-import type { Grant } from '../handshake/auth.ts';
-import type { Door, Visitor } from '../handshake/door.ts';
+import type { Credentials } from '../handshake/auth.ts';
 import { STREAM_PATH, SUBPROTOCOL } from '../handshake/handshake.ts';
+import type { AdmittedHandshake, HandshakeAdmission } from '../handshake/handshake-admission.ts';
 import { HandshakeRefusal, refusalBody, refusalHeaders } from '../handshake/handshake-refusal.ts';
 import { TokenBucket } from '../limits/token-bucket.ts';
 import { Session, type SessionDeps } from './session.ts';
@@ -14,7 +14,7 @@ import { Session, type SessionDeps } from './session.ts';
 /** Brings insights to the sockets that asked for them. */
 export interface InsightDelivery {
   /** @returns what ends it, when the socket is gone. */
-  open(session: { readonly id: string; readonly grant: Grant; readonly socket: WebSocket }): () => void;
+  open(session: { readonly id: string; readonly credentials: Credentials; readonly socket: WebSocket }): () => void;
 }
 
 export interface SocketServerOptions {
@@ -22,8 +22,8 @@ export interface SocketServerOptions {
   readonly port: number;
   /** Listen beside other processes on the same port; the system deals connections out among them. */
   readonly reusePort: boolean;
-  readonly door: Door;
-  /** TCP connections of this process, those included that have not said anything yet. */
+  readonly admission: HandshakeAdmission;
+  /** TCP connections of this process, those without a session included. */
   readonly maxSockets: number;
   readonly handshakeTimeoutMs: number;
   readonly reconnectSpreadMs: number;
@@ -36,9 +36,9 @@ const TICK_MS = 1_000;
 /** How long a peer may take to answer our close frame before the connection is cut. */
 const CLOSE_TIMEOUT_MS = 2_000;
 const KEEP_ALIVE_MS = 5_000;
-/** A message that crosses the goodbye is still answered: closed at once, its bot would have to send it as a resend. */
+/** Time in which messages that crossed the goaway are still answered: after a close their bots would have to resend them. */
 const GOODBYE_MS = 250;
-/** Refusals logged a second: a flood of bad tokens must not become a flood of log lines. All are counted. */
+/** Refusals logged a second at most, so that a flood of bad tokens is no flood of log lines. All are counted. */
 const LOGGED_REFUSALS_PER_S = 20;
 
 /** Accepts WebSockets, owns their sessions, and lets them go again. */
@@ -59,12 +59,12 @@ export class SocketServer {
     this.#http = createServer({
       headersTimeout: handshakeTimeoutMs,
       requestTimeout: handshakeTimeoutMs,
-      // Node looks for those that are late only every 30 s by itself.
+      // Node's default looks for late requests only every 30 s.
       connectionsCheckingInterval: Math.min(handshakeTimeoutMs, TICK_MS),
       keepAliveTimeout: KEEP_ALIVE_MS,
     });
-    // Below the open-file limit, so that accepting never fails for want of a file.
-    // Without the second, which the published types lack, workers that are full would pass it round for ever.
+    // `maxConnections` stays below the open-file limit, so that accept never fails for want of a file. Without
+    // `dropMaxConnection`, which the published types lack, full workers would hand a connection round for ever.
     Object.assign(this.#http, { maxConnections: options.maxSockets, dropMaxConnection: true });
     this.#http.on('drop', () => options.session.metrics.handshake('dropped'));
     this.#http.on('request', (request, response) => {
@@ -99,8 +99,8 @@ export class SocketServer {
     } catch (error) {
       clearInterval(server.#ticker);
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-      const told = `GATEWAY_PORT ${options.port} on ${options.host} is taken by another process`;
-      throw new ParleyError('PORT_IN_USE', told, { cause: error });
+      const message = `GATEWAY_PORT ${options.port} on ${options.host} is taken by another process`;
+      throw new ParleyError('PORT_IN_USE', message, { cause: error });
     }
     return server;
   }
@@ -113,7 +113,7 @@ export class SocketServer {
     return (this.#http.address() as AddressInfo).port;
   }
 
-  /** Takes no further connections; those that are there go on. */
+  /** Takes no further connections; open ones go on. */
   stopListening(): void {
     if (this.#http.listening) this.#http.close();
   }
@@ -123,7 +123,7 @@ export class SocketServer {
    * and are closed; after the drain bound the rest is cut.
    */
   async drain(): Promise<void> {
-    this.#options.door.shut();
+    this.#options.admission.shut();
     const { reconnectSpreadMs, drainTimeoutMs, session } = this.#options;
     for (const each of this.#sessions) each.drain(Math.floor(session.random() * reconnectSpreadMs));
     const letGo = setTimeout(
@@ -168,29 +168,29 @@ export class SocketServer {
     const onError = () => socket.destroy();
     socket.on('error', onError);
     try {
-      const visitor = await this.#options.door.admit(request, socket);
+      const admitted = await this.#options.admission.admit(request, socket);
       if (socket.destroyed) return;
       socket.off('error', onError);
-      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, visitor));
+      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, admitted));
     } catch (error) {
       this.#refuse(request, socket, error);
     }
   }
 
-  #open(webSocket: WebSocket, { grant, insights }: Visitor): void {
+  #open(webSocket: WebSocket, { credentials, insights }: AdmittedHandshake): void {
     const { session: deps } = this.#options;
     let oversize = false;
     webSocket.on('error', (error: Error & { code?: string }) => {
       oversize ||= error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
       deps.log.debug({ err: error.message }, 'a socket failed');
     });
-    const session = new Session(randomUUID(), webSocket, grant, deps, insights);
+    const session = new Session(randomUUID(), webSocket, credentials, deps, insights);
     this.#sessions.add(session);
     const endInsights = insights
-      ? this.#options.insights.open({ id: session.id, grant, socket: webSocket })
+      ? this.#options.insights.open({ id: session.id, credentials, socket: webSocket })
       : undefined;
     deps.metrics.handshake('accepted');
-    deps.log.debug({ session: session.id, tenant: grant.tenant, bot: grant.bot }, 'session opened');
+    deps.log.debug({ session: session.id, tenant: credentials.tenant, bot: credentials.bot }, 'session opened');
     webSocket.on('close', (code) => {
       this.#sessions.delete(session);
       endInsights?.();

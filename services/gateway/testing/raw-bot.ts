@@ -8,7 +8,7 @@ export interface Frame {
   readonly [field: string]: unknown;
 }
 
-/** A bare socket: sends anything, keeps all that comes, hides nothing. */
+/** A bare WebSocket that sends anything and keeps every frame that comes. */
 export class RawBot {
   readonly socket: WebSocket;
   readonly frames: Frame[] = [];
@@ -89,7 +89,7 @@ export async function refusedHandshake(
   });
 }
 
-/** A handshake that is reset as soon as it is written: its answer finds nobody. */
+/** A handshake whose connection is reset as soon as it is written, before the answer. */
 export async function resetHandshake(url: string, token?: string): Promise<void> {
   const { hostname, port, pathname } = new URL(url);
   const socket = connect(Number(port), hostname);

@@ -42,7 +42,7 @@ export class TokenMaker {
   }
 }
 
-/** The token's claims, for whoever signs them. */
+/** A token's claims, not yet signed. */
 export function unsigned(claims: TokenClaims = {}): SignJWT {
   const { tenant = 'acme', bot = 'helper', roles = ['bot'], expiresInS = 3_600 } = claims;
   const token = new SignJWT({ tenant, roles: [...roles] })

@@ -62,7 +62,7 @@ export class Channel {
     });
   }
 
-  /** Told, without an answer; lost when the other end is gone. */
+  /** A notice without an answer; lost when the other end is gone. */
   notify(method: string, params: unknown): void {
     if (!this.#closed) this.#send({ parley: 'notice', method, params });
   }

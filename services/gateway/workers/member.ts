@@ -10,7 +10,7 @@ export interface MemberExit {
   readonly signal: string | null;
 }
 
-/** What a worker says when it is up. */
+/** Notice of a worker that is up. */
 export interface UpNotice {
   readonly url: string;
 }
@@ -49,7 +49,7 @@ export class Member {
     this.startedAtMs = nowMs;
     const up = Promise.withResolvers<string>();
     this.up = up.promise;
-    // Whoever does not wait for it learns of the end by `exited`.
+    // Without a waiter its end is reported by `exited`.
     this.up.catch(() => {});
     let failure: FailedNotice | undefined;
     this.channel = new Channel(worker as never, {
@@ -65,7 +65,7 @@ export class Member {
         this.lastMetrics = metrics;
       },
     });
-    // Nothing more can be said to it; its `exit` follows.
+    // The channel is gone; its `exit` follows.
     worker.on('error', () => {});
     this.exited = new Promise((resolve) => {
       worker.on('exit', (code, signal) => {

@@ -5,8 +5,8 @@ import type { WorkerPool } from './pool.ts';
 const TIMEOUT_MS = 2_000;
 
 /**
- * The metrics of all workers as those of one service. What workers that have ended had counted stays in the totals (of one
- * that was killed, what it last told), so that no counter ever goes back.
+ * The metrics of all workers as those of one service. The counts of workers that have ended stay in the totals (those of
+ * a killed worker as of its last answer), so that no counter ever goes back.
  */
 export class PoolMetrics {
   readonly #metrics: Metrics;
@@ -17,7 +17,7 @@ export class PoolMetrics {
   constructor(metrics: Metrics, pool: WorkerPool, maxConnections: number) {
     this.#metrics = metrics;
     this.#pool = pool;
-    this.#deaths = metrics.counter('parley_gateway_worker_deaths_total', 'Workers that ended without being told to');
+    this.#deaths = metrics.counter('parley_gateway_worker_deaths_total', 'Workers that ended by themselves');
     metrics.gauge('parley_gateway_connections_max', 'Sockets that may be open at once', [], (gauge) =>
       gauge.set(maxConnections),
     );
@@ -32,14 +32,14 @@ export class PoolMetrics {
   async text(): Promise<string> {
     await Promise.all(
       this.#pool.members.map(async (member) => {
-        // One that does not answer counts with what it told last time.
+        // A worker that does not answer counts with its last answer.
         member.lastMetrics = await member.channel
           .request<MetricsSnapshot>('metrics', null, TIMEOUT_MS)
           .catch(() => member.lastMetrics);
       }),
     );
-    const told = this.#pool.members.flatMap(({ lastMetrics }) => (lastMetrics ? [lastMetrics] : []));
-    return await mergeSnapshots([await this.#metrics.snapshot(), await this.#retired, ...told]).text();
+    const answers = this.#pool.members.flatMap(({ lastMetrics }) => (lastMetrics ? [lastMetrics] : []));
+    return await mergeSnapshots([await this.#metrics.snapshot(), await this.#retired, ...answers]).text();
   }
 
   retire(member: Member): void {

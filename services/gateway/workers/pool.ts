@@ -82,9 +82,9 @@ export class WorkerPool {
   }
 
   /**
-   * Replaces all workers. First the new ones come up; then the old ones take no more connections, so that whoever they
-   * send away lands at a new one and is sent away once; then they drain, one after another. Where a new one does not
-   * come up, the old ones stay.
+   * Replaces all workers. First the new ones come up; then the old ones take no more connections, so that each bot lands
+   * at a new one and is sent away once; then they drain, one after another. Where a new one does not come up, the old
+   * ones stay.
    */
   restart(): Promise<void> {
     this.#restarting ??= this.#restart().finally(() => {

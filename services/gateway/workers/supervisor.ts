@@ -8,13 +8,13 @@ import type { RunningService, ServiceContext } from '../../platform/lifecycle.ts
 import type { GatewayConfig } from '../config.ts';
 import { authOptions } from '../gateway.ts';
 import { createAuthenticator } from '../handshake/auth.ts';
-import { Places } from '../limits/admission.ts';
 import { readCapacity } from '../limits/capacity.ts';
+import { Places } from '../limits/connection-places.ts';
 import { tenantBudget } from '../limits/tenant-budget.ts';
-import { Keeper } from './keeper.ts';
 import { Member } from './member.ts';
 import { WorkerPool } from './pool.ts';
 import { PoolMetrics } from './pool-metrics.ts';
+import { SharedLimits } from './shared-limits.ts';
 
 const CHECKS = ['kafka', 'registry'] as const;
 const CHECK_TIMEOUT_MS = 1_900;
@@ -35,10 +35,10 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
   const { capacity, places } = readCapacity(config, log);
   const port = await claimPort(config.GATEWAY_HOST, config.GATEWAY_PORT);
   const budget = tenantBudget(config, context);
-  const keeper = new Keeper({
+  const sharedLimits = new SharedLimits({
     places: new Places(places),
     budget,
-    tell: (worker, bot, n) => members.get(worker)?.channel.notify('bot-share', { bot, n }),
+    notify: (worker, bot, n) => members.get(worker)?.channel.notify('bot-share', { bot, n }),
   });
   const members = new Map<number, Member>();
   cluster.schedulingPolicy = cluster.SCHED_RR;
@@ -47,7 +47,7 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
     spawn: () => {
       const worker = cluster.fork({ GATEWAY_PORT: String(port) });
       const handlers = {
-        ...keeper.handlersFor(worker.id),
+        ...sharedLimits.handlersFor(worker.id),
         unheard: (keys: readonly string[]) => {
           for (const other of members.values()) {
             if (other.id !== worker.id) other.channel.notify('safe-elsewhere', keys);
@@ -60,7 +60,7 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
     },
     onGone: (member) => {
       members.delete(member.id);
-      keeper.forget(member.id);
+      sharedLimits.forget(member.id);
       poolMetrics.retire(member);
     },
     drainBoundMs: config.DRAIN_TIMEOUT_MS + DRAIN_MARGIN_MS,
@@ -93,8 +93,7 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
 }
 
 /**
- * Finds out which port it is to be, and that it is nobody else's: workers that share it would share it with a stranger
- * too.
+ * Finds the port and makes sure that no other process has it: a shared port would be shared with a stranger, too.
  *
  * @throws {ParleyError} PORT_IN_USE
  */
@@ -105,8 +104,8 @@ async function claimPort(host: string, wanted: number): Promise<number> {
       return await bindOnce(wanted, host);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-      const told = `GATEWAY_PORT ${wanted} on ${host} is taken by another process`;
-      if (tries >= CLAIM_TRIES) throw new ParleyError('PORT_IN_USE', told, { cause: error });
+      const message = `GATEWAY_PORT ${wanted} on ${host} is taken by another process`;
+      if (tries >= CLAIM_TRIES) throw new ParleyError('PORT_IN_USE', message, { cause: error });
       // It may be the workers of a supervisor that was killed: they end as soon as they notice.
       await delay(CLAIM_PAUSE_MS);
     }

@@ -7,20 +7,20 @@ import { LIFECYCLE_SPEC } from '../../platform/lifecycle.ts';
 import { createLogger, type Logger } from '../../platform/logger.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { GATEWAY_SPEC, type GatewayConfig } from '../config.ts';
-import { type Commons, type Gateway, startGateway } from '../gateway.ts';
+import { type Gateway, type SharedState, startGateway } from '../gateway.ts';
 import type { Lease } from '../limits/budget.ts';
 import { readCapacity } from '../limits/capacity.ts';
-import { PurseTable } from '../limits/purse.ts';
+import { LeasedTokenBuckets } from '../limits/leased-token-bucket.ts';
 import { BucketTable } from '../limits/token-bucket.ts';
 import { Channel, type Handlers } from './channel.ts';
 import type { FailedNotice, UpNotice } from './member.ts';
-import { SharedAdmission } from './shared-admission.ts';
+import { SharedPlaces } from './shared-places.ts';
 
 const LEASE_TIMEOUT_MS = 1_000;
 
 /**
  * One worker: a whole gateway but for the admin endpoint, and its limits are shared with the others through the
- * supervisor. It ends with the supervisor, and drains when it is told to, or on SIGTERM of its own.
+ * supervisor. It ends with the supervisor, and drains on its notice or on a SIGTERM of its own.
  */
 export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise<void> {
   const { LOG_LEVEL } = readConfig(LIFECYCLE_SPEC, env);
@@ -59,7 +59,7 @@ export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise
   });
   const context = { log, metrics, instance: `gateway-${process.ppid}-${worker.id}`, fail };
   try {
-    gateway = await startGateway(config, commonsOf(config, channel, bots, log), context);
+    gateway = await startGateway(config, sharedStateOf(config, channel, bots, log), context);
     channel.notify('up', { url: gateway.url } satisfies UpNotice);
   } catch (error) {
     log.error({ err: error }, 'a worker could not start');
@@ -73,7 +73,7 @@ export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise
   }
 }
 
-/** What the supervisor may ask at any time. */
+/** Requests that the supervisor may make at any time. */
 const requestsOf = (metrics: Metrics, gateway: () => Gateway | undefined): Handlers => ({
   ping: () => ({ connections: gateway()?.connections() ?? 0 }),
   metrics: () => metrics.snapshot(),
@@ -83,28 +83,28 @@ const requestsOf = (metrics: Metrics, gateway: () => Gateway | undefined): Handl
   },
 });
 
-function commonsOf(config: GatewayConfig, channel: Channel, bots: BucketTable, log: Logger): Commons {
+function sharedStateOf(config: GatewayConfig, channel: Channel, bots: BucketTable, log: Logger): SharedState {
   const { GATEWAY_WORKERS: workers, TENANT_MESSAGES_PER_S: tenantRate } = config;
   const { capacity, places } = readCapacity(config, log.child({}, { level: 'silent' }));
   return {
     workers,
     bots,
-    tenants: new PurseTable({
+    tenants: new LeasedTokenBuckets({
       perSecond: tenantRate,
       burst: tenantRate,
       sharers: workers * config.LIMIT_PEERS,
       source: { lease: (asks) => channel.request<Lease[]>('lease', asks, LEASE_TIMEOUT_MS) },
       clock: systemClock,
     }),
-    admission: new SharedAdmission(channel, capacity.connectionsPerWorker, (bot, n) => bots.divide(bot, n)),
-    places,
+    places: new SharedPlaces(channel, capacity.connectionsPerWorker, (bot, n) => bots.divide(bot, n)),
+    placeLimits: places,
     maxSockets: capacity.socketsPerWorker,
-    onUnheard: unheardTeller(channel),
+    onUnheard: unheardNotifier(channel),
   };
 }
 
 /** Kafka acks a batch at once: the keys of one turn of the event loop are one notice. */
-function unheardTeller(channel: Channel): (messageKey: string) => void {
+function unheardNotifier(channel: Channel): (messageKey: string) => void {
   let keys: string[] = [];
   return (messageKey) => {
     if (keys.length === 0) {
@@ -117,7 +117,7 @@ function unheardTeller(channel: Channel): (messageKey: string) => void {
   };
 }
 
-/** Resolves when it is handed over: the process is about to end. */
+/** Resolves when the message is handed over: the process is about to end. */
 const send = (message: unknown): Promise<void> =>
   new Promise((resolve) => {
     if (!process.send) resolve();

@@ -330,7 +330,7 @@ describe('limits of several workers', () => {
     // Node looks for them every 30 s by itself: this must not wait for that.
   }, 20_000);
 
-  it('drain with SIGTERM: every bot is told, every process ends, the exit code is 0', async () => {
+  it('drain with SIGTERM: every bot gets goaway, every process ends, the exit code is 0', async () => {
     const pids = await pidsOf(strict);
     const bots = await Promise.all(
       [1, 2, 3, 4].map(async (i) => RawBot.open(strict.url, await maker.sign({ tenant: `drained-${i}` }))),

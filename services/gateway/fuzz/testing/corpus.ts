@@ -1,6 +1,6 @@
 import type { NackCode } from '../../../core/wire-codes.ts';
 
-/** A text frame that must be answered with a code, and must disturb nothing else. */
+/** A text frame that must be answered with this code and disturb no other frame. */
 export interface HostileText {
   readonly name: string;
   readonly text: string;

@@ -39,7 +39,7 @@ export type End = number | 'cut';
 /** A TCP connection that may become a WebSocket, without a library that would keep it from doing wrong. */
 export class Wire {
   readonly ended: Promise<End>;
-  /** Of each frame of the server: its opcode. */
+  /** Opcodes of the server's frames, in order. */
   readonly opcodes: number[] = [];
   readonly texts: string[] = [];
   /** The head of the server's answer to the handshake. */

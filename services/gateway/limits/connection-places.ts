@@ -1,14 +1,14 @@
 import type { BotIdentity } from '../../core/bot-identity.ts';
 
-export type AdmissionRefusal = 'too_many_connections' | 'too_many_tenant_connections';
+export type PlaceRefusal = 'too_many_connections' | 'too_many_tenant_connections';
 
-/** Grants a connection its place among all of this gateway's connections, and takes it back. */
-export interface Admission {
-  /** Whether nobody would be let in just now: known without asking anyone. */
+/** Counts connections against the limits of the whole gateway. */
+export interface ConnectionPlaces {
+  /** Whether every connection would be refused just now; known without a request to another process. */
   readonly isFull: boolean;
-  /** Resolves with why there is no place; a place that was granted is given back by one `leave`. */
-  enter(entrant: BotIdentity): Promise<AdmissionRefusal | undefined>;
-  leave(entrant: BotIdentity): void;
+  /** Resolves with why there is no place, or undefined; each place taken is given back by one `leave`. */
+  enter(identity: BotIdentity): Promise<PlaceRefusal | undefined>;
+  leave(identity: BotIdentity): void;
 }
 
 export interface PlaceLimits {
@@ -20,7 +20,7 @@ export interface PlaceLimits {
 export const botNameOf = ({ tenant, bot }: BotIdentity): string => JSON.stringify([tenant, bot]);
 
 /** Counts the connections in all and by tenant. */
-export class Places implements Admission {
+export class Places implements ConnectionPlaces {
   readonly #limits: PlaceLimits;
   readonly #byTenant = new Map<string, number>();
   #taken = 0;
@@ -33,7 +33,7 @@ export class Places implements Admission {
     return this.#taken >= this.#limits.connections;
   }
 
-  take({ tenant }: BotIdentity): AdmissionRefusal | undefined {
+  take({ tenant }: BotIdentity): PlaceRefusal | undefined {
     if (this.isFull) return 'too_many_connections';
     const held = this.#byTenant.get(tenant) ?? 0;
     if (held >= this.#limits.tenantConnections) return 'too_many_tenant_connections';
@@ -42,8 +42,8 @@ export class Places implements Admission {
     return undefined;
   }
 
-  async enter(entrant: BotIdentity): Promise<AdmissionRefusal | undefined> {
-    return this.take(entrant);
+  async enter(identity: BotIdentity): Promise<PlaceRefusal | undefined> {
+    return this.take(identity);
   }
 
   leave({ tenant }: BotIdentity): void {

@@ -1,20 +1,20 @@
 import type { BotIdentity } from '../../core/bot-identity.ts';
-import { type Admission, type AdmissionRefusal, botNameOf } from '../limits/admission.ts';
+import { botNameOf, type ConnectionPlaces, type PlaceRefusal } from '../limits/connection-places.ts';
 import type { Channel } from './channel.ts';
-import type { EntryAnswer } from './keeper.ts';
+import type { EntryAnswer } from './shared-limits.ts';
 
 const TIMEOUT_MS = 2_000;
 
 interface Waiting {
-  readonly entrant: BotIdentity;
-  readonly resolve: (refusal: AdmissionRefusal | undefined) => void;
+  readonly identity: BotIdentity;
+  readonly resolve: (refusal: PlaceRefusal | undefined) => void;
 }
 
 /**
- * Places as a worker asks the supervisor for them: all handshakes of one turn of the event loop are one request. A
- * supervisor that does not answer in time lets everybody in: the worker's own bound still holds.
+ * Places that a worker asks the supervisor for: all handshakes of one turn of the event loop are one request. Where the
+ * supervisor does not answer in time, only the worker's own bound holds.
  */
-export class SharedAdmission implements Admission {
+export class SharedPlaces implements ConnectionPlaces {
   readonly #channel: Channel;
   readonly #maxHere: number;
   readonly #onShare: (bot: string, n: number) => void;
@@ -24,7 +24,7 @@ export class SharedAdmission implements Admission {
 
   /**
    * @param maxHere connections that this worker may have.
-   * @param onShare told, before a bot comes in, by how many workers its budget is divided.
+   * @param onShare called, before a bot enters, with the number of workers by which its budget is divided.
    */
   constructor(channel: Channel, maxHere: number, onShare: (bot: string, n: number) => void) {
     this.#channel = channel;
@@ -36,12 +36,12 @@ export class SharedAdmission implements Admission {
     return this.#taken >= this.#maxHere;
   }
 
-  enter({ tenant, bot }: BotIdentity): Promise<AdmissionRefusal | undefined> {
+  enter({ tenant, bot }: BotIdentity): Promise<PlaceRefusal | undefined> {
     if (this.isFull) return Promise.resolve('too_many_connections');
     this.#taken += 1;
     return new Promise((resolve) => {
       this.#schedule();
-      this.#entering.push({ entrant: { tenant, bot }, resolve });
+      this.#entering.push({ identity: { tenant, bot }, resolve });
     });
   }
 
@@ -61,16 +61,16 @@ export class SharedAdmission implements Admission {
     this.#leaving = [];
     if (leaving.length > 0) this.#channel.notify('leave', leaving);
     if (entering.length === 0) return;
-    const entrants = entering.map(({ entrant }) => entrant);
-    const answers = await this.#channel.request<EntryAnswer[]>('enter', entrants, TIMEOUT_MS).catch(() => []);
-    for (const [index, { entrant, resolve }] of entering.entries()) {
+    const identities = entering.map(({ identity }) => identity);
+    const answers = await this.#channel.request<EntryAnswer[]>('enter', identities, TIMEOUT_MS).catch(() => []);
+    for (const [index, { identity, resolve }] of entering.entries()) {
       const answer = answers[index];
       if (typeof answer === 'string') {
         this.#taken -= 1;
         resolve(answer);
         continue;
       }
-      this.#onShare(botNameOf(entrant), answer ?? 1);
+      this.#onShare(botNameOf(identity), answer ?? 1);
       resolve(undefined);
     }
   }

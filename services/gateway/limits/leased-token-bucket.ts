@@ -2,31 +2,31 @@ import type { Clock } from '../../core/clock.ts';
 import type { BudgetSource, Rate } from './budget.ts';
 import type { Bucket, Buckets } from './token-bucket.ts';
 
-export interface PurseOptions extends Rate {
+export interface LeasedTokenBucketOptions extends Rate {
   readonly source: BudgetSource;
   /** Processes that lease from the source: each may hold up to half the burst divided by these. */
   readonly sharers: number;
   readonly clock: Clock;
 }
 
-/** The half of a burst that may lie in purses; the source is given the other half. */
+/** Share of a burst that the source keeps; the leased buckets of all processes hold the rest. */
 export const SOURCE_BURST_SHARE = 0.5;
 
 /**
- * A process's part of one budget. Taking a token is a subtraction; when half the purse is gone more is leased, while the
- * other half pays for the messages of the meantime.
+ * One process's part of one budget. Taking a token is a subtraction. At half a bucket more is leased; the other half
+ * pays for the messages that arrive meanwhile.
  */
-class Purse implements Bucket {
+class LeasedTokenBucket implements Bucket {
   holders = 0;
   asking = false;
   lastUsedMs: number;
   tokens: number;
   retryAtMs = 0;
   readonly name: string;
-  readonly #table: PurseTable;
+  readonly #table: LeasedTokenBuckets;
   #refusedInARow = 0;
 
-  constructor(name: string, table: PurseTable, nowMs: number) {
+  constructor(name: string, table: LeasedTokenBuckets, nowMs: number) {
     this.name = name;
     this.#table = table;
     this.tokens = table.capacity;
@@ -55,61 +55,61 @@ class Purse implements Bucket {
 const FIRST_SWEEP_AT = 1_024;
 
 /**
- * Purses by name, filled in rounds: all that ask within one turn of the event loop are one request. Over any stretch of
- * time all sharers together let through no more than the rate and one burst: what lies in purses was taken from the
- * source or is part of the burst that the source does not have.
+ * Leased token buckets by name, filled in rounds: all requests of one turn of the event loop are one lease. Over any
+ * stretch of time all sharers together let through no more than the rate and one burst, since tokens in buckets were
+ * either taken from the source or belong to the half of the burst that the source does not have.
  */
-export class PurseTable implements Buckets {
+export class LeasedTokenBuckets implements Buckets {
   readonly capacity: number;
   readonly perMs: number;
-  readonly #options: PurseOptions;
-  readonly #purses = new Map<string, Purse>();
-  #asking: Purse[] = [];
+  readonly #options: LeasedTokenBucketOptions;
+  readonly #buckets = new Map<string, LeasedTokenBucket>();
+  #asking: LeasedTokenBucket[] = [];
   #sweepAt = FIRST_SWEEP_AT;
 
-  constructor(options: PurseOptions) {
+  constructor(options: LeasedTokenBucketOptions) {
     this.#options = options;
     this.perMs = options.perSecond / 1_000;
     this.capacity = Math.max(1, Math.floor((options.burst * (1 - SOURCE_BURST_SHARE)) / options.sharers));
   }
 
   hold(name: string): Bucket {
-    let purse = this.#purses.get(name);
-    if (!purse) {
+    let bucket = this.#buckets.get(name);
+    if (!bucket) {
       this.#sweep();
-      purse = new Purse(name, this, this.#options.clock.monotonicMs());
-      this.#purses.set(name, purse);
+      bucket = new LeasedTokenBucket(name, this, this.#options.clock.monotonicMs());
+      this.#buckets.set(name, bucket);
     }
-    purse.holders += 1;
-    return purse;
+    bucket.holders += 1;
+    return bucket;
   }
 
   release(name: string): void {
-    const purse = this.#purses.get(name);
-    if (purse) purse.holders -= 1;
+    const bucket = this.#buckets.get(name);
+    if (bucket) bucket.holders -= 1;
   }
 
-  ask(purse: Purse): void {
-    if (purse.asking) return;
-    purse.asking = true;
-    this.#asking.push(purse);
+  ask(bucket: LeasedTokenBucket): void {
+    if (bucket.asking) return;
+    bucket.asking = true;
+    this.#asking.push(bucket);
     if (this.#asking.length === 1) setImmediate(() => void this.#lease());
   }
 
   async #lease(): Promise<void> {
-    const purses = this.#asking;
+    const buckets = this.#asking;
     this.#asking = [];
     const { source, clock } = this.#options;
     const leases = await source
-      .lease(purses.map(({ name, tokens }) => [name, this.capacity - tokens]))
+      .lease(buckets.map(({ name, tokens }) => [name, this.capacity - tokens]))
       .catch(() => undefined);
     const nowMs = clock.monotonicMs();
-    for (const [index, purse] of purses.entries()) {
-      // A source that fails has no fallback of its own: the share of one sharer, in steps.
+    for (const [index, bucket] of buckets.entries()) {
+      // Without an answer a bucket gets one sharer's share of the rate, in steps.
       const [granted, waitMs] = leases?.[index] ?? [this.#shareOf(STEP_MS), STEP_MS];
-      purse.tokens = Math.min(this.capacity, purse.tokens + granted);
-      purse.retryAtMs = nowMs + waitMs;
-      purse.asking = false;
+      bucket.tokens = Math.min(this.capacity, bucket.tokens + granted);
+      bucket.retryAtMs = nowMs + waitMs;
+      bucket.asking = false;
     }
   }
 
@@ -117,15 +117,15 @@ export class PurseTable implements Buckets {
     return Math.max(1, Math.floor((this.perMs * stepMs) / this.#options.sharers));
   }
 
-  /** A purse that nobody holds stays until its budget would have filled again: a reconnect must not refill it. */
+  /** A bucket without holders stays until its budget would have filled again: a reconnect must not refill it. */
   #sweep(): void {
-    if (this.#purses.size < this.#sweepAt) return;
+    if (this.#buckets.size < this.#sweepAt) return;
     const { burst, perSecond, clock } = this.#options;
     const oldest = clock.monotonicMs() - (burst / perSecond) * 1_000;
-    for (const [name, { holders, lastUsedMs }] of this.#purses) {
-      if (holders === 0 && lastUsedMs <= oldest) this.#purses.delete(name);
+    for (const [name, { holders, lastUsedMs }] of this.#buckets) {
+      if (holders === 0 && lastUsedMs <= oldest) this.#buckets.delete(name);
     }
-    this.#sweepAt = Math.max(FIRST_SWEEP_AT, this.#purses.size * 2);
+    this.#sweepAt = Math.max(FIRST_SWEEP_AT, this.#buckets.size * 2);
   }
 }
 
