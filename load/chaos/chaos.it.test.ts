@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ChaosReport } from './chaos-report.ts';
-import { type PlanOptions, planChaos } from './plan.ts';
+import { type PlanOptions, planChaos } from './planner.ts';
 import { boundMs, runChaos } from './run.ts';
 import { SHORT_CLUSTER_RUN, SHORT_RUN } from './short-run.ts';
 

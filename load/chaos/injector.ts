@@ -5,10 +5,10 @@ import { eventually } from '../../services/core/testing/eventually.ts';
 import type { EnricherLog } from './enricher-log.ts';
 import type { EnricherKill } from './kill-account.ts';
 import type { NlpApi } from './nlp-api.ts';
-import type { ChaosEvent } from './plan.ts';
-import { seconds } from './plan-table.ts';
+import type { ChaosEvent } from './planner.ts';
 import type { Poison } from './poison.ts';
 import type { Recovery } from './recovery.ts';
+import { seconds } from './schedule-text.ts';
 import type { ChaosSystem } from './system.ts';
 
 export interface EventResult extends ChaosEvent {

@@ -1,7 +1,7 @@
 import type { StackAddresses } from '../../services/local/testing/breakable-stack.ts';
 import { FaultyLink } from '../../services/platform/testing/faulty-link.ts';
 import { KafkaProxy } from '../../services/platform/testing/kafka-proxy.ts';
-import { LINKS, type LinkName } from './deck.ts';
+import { LINKS, type LinkName } from './faults.ts';
 
 /** Added each way: a round trip over it takes most of a second. */
 const DELAY_MS = 400;

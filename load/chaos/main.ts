@@ -6,10 +6,10 @@ import { markdownReport } from './markdown.ts';
 import { type ChaosCommandOptions, chaosCommand } from './options.ts';
 import { runOutage } from './outage.ts';
 import { describeOutage } from './outage-report.ts';
-import { planChaos } from './plan.ts';
-import { describePlan } from './plan-table.ts';
+import { planChaos } from './planner.ts';
 import { describeChaos } from './report.ts';
 import { boundMs, runChaos } from './run.ts';
+import { describePlan } from './schedule-text.ts';
 
 const interrupt = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());

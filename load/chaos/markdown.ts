@@ -1,5 +1,5 @@
 import type { ChaosReport } from './chaos-report.ts';
-import { planned, seconds } from './plan-table.ts';
+import { planned, seconds } from './schedule-text.ts';
 
 type Row = readonly (string | number | null)[];
 

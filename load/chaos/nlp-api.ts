@@ -1,4 +1,4 @@
-import type { EventKind } from './deck.ts';
+import type { EventKind } from './faults.ts';
 
 const TIMEOUT_MS = 2_000;
 

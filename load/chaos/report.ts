@@ -1,7 +1,7 @@
 import { formatTable } from '../../services/operator/text-table.ts';
 import type { ChaosReport } from './chaos-report.ts';
 import type { KillAccount } from './kill-account.ts';
-import { planned, seconds } from './plan-table.ts';
+import { planned, seconds } from './schedule-text.ts';
 
 /** For people. */
 export function describeChaos(report: ChaosReport): string {

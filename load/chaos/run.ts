@@ -7,10 +7,10 @@ import { EnricherLog } from './enricher-log.ts';
 import { reportOf, VERIFY_MS } from './findings.ts';
 import { Injector } from './injector.ts';
 import { NlpApi } from './nlp-api.ts';
-import { type ChaosEvent, planChaos, planEndMs } from './plan.ts';
-import { describePlan } from './plan-table.ts';
+import { type ChaosEvent, planChaos, planEndMs } from './planner.ts';
 import { Poison } from './poison.ts';
 import { Recovery } from './recovery.ts';
+import { describePlan } from './schedule-text.ts';
 import { ChaosSystem } from './system.ts';
 import { Traffic } from './traffic.ts';
 

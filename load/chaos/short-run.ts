@@ -1,7 +1,7 @@
-import type { PlanOptions } from './plan.ts';
+import type { PlanOptions } from './planner.ts';
 
 /**
- * The runs that are part of `npm test`. Their seeds were picked for their events; `plan.test.ts` checks that they still
+ * The runs that are part of `npm test`. Their seeds were picked for their events; `planner.test.ts` checks that they still
  * are: here poison, a sink frozen past its session, the enrichers' way to Kafka silent, then an enricher, the broker and
  * the ClickHouse endpoint killed.
  */

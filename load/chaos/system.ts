@@ -7,7 +7,7 @@ import {
   startBreakableStack,
 } from '../../services/local/testing/breakable-stack.ts';
 import { ensureLocalKey } from '../../services/operator/local-token.ts';
-import { firstInstances } from './deck.ts';
+import { firstInstances } from './faults.ts';
 import { Links } from './links.ts';
 import { NlpCalls } from './nlp-calls.ts';
 import { NlpTap } from './nlp-tap.ts';

@@ -181,7 +181,7 @@ describe('a CPU profile', () => {
       { id: 1, callFrame: frame('(root)'), children: [2, 3] },
       { id: 2, callFrame: frame('(idle)') },
       { id: 3, callFrame: frame('work', 'node:net'), children: [4] },
-      { id: 4, callFrame: frame('', `file://${import.meta.dirname}/floor.ts`), children: [5] },
+      { id: 4, callFrame: frame('', `file://${import.meta.dirname}/baseline.ts`), children: [5] },
       { id: 5, callFrame: frame('work', 'node:net') },
     ],
     samples: [1, 2, 3, 4, 5, 3],
@@ -190,7 +190,7 @@ describe('a CPU profile', () => {
 
   it('gives the time of a function over all its places, without what waits', () => {
     expect(selfTimes(profile)).toEqual([
-      { name: '(anonymous) load/enricher/floor.ts:5', micros: 60, share: 0.6 },
+      { name: '(anonymous) load/enricher/baseline.ts:5', micros: 60, share: 0.6 },
       { name: 'work node:net:5', micros: 40, share: 0.4 },
     ]);
   });
@@ -201,7 +201,7 @@ describe('a CPU profile', () => {
     expect([...svg.matchAll(/<title>(.*?): ([\d.]+) %/g)].map(([, name, share]) => [name, Number(share)])).toEqual([
       ['all', 100],
       ['work node:net:5', 100],
-      ['(anonymous) load/enricher/floor.ts:5', 80],
+      ['(anonymous) load/enricher/baseline.ts:5', 80],
       ['work node:net:5', 20],
     ]);
   });

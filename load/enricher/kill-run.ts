@@ -3,10 +3,10 @@ import { decodeLedger } from '../../services/core/ledger-metadata.ts';
 import { fetchTopicIds } from '../../services/platform/kafka/read/topic-ids.ts';
 import { groupNames } from '../../services/platform/kafka/topics.ts';
 import type { Turn } from '../kit/chats.ts';
+import { Bench, type RunContext } from './bench.ts';
 import { loadEvents } from './messages.ts';
 import type { LoggedOutcome } from './outcome-log.ts';
-import { Rig, type RunContext } from './rig.ts';
-import type { Subject } from './subject.ts';
+import type { SystemUnderTest } from './system-under-test.ts';
 
 export interface KillOptions {
   readonly messages: number;
@@ -43,40 +43,40 @@ const BEFORE_MS = 2_000;
 
 /** Kills the enricher at full speed with `kill -9`, starts another one at once, and counts what was done twice. */
 export async function killRun(options: KillOptions, context: RunContext): Promise<KillReport> {
-  const rig = await Rig.open(context, loadEvents(options.chats));
+  const bench = await Bench.open(context, loadEvents(options.chats));
   try {
-    return await drive(rig, options, context);
+    return await drive(bench, options, context);
   } finally {
-    await rig.close();
+    await bench.close();
   }
 }
 
-async function drive(rig: Rig, options: KillOptions, { api, signal, progress }: RunContext): Promise<KillReport> {
+async function drive(bench: Bench, options: KillOptions, { api, signal, progress }: RunContext): Promise<KillReport> {
   const { messages, env, limitMs } = options;
   await api.reset(messages);
-  await rig.source.preload(messages);
+  await bench.source.preload(messages);
   const deadlineMs = performance.now() + limitMs;
-  const first = await rig.start('parley', env);
-  while ((await rig.outcomes()) < messages * KILL_AT) {
+  const first = await bench.start('parley', env);
+  while ((await bench.outcomes()) < messages * KILL_AT) {
     signal.throwIfAborted();
     if (first.ended || performance.now() > deadlineMs) throw new Error(`it did not get that far:\n${first.lastWords}`);
     await delay(POLL_MS);
   }
   const killedAtMs = await killNow(first);
-  progress(`killed with ${await rig.outcomes()} of ${messages} outcomes in the log`);
-  const second = await rig.start('parley', env);
+  progress(`killed with ${await bench.outcomes()} of ${messages} outcomes in the log`);
+  const second = await bench.start('parley', env);
   // No session of the killed one has ended yet: what is read here is what it had committed.
-  const [{ documents: called }, completed] = await Promise.all([api.stats(), committedOf(rig)]);
-  await rig.untilOutcomes(messages, second, deadlineMs);
+  const [{ documents: called }, completed] = await Promise.all([api.stats(), committedOf(bench)]);
+  await bench.untilOutcomes(messages, second, deadlineMs);
   await second.stop();
-  const outcomes = await rig.readOutcomes();
+  const outcomes = await bench.readOutcomes();
   const book = await api.book();
   return killReport(messages, outcomes, { killedAtMs, called, completed, calls: book.calls });
 }
 
-async function killNow(subject: Subject): Promise<number> {
+async function killNow(system: SystemUnderTest): Promise<number> {
   const atMs = Date.now();
-  await subject.kill();
+  await system.kill();
   return atMs;
 }
 
@@ -86,11 +86,11 @@ interface Committed {
 }
 
 /** What the group's commits say is complete: below the watermark, and the set above it in the metadata. */
-async function committedOf(rig: Rig): Promise<Committed> {
-  const { events, prefix } = rig.topics;
-  const topicId = (await fetchTopicIds(rig.kafka, [events])).get(events);
+async function committedOf(bench: Bench): Promise<Committed> {
+  const { events, prefix } = bench.topics;
+  const topicId = (await fetchTopicIds(bench.kafka, [events])).get(events);
   if (!topicId) throw new Error(`there is no topic ${events}`);
-  const admin = rig.kafka.admin();
+  const admin = bench.kafka.admin();
   await admin.connect();
   const [found] = await admin.fetchOffsets({ groupId: groupNames(prefix).enricher, topics: [events] });
   await admin.disconnect();

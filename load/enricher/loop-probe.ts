@@ -3,7 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
 
 /**
- * Loaded into a subject with `--import`: watches how late its event loop is and, when it ends, writes that to the file
+ * Loaded into a system with `--import`: watches how late its event loop is and, when it ends, writes that to the file
  * that PROBE_FILE names. SIGUSR2 starts over, so that loading the program does not count.
  */
 const RESOLUTION_MS = 10;

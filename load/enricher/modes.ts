@@ -1,10 +1,10 @@
 import { formatTable } from '../../services/operator/text-table.ts';
-import { bench } from './bench.ts';
+import type { RunContext } from './bench.ts';
+import { compare } from './comparison.ts';
 import { killRun } from './kill-run.ts';
 import { type BenchOptions, chatsOf } from './options.ts';
 import { tellProfiles } from './profiles.ts';
 import { describeBench } from './report.ts';
-import type { RunContext } from './rig.ts';
 import { SCENARIOS, scenarioRate } from './scenarios/all.ts';
 import type { ScenarioReport } from './scenarios/scenario.ts';
 import { soakRun } from './soak-run.ts';
@@ -15,7 +15,7 @@ export interface Told {
   readonly text: string;
 }
 
-/** What the options ask for: a comparison of subjects, or one of the runs that put the enricher to the test. */
+/** What the options ask for: a comparison of systems, or one of the runs that put the enricher to the test. */
 export async function runMode(options: BenchOptions, context: RunContext): Promise<Told> {
   const { messages, batch, env: given, limit: limitMs, rate, scenario } = options;
   const env = { ...(batch && { NLP_BATCH: batch }), ...given };
@@ -27,8 +27,8 @@ export async function runMode(options: BenchOptions, context: RunContext): Promi
     const ratePerS = rate === 'preloaded' ? scenarioRate(scenario) : rate;
     return asFindings(await SCENARIOS[scenario]({ ratePerS, env, chats: () => chats, limitMs }, context));
   }
-  const report = await bench(options, context);
-  const profiles = options.profile ? `\n\n${await tellProfiles(options.profile, options.subject)}` : '';
+  const report = await compare(options, context);
+  const profiles = options.profile ? `\n\n${await tellProfiles(options.profile, options.system)}` : '';
   return { report, text: `${describeBench(report)}${profiles}` };
 }
 

@@ -12,7 +12,7 @@ import { KAFKA_SPEC, NLP_SPEC, REGISTRY_SPEC } from '../../services/platform/set
 
 /**
  * The enrichment loop as it is first written: for each message await a call over a new connection, then await a send.
- * Each switch adds one thing that one learns later; what the floor and the enricher have beyond them is in
+ * Each switch adds one thing that one learns later; what the baseline and the enricher have beyond them is in
  * docs/case-study.md.
  */
 const config = readConfig(

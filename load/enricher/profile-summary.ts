@@ -60,9 +60,9 @@ export function selfTimes(profile: CpuProfile): SelfTime[] {
 }
 
 /** The functions that most time was spent in, as text. */
-export function describeProfile(profile: CpuProfile, subject: string): string {
+export function describeProfile(profile: CpuProfile, system: string): string {
   const cells = selfTimes(profile)
     .slice(0, TOP)
     .map(({ name, micros, share }) => [Math.round(micros / 1_000), Math.round(share * 1_000) / 10, name]);
-  return formatTable([`${subject.toUpperCase()} SELF MS`, '%', 'FUNCTION'], cells);
+  return formatTable([`${system.toUpperCase()} SELF MS`, '%', 'FUNCTION'], cells);
 }

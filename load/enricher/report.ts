@@ -1,7 +1,7 @@
 import { type Cell, formatTable } from '../../services/operator/text-table.ts';
-import type { BenchReport } from './bench.ts';
+import type { BenchReport } from './comparison.ts';
 import { medianRun, type RunFigures } from './run-figures.ts';
-import type { SubjectName } from './subject.ts';
+import type { SystemName } from './system-under-test.ts';
 
 const COLUMNS: readonly (readonly [title: string, of: (run: RunFigures) => number])[] = [
   ['MESSAGES/S', (run) => run.messages_per_s],
@@ -24,7 +24,7 @@ const COLUMNS: readonly (readonly [title: string, of: (run: RunFigures) => numbe
   ['REPEATED', (run) => run.repeated],
 ];
 
-/** Medians over the runs of each subject, and the ratio of each subject's to the floor's. */
+/** Medians over the runs of each system, and the ratio of each system's to the baseline's. */
 export function describeBench({ runs, options }: BenchReport): string {
   // Of a preloaded topic every message is late from the start.
   const shown = COLUMNS.filter(
@@ -34,15 +34,16 @@ export function describeBench({ runs, options }: BenchReport): string {
   for (const [name, all] of Object.entries(runs)) {
     rows.push([name, ...shown.map(([, of]) => round(medianRun(all, of)))]);
   }
-  const { floor } = runs;
-  if (floor) {
-    for (const [name, all] of Object.entries(runs) as [SubjectName, readonly RunFigures[]][]) {
-      if (name === 'floor') continue;
-      rows.push([`${name} ÷ floor`, ...shown.map(([, of]) => ratio(medianRun(all, of), medianRun(floor, of)))]);
+  const { baseline } = runs;
+  if (baseline) {
+    for (const [name, all] of Object.entries(runs) as [SystemName, readonly RunFigures[]][]) {
+      if (name === 'baseline') continue;
+      rows.push([`${name} ÷ baseline`, ...shown.map(([, of]) => ratio(medianRun(all, of), medianRun(baseline, of)))]);
     }
   }
   return formatTable(['MEDIANS', ...shown.map(([title]) => title)], rows);
 }
 
 const round = (value: number): number => (value >= 100 ? Math.round(value) : Math.round(value * 10) / 10);
-const ratio = (value: number, floor: number): Cell => (floor === 0 ? null : Math.round((value / floor) * 100) / 100);
+const ratio = (value: number, baseline: number): Cell =>
+  baseline === 0 ? null : Math.round((value / baseline) * 100) / 100;

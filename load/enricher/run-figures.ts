@@ -4,7 +4,7 @@ import type { DocumentBook } from './api/document-book.ts';
 import type { ApiStats } from './api/faults.ts';
 import type { LoggedOutcome } from './outcome-log.ts';
 
-/** What one run of one subject gave. */
+/** What one run of one system gave. */
 export interface RunFigures {
   readonly outcomes: Readonly<Record<string, number>>;
   /** Messages without a final outcome, and final outcomes beyond the first of a message. */
@@ -19,7 +19,7 @@ export interface RunFigures {
   readonly steady_cpu_us_per_message: number;
   readonly max_rss_mb: number;
   readonly api: ApiStats;
-  /** What the API itself spent on a document: to be small beside the subject's. */
+  /** What the API itself spent on a document: to be small beside the system's. */
   readonly api_cpu_us_per_document: number;
   /** Documents sent to the API beyond one a message. */
   readonly repeated_calls: number;
@@ -31,7 +31,7 @@ export interface RunFigures {
    * counts with the time that it had waited when the run ended.
    */
   readonly insight_ms: Percentiles;
-  /** How late the subject's event loop was; `null` unless asked for. */
+  /** How late the system's event loop was; `null` unless asked for. */
   readonly loop_delay_ms: LoopDelay | null;
 }
 

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Turn } from '../kit/chats.ts';
 import type { ProcSample } from '../kit/proc-stat.ts';
+import { Bench, type RunContext } from './bench.ts';
 import { loadEvents } from './messages.ts';
-import { Rig, type RunContext } from './rig.ts';
-import type { Subject } from './subject.ts';
+import type { SystemUnderTest } from './system-under-test.ts';
 
 export interface SoakOptions {
   readonly durationMs: number;
@@ -22,7 +22,7 @@ export interface SoakReport {
   readonly rss_mb: readonly number[];
 }
 
-/** Kept waiting in the topic, so that the subject is never short of work. */
+/** Kept waiting in the topic, so that the system is never short of work. */
 const BACKLOG = 30_000;
 const CHUNK = 5_000;
 const POLL_MS = 200;
@@ -33,34 +33,39 @@ const FLAT = 1.1;
 
 /** The enricher at full speed for long. */
 export async function soakRun(options: SoakOptions, context: RunContext): Promise<SoakReport> {
-  const rig = await Rig.open(context, loadEvents(options.chats));
+  const bench = await Bench.open(context, loadEvents(options.chats));
   try {
     await context.api.reset(0);
-    await rig.source.preload(BACKLOG);
-    const subject = await rig.start('parley', options.env);
+    await bench.source.preload(BACKLOG);
+    const system = await bench.start('parley', options.env);
     const startedMs = performance.now();
-    await feed(rig, subject, startedMs + options.durationMs, context);
-    const outcomes = await rig.outcomes();
+    await feed(bench, system, startedMs + options.durationMs, context);
+    const outcomes = await bench.outcomes();
     const { most_in_flight } = await context.api.stats();
-    return soakReport(subject.samples, { outcomes, most_in_flight, seconds: (performance.now() - startedMs) / 1_000 });
+    return soakReport(system.samples, { outcomes, most_in_flight, seconds: (performance.now() - startedMs) / 1_000 });
   } finally {
-    await rig.close();
+    await bench.close();
   }
 }
 
-async function feed(rig: Rig, subject: Subject, untilMs: number, { progress, signal }: RunContext): Promise<void> {
+async function feed(
+  bench: Bench,
+  system: SystemUnderTest,
+  untilMs: number,
+  { progress, signal }: RunContext,
+): Promise<void> {
   let toldMs = performance.now();
   for (let sent = BACKLOG; performance.now() < untilMs; ) {
     signal.throwIfAborted();
-    if (subject.ended) throw new Error(`the subject ended by itself:\n${subject.lastWords}`);
-    const done = await rig.outcomes();
+    if (system.ended) throw new Error(`the system ended by itself:\n${system.lastWords}`);
+    const done = await bench.outcomes();
     if (sent - done < BACKLOG) {
-      await rig.source.preload(CHUNK);
+      await bench.source.preload(CHUNK);
       sent += CHUNK;
     } else await delay(POLL_MS);
     if (performance.now() - toldMs < 10_000) continue;
     toldMs = performance.now();
-    progress(`  ${done} outcomes, ${Math.round((subject.samples.at(-1)?.rssBytes ?? 0) / 2 ** 20)} MB`);
+    progress(`  ${done} outcomes, ${Math.round((system.samples.at(-1)?.rssBytes ?? 0) / 2 ** 20)} MB`);
   }
 }
 

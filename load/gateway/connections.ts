@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { percentile } from '../kit/latencies.ts';
 import { cpuSeconds, residentBytes } from '../kit/processes.ts';
-import { Fleet } from './fleet.ts';
-import type { Bench, Target } from './target.ts';
+import type { Bench, SystemUnderTest } from './bench.ts';
+import { ClientProcesses } from './client-processes.ts';
 
 export interface ConnectionsOptions {
   readonly connections: number;
@@ -10,7 +10,7 @@ export interface ConnectionsOptions {
   readonly rate: number;
   readonly workers: number;
   readonly clients: number;
-  readonly floor?: boolean;
+  readonly baseline?: boolean;
 }
 
 interface Sample {
@@ -46,20 +46,20 @@ export async function holdConnections(
   options: ConnectionsOptions,
   progress: (line: string) => void,
 ): Promise<ConnectionsReport> {
-  const target = await (options.floor ? bench.floor(options.workers) : bench.gateway(options.workers));
-  const fleet = new Fleet(options.clients);
+  const system = await (options.baseline ? bench.baseline(options.workers) : bench.gateway(options.workers));
+  const clients = new ClientProcesses(options.clients);
   try {
-    await warmUp(bench, target);
-    const idle = residentBytes(target.pid);
+    await warmUp(bench, system);
+    const idle = residentBytes(system.pid);
     progress(`idle: ${Math.round(idle / MIB)} MiB`);
-    const { ms, refusals } = await fleet.open(target.url, await bench.tokens(options.connections));
+    const { ms, refusals } = await clients.open(system.url, await bench.tokens(options.connections));
     progress(`${options.connections} connections in ${(ms / 1_000).toFixed(1)} s`);
-    const cpuBefore = cpuSeconds(target.pid);
+    const cpuBefore = cpuSeconds(system.pid);
     const samples: Sample[] = [];
     const started = performance.now();
     const endMs = started + options.minutes * 60_000;
     do {
-      const sample = await observe(fleet, target, options, idle, started);
+      const sample = await observe(clients, system, options, idle, started);
       samples.push(sample);
       progress(JSON.stringify(sample));
     } while (performance.now() < endMs);
@@ -71,36 +71,36 @@ export async function holdConnections(
       opened_in_s: Math.round(ms / 100) / 10,
       refusals,
       idle_resident_mib: Math.round(idle / MIB),
-      cpu_cores: Math.round(((cpuSeconds(target.pid) - cpuBefore) / elapsedS) * 100) / 100,
+      cpu_cores: Math.round(((cpuSeconds(system.pid) - cpuBefore) / elapsedS) * 100) / 100,
       samples,
     };
   } finally {
-    fleet.stop();
-    await target.stop();
+    clients.stop();
+    await system.stop();
   }
 }
 
 /** Some connections that come, speak and go: code is compiled and pools are filled before the idle memory is read. */
-async function warmUp(bench: Bench, target: Target): Promise<void> {
-  const fleet = new Fleet(1);
-  await fleet.open(target.url, await bench.tokens(400));
-  await fleet.send({ ratePerS: 500, seconds: 3 });
-  await fleet.drop();
-  fleet.stop();
+async function warmUp(bench: Bench, system: SystemUnderTest): Promise<void> {
+  const clients = new ClientProcesses(1);
+  await clients.open(system.url, await bench.tokens(400));
+  await clients.send({ ratePerS: 500, seconds: 3 });
+  await clients.drop();
+  clients.stop();
   await delay(SETTLE_MS);
 }
 
 async function observe(
-  fleet: Fleet,
-  target: Target,
+  clients: ClientProcesses,
+  system: SystemUnderTest,
   { connections, rate }: ConnectionsOptions,
   idle: number,
   started: number,
 ): Promise<Sample> {
-  const sent = rate > 0 ? await fleet.send({ ratePerS: rate, seconds: STEP_S }) : [];
+  const sent = rate > 0 ? await clients.send({ ratePerS: rate, seconds: STEP_S }) : [];
   if (rate === 0) await delay(STEP_S * 1_000);
-  const { open, closes } = await fleet.status();
-  const resident = residentBytes(target.pid);
+  const { open, closes } = await clients.status();
+  const resident = residentBytes(system.pid);
   return {
     at_s: Math.round((performance.now() - started) / 1_000),
     open,

@@ -1,7 +1,7 @@
 import { median, percentile } from '../kit/latencies.ts';
 import { cpuSeconds } from '../kit/processes.ts';
-import { Fleet } from './fleet.ts';
-import type { Bench, Target } from './target.ts';
+import type { Bench, SystemUnderTest } from './bench.ts';
+import { ClientProcesses } from './client-processes.ts';
 
 export interface CostOptions {
   readonly sockets: number;
@@ -21,9 +21,9 @@ interface Round {
 export interface CostReport {
   readonly options: CostOptions;
   readonly gateway: readonly Round[];
-  readonly floor: readonly Round[];
+  readonly baseline: readonly Round[];
   readonly gateway_us: number;
-  readonly floor_us: number;
+  readonly baseline_us: number;
   /** Of the medians. */
   readonly ratio: number;
 }
@@ -31,7 +31,7 @@ export interface CostReport {
 const WARM_UP_S = 4;
 const CLIENTS = 1;
 
-/** CPU a message of the gateway with all guards on, and of the floor, in turn. */
+/** CPU a message of the gateway with all guards on, and of the baseline, in turn. */
 export async function measureCost(
   bench: Bench,
   options: CostOptions,
@@ -39,32 +39,38 @@ export async function measureCost(
 ): Promise<CostReport> {
   const { workers, rounds } = options;
   const tokens = await bench.tokens(options.sockets);
-  const found: Record<'floor' | 'gateway', Round[]> = { floor: [], gateway: [] };
+  const found: Record<'baseline' | 'gateway', Round[]> = { baseline: [], gateway: [] };
   for (let round = 0; round < rounds; round++) {
-    for (const name of ['floor', 'gateway'] as const) {
-      const target = await bench[name](workers);
+    for (const name of ['baseline', 'gateway'] as const) {
+      const system = await bench[name](workers);
       try {
-        const measured = await measure(target, tokens, options);
+        const measured = await measure(system, tokens, options);
         found[name].push(measured);
         progress(`${name}: ${measured.cpu_us_per_message} µs a message, ack p99 ${measured.ack_p99_ms} ms`);
       } finally {
-        await target.stop();
+        await system.stop();
       }
     }
   }
-  const [gateway, floor] = [found.gateway, found.floor].map((them) => median(them.map((it) => it.cpu_us_per_message)));
-  const ratio = Math.round(((gateway ?? 0) / (floor ?? 1)) * 100) / 100;
-  return { options, ...found, gateway_us: gateway ?? 0, floor_us: floor ?? 0, ratio };
+  const [gateway, baseline] = [found.gateway, found.baseline].map((them) =>
+    median(them.map((it) => it.cpu_us_per_message)),
+  );
+  const ratio = Math.round(((gateway ?? 0) / (baseline ?? 1)) * 100) / 100;
+  return { options, ...found, gateway_us: gateway ?? 0, baseline_us: baseline ?? 0, ratio };
 }
 
-async function measure(target: Target, tokens: readonly string[], { rate, seconds }: CostOptions): Promise<Round> {
-  const fleet = new Fleet(CLIENTS);
+async function measure(
+  system: SystemUnderTest,
+  tokens: readonly string[],
+  { rate, seconds }: CostOptions,
+): Promise<Round> {
+  const clients = new ClientProcesses(CLIENTS);
   try {
-    await fleet.open(target.url, tokens);
-    await fleet.send({ ratePerS: rate, seconds: WARM_UP_S });
-    const before = cpuSeconds(target.pid);
-    const reports = await fleet.send({ ratePerS: rate, seconds });
-    const used = cpuSeconds(target.pid) - before;
+    await clients.open(system.url, tokens);
+    await clients.send({ ratePerS: rate, seconds: WARM_UP_S });
+    const before = cpuSeconds(system.pid);
+    const reports = await clients.send({ ratePerS: rate, seconds });
+    const used = cpuSeconds(system.pid) - before;
     const acked = reports.reduce((sum, report) => sum + report.acked, 0);
     return {
       cpu_us_per_message: Math.round((used * 1e7) / acked) / 10,
@@ -76,6 +82,6 @@ async function measure(target: Target, tokens: readonly string[], { rate, second
       nacked: reports.reduce((sum, report) => sum + report.nacked, 0),
     };
   } finally {
-    fleet.stop();
+    clients.stop();
   }
 }

@@ -1,6 +1,6 @@
 import { percentile } from '../kit/latencies.ts';
-import { Fleet } from './fleet.ts';
-import type { Bench } from './target.ts';
+import type { Bench } from './bench.ts';
+import { ClientProcesses } from './client-processes.ts';
 
 export interface LatencyOptions {
   readonly sockets: number;
@@ -29,16 +29,16 @@ export async function latencyAtHalfRate(
   progress: (line: string) => void,
 ): Promise<LatencyReport> {
   const { sockets, outstanding, seconds, workers } = options;
-  const target = await bench.gateway(workers);
-  const fleet = new Fleet(CLIENTS);
+  const system = await bench.gateway(workers);
+  const clients = new ClientProcesses(CLIENTS);
   try {
-    await fleet.open(target.url, await bench.tokens(sockets));
-    await fleet.send({ ratePerS: 500, seconds: 3 });
-    const full = await fleet.send({ ratePerS: 0, outstanding, seconds });
+    await clients.open(system.url, await bench.tokens(sockets));
+    await clients.send({ ratePerS: 500, seconds: 3 });
+    const full = await clients.send({ ratePerS: 0, outstanding, seconds });
     const maxRate = full.reduce((sum, { acked, elapsedMs }) => sum + (acked * 1_000) / elapsedMs, 0);
     progress(`at most ${Math.round(maxRate)} messages/s`);
-    await fleet.send({ ratePerS: maxRate / 2, seconds: 3 });
-    const half = await fleet.send({ ratePerS: maxRate / 2, seconds });
+    await clients.send({ ratePerS: maxRate / 2, seconds: 3 });
+    const half = await clients.send({ ratePerS: maxRate / 2, seconds });
     const buckets = half.map(({ latencies }) => latencies);
     const p99 = percentile(buckets, 0.99);
     return {
@@ -50,7 +50,7 @@ export async function latencyAtHalfRate(
       ack_p99_ms: p99,
     };
   } finally {
-    fleet.stop();
-    await target.stop();
+    clients.stop();
+    await system.stop();
   }
 }

@@ -3,11 +3,11 @@ import { Command, CommanderError } from 'commander';
 import { messageOf } from '../../services/core/errors.ts';
 import { startTestStack } from '../../services/local/testing/test-stack.ts';
 import { integerOption, numberOption } from '../../services/operator/option-readers.ts';
+import { Bench } from './bench.ts';
 import { type ConnectionsOptions, holdConnections } from './connections.ts';
 import { type CostOptions, measureCost } from './cost.ts';
 import { type LatencyOptions, latencyAtHalfRate } from './latency.ts';
 import { type StormOptions, storm } from './storm.ts';
-import { Bench } from './target.ts';
 
 const progress = (line: string) => process.stderr.write(`${line}\n`);
 
@@ -28,14 +28,14 @@ async function run(benchmark: (bench: Bench) => Promise<{ ok: boolean }>): Promi
 
 const program = new Command('gateway-bench')
   .description(
-    'Benchmarks of the gateway; one JSON document on stdout, progress on stderr. Exit code 1: a target is missed.',
+    'Benchmarks of the gateway; one JSON document on stdout, progress on stderr. Exit code 1: a system is missed.',
   )
   .option('--json', 'on one line')
   .exitOverride();
 
 program
   .command('cost')
-  .description('CPU a message, gateway and floor in turn')
+  .description('CPU a message, gateway and baseline in turn')
   .option('--sockets <n>', 'connections', integerOption(1, 20_000), 1_000)
   .option('--rate <n>', 'messages a second', numberOption(1, 100_000), 3_000)
   .option('--seconds <n>', 'length of a round', integerOption(1, 3_600), 10)
@@ -56,7 +56,7 @@ program
   .option('--rate <n>', 'messages a second meanwhile', numberOption(0, 100_000), 200)
   .option('--workers <n>', 'processes of the gateway', integerOption(1, 64), 4)
   .option('--clients <n>', 'client processes, each with a source address of its own', integerOption(1, 64), 4)
-  .option('--floor', 'the floor in place of the gateway')
+  .option('--baseline', 'the baseline in place of the gateway')
   .action((options: ConnectionsOptions) => run((bench) => holdConnections(bench, options, progress)));
 
 program

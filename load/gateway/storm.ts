@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts';
 import { percentile } from '../kit/latencies.ts';
-import { Fleet } from './fleet.ts';
-import type { Bench, Target } from './target.ts';
+import type { Bench, SystemUnderTest } from './bench.ts';
+import { ClientProcesses } from './client-processes.ts';
 
 export interface StormOptions {
   readonly connections: number;
@@ -36,20 +36,20 @@ export async function storm(
   options: StormOptions,
   progress: (line: string) => void,
 ): Promise<StormReport> {
-  const target = await bench.gateway(options.workers);
-  const fleet = new Fleet(options.clients);
+  const system = await bench.gateway(options.workers);
+  const clients = new ClientProcesses(options.clients);
   const tokens = await bench.tokens(options.connections);
   try {
-    const opened = await fleet.open(target.url, tokens);
+    const opened = await clients.open(system.url, tokens);
     progress(`${options.connections} connections in ${seconds(opened.ms)} s`);
-    const before = await fleet.send({ ratePerS: options.rate, seconds: LOAD_S });
-    const ready = watchReadiness(target);
-    await fleet.drop();
+    const before = await clients.send({ ratePerS: options.rate, seconds: LOAD_S });
+    const ready = watchReadiness(system);
+    await clients.drop();
     progress('all gone');
-    const back = await fleet.open(target.url, tokens);
+    const back = await clients.open(system.url, tokens);
     const readiness = await ready.stop();
     progress(`all back in ${seconds(back.ms)} s`);
-    const after = await fleet.send({ ratePerS: options.rate, seconds: LOAD_S });
+    const after = await clients.send({ ratePerS: options.rate, seconds: LOAD_S });
     const acked = [...before, ...after].reduce((sum, report) => sum + report.acked, 0);
     const inLog = await recordsIn(bench);
     const p99 = (reports: typeof before) =>
@@ -70,14 +70,14 @@ export async function storm(
       in_log: inLog,
     };
   } finally {
-    fleet.stop();
-    await target.stop();
+    clients.stop();
+    await system.stop();
   }
 }
 
 const seconds = (ms: number): number => Math.round(ms / 100) / 10;
 
-function watchReadiness({ adminUrl }: Target): { stop: () => Promise<StormReport['ready']> } {
+function watchReadiness({ adminUrl }: SystemUnderTest): { stop: () => Promise<StormReport['ready']> } {
   let over = false;
   const counts = { asked: 0, not_ready: 0 };
   const watching = (async () => {

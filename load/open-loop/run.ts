@@ -5,7 +5,7 @@ import type { Environment } from '../../services/core/config.ts';
 import { withClickHouse } from '../../services/operator/clickhouse.ts';
 import { withCluster } from '../../services/operator/cluster.ts';
 import { seededRandom } from '../../services/operator/demo/conversations.ts';
-import { findGateway, fleetTokens } from '../../services/operator/gateway.ts';
+import { botTokens, findGateway } from '../../services/operator/gateway.ts';
 import type { LatencySummary } from '../../services/operator/latency-histogram.ts';
 import { type OperatorSettings, readSettings, runDirOf } from '../../services/operator/settings.ts';
 import type { ClickHouse } from '../../services/platform/clickhouse/clickhouse.ts';
@@ -76,7 +76,7 @@ async function drive(options: LoadOptions, around: Surroundings): Promise<LoadRe
   const { settings, clickhouse, progress, signal } = around;
   const runId = `load-${Date.now().toString(36)}${randomBytes(2).toString('hex')}`;
   const source = options.file === undefined ? demoChats(options.seed) : await fileChats(options.file);
-  const bots = await connectAll(around.url, await fleetTokens(settings, options.bots, options.tenants));
+  const bots = await connectAll(around.url, await botTokens(settings, options.bots, options.tenants));
   progress(`${bots.length} bots connected; ${options.rate} messages/s for ${options.seconds} s. Run id ${runId}.`);
   const freshness = new Freshness({
     visible: (ids) => visibleMessages(clickhouse, ids),

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { messageOf, ParleyError } from '../core/errors.ts';
 import { readInstanceFiles } from '../platform/instance-file.ts';
 import { tcpProbe } from '../platform/tcp-probe.ts';
-import { fleet } from './fleet.ts';
+import { botIdentities } from './bots.ts';
 import { localKeyPath, tokenSigner } from './local-token.ts';
 import { type OperatorSettings, runDirOf } from './settings.ts';
 
@@ -36,11 +36,11 @@ async function runningGateway(settings: OperatorSettings): Promise<string | unde
 }
 
 /**
- * Tokens of a day for the bots of {@link fleet}, signed with the embedded key; or the first `bots` lines of a file.
+ * Tokens of a day for the bots of {@link botIdentities}, signed with the embedded key; or the first `bots` lines of a file.
  *
  * @throws {ParleyError} TOKEN_KEY_MISSING, INPUT_UNREADABLE
  */
-export async function fleetTokens(
+export async function botTokens(
   settings: OperatorSettings,
   bots: number,
   tenants: number,
@@ -48,7 +48,7 @@ export async function fleetTokens(
 ): Promise<string[]> {
   if (file !== undefined) return await readTokens(file, bots);
   const sign = await tokenSigner(localKeyPath(settings.PARLEY_DATA_DIR));
-  return await Promise.all(fleet(bots, tenants).map((member) => sign({ ...member, roles: ['bot'], ttlMs: DAY_MS })));
+  return await Promise.all(botIdentities(bots, tenants).map((bot) => sign({ ...bot, roles: ['bot'], ttlMs: DAY_MS })));
 }
 
 async function readTokens(file: string, bots: number): Promise<string[]> {

@@ -1,5 +1,5 @@
+import { Bench } from '../bench.ts';
 import { loadEvents } from '../messages.ts';
-import { Rig } from '../rig.ts';
 import {
   atMost,
   BUDGET_MS,
@@ -22,18 +22,18 @@ const MAX_CALLS = 1.3;
 /** Twenty of a hundred calls fail, five hang, and the rest takes twice as long. */
 export const faults: Scenario = async (options, context) => {
   const { api, signal, progress } = context;
-  const rig = await Rig.open(context, loadEvents(options.chats()));
+  const bench = await Bench.open(context, loadEvents(options.chats()));
   try {
     const count = options.ratePerS * SECONDS;
     await api.reset(0);
-    const { subject, sent: warmUp } = await startEnricher(rig, options, context);
+    const { system, sent: warmUp } = await startEnricher(bench, options, context);
     progress('20 % errors, 5 % hangs, twice the latency');
     const before = await api.stats();
     await api.setFaults(FAULTS);
-    await rig.source.pace(count, options.ratePerS, signal);
+    await bench.source.pace(count, options.ratePerS, signal);
     const all = warmUp + count;
     const deadlineMs = performance.now() + options.limitMs;
-    const outcomes = await outcomesWhen(rig, subject, all, deadlineMs, (found) => settledMessages(found) === all);
+    const outcomes = await outcomesWhen(bench, system, all, deadlineMs, (found) => settledMessages(found) === all);
     const after = await api.stats();
     const answers = firstAnswers(outcomes, warmUp);
     const latency = insightLatency(answers.values());
@@ -49,10 +49,10 @@ export const faults: Scenario = async (options, context) => {
       atMost('first answer p99 ms', latency.p99, BUDGET_MS),
       atMost('calls a message', share(after.calls - before.calls, count), MAX_CALLS),
       told('documents sent to the API, a message', share(after.documents - before.documents, count)),
-      told('max RSS MB', Math.round(subject.maxRssBytes / 2 ** 20)),
+      told('max RSS MB', Math.round(system.maxRssBytes / 2 ** 20)),
     ]);
   } finally {
     await api.heal();
-    await rig.close();
+    await bench.close();
   }
 };

@@ -1,6 +1,6 @@
+import { Bench, type RunContext } from '../bench.ts';
 import { loadEvents, NOISY_TENANT } from '../messages.ts';
 import type { LoggedOutcome } from '../outcome-log.ts';
-import { Rig, type RunContext } from '../rig.ts';
 import {
   atMost,
   firstAnswers,
@@ -39,19 +39,19 @@ export const noisyTenant: Scenario = async (options, context) => {
 
 async function others(options: ScenarioOptions, context: RunContext, noise: number) {
   const { api, signal } = context;
-  const rig = await Rig.open(context, loadEvents(options.chats(), noise));
+  const bench = await Bench.open(context, loadEvents(options.chats(), noise));
   try {
     await api.reset(0);
-    const { subject, sent: warmUp } = await startEnricher(rig, options, context);
+    const { system, sent: warmUp } = await startEnricher(bench, options, context);
     const count = Math.round(options.ratePerS * SECONDS);
-    await rig.source.pace(count, options.ratePerS, signal);
+    await bench.source.pace(count, options.ratePerS, signal);
     const all = warmUp + count;
     const deadlineMs = performance.now() + options.limitMs;
-    const outcomes = await outcomesWhen(rig, subject, all, deadlineMs, (found) => settledMessages(found) === all);
+    const outcomes = await outcomesWhen(bench, system, all, deadlineMs, (found) => settledMessages(found) === all);
     const isOther = ({ tenant }: LoggedOutcome) => tenant !== NOISY_TENANT;
     const { p50, p99 } = insightLatency(firstAnswers(outcomes.filter(isOther), warmUp).values());
     return { p50, p99, missing: all - settledMessages(outcomes) };
   } finally {
-    await rig.close();
+    await bench.close();
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { Bench, type RunContext } from '../bench.ts';
 import { loadEvents } from '../messages.ts';
 import type { LoggedOutcome } from '../outcome-log.ts';
-import { Rig, type RunContext } from '../rig.ts';
 import { checkRollups } from './rollups.ts';
 import {
   atMost,
@@ -37,13 +37,13 @@ async function oneOutage(
   context: RunContext,
 ): Promise<readonly Finding[]> {
   const { api, signal, progress } = context;
-  const rig = await Rig.open(context, loadEvents(options.chats()));
+  const bench = await Bench.open(context, loadEvents(options.chats()));
   try {
     await api.reset(0);
     const env = { ON_NLP_OUTAGE: mode, ...options.env };
-    const { subject, sent: warmUp } = await startEnricher(rig, { ...options, env }, context);
+    const { system, sent: warmUp } = await startEnricher(bench, { ...options, env }, context);
     const count = options.ratePerS * (BEFORE_S + OUTAGE_S + AFTER_S);
-    const sending = rig.source.pace(count, options.ratePerS, signal);
+    const sending = bench.source.pace(count, options.ratePerS, signal);
     await delay(BEFORE_S * 1_000, undefined, { signal });
     progress(`${mode}: the API is down`);
     await api.setFaults({ down: true });
@@ -55,10 +55,10 @@ async function oneOutage(
     await sending;
     const all = warmUp + count;
     const deadlineMs = performance.now() + options.limitMs;
-    const outcomes = await outcomesWhen(rig, subject, all, deadlineMs, (found) => outstanding(found, all) === 0);
-    await subject.stop();
-    const rollups = mode === 'degrade' ? await checkRollups(rig, context, options.limitMs) : [];
-    const findings = [...common(outcomes, all, healedAtMs, subject.maxRssBytes), ...rollups];
+    const outcomes = await outcomesWhen(bench, system, all, deadlineMs, (found) => outstanding(found, all) === 0);
+    await system.stop();
+    const rollups = mode === 'degrade' ? await checkRollups(bench, context, options.limitMs) : [];
+    const findings = [...common(outcomes, all, healedAtMs, system.maxRssBytes), ...rollups];
     if (mode === 'degrade') {
       const answers = [...firstAnswers(outcomes, warmUp).values()];
       const p99 = (fromMs: number, toMs: number) =>
@@ -75,7 +75,7 @@ async function oneOutage(
     return findings.map((finding) => ({ ...finding, what: `${mode}: ${finding.what}` }));
   } finally {
     await api.heal();
-    await rig.close();
+    await bench.close();
   }
 }
 

@@ -4,7 +4,7 @@ import { createClickHouse } from '../../../services/platform/clickhouse/clickhou
 import { createLogger } from '../../../services/platform/logger.ts';
 import { verifySources } from '../../../services/verify/sources.ts';
 import { verify } from '../../../services/verify/verify.ts';
-import type { Rig, RunContext } from '../rig.ts';
+import type { Bench, RunContext } from '../bench.ts';
 import { atMost, type Finding } from './scenario.ts';
 
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -15,12 +15,12 @@ const SINK_START_MS = 30_000;
  * the log and a recount. After the run rather than during it, so that ClickHouse does not take the CPU that is measured.
  */
 export async function checkRollups(
-  rig: Rig,
+  bench: Bench,
   { stack, signal, progress }: RunContext,
   limitMs: number,
 ): Promise<Finding[]> {
-  const database = `bench_${rig.topics.prefix.replace(/\W/g, '')}`;
-  await rig.start('sink', { CLICKHOUSE_URL: stack.clickhouseUrl, CLICKHOUSE_DATABASE: database });
+  const database = `bench_${bench.topics.prefix.replace(/\W/g, '')}`;
+  await bench.start('sink', { CLICKHOUSE_URL: stack.clickhouseUrl, CLICKHOUSE_DATABASE: database });
   const clickhouse = createClickHouse({
     url: stack.clickhouseUrl,
     database,
@@ -30,7 +30,7 @@ export async function checkRollups(
   try {
     // The sink makes its tables when it starts.
     await eventually(() => clickhouse.query('SELECT 1 FROM messages LIMIT 1'), { timeoutMs: SINK_START_MS });
-    const { ok, topics, violations } = await verify(verifySources(rig.view, clickhouse, rig.topics.prefix), {
+    const { ok, topics, violations } = await verify(verifySources(bench.view, clickhouse, bench.topics.prefix), {
       clock: systemClock,
       waitMs: limitMs,
       signal,

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { LatencyHistogram } from '../../../services/operator/latency-histogram.ts';
 import type { Turn } from '../../kit/chats.ts';
+import type { Bench, RunContext } from '../bench.ts';
 import type { LoggedOutcome } from '../outcome-log.ts';
-import type { Rig, RunContext } from '../rig.ts';
-import type { Subject } from '../subject.ts';
+import type { SystemUnderTest } from '../system-under-test.ts';
 
 export interface ScenarioOptions {
   /** Messages a second. */
@@ -52,26 +52,26 @@ const WARM_UP_S = 5;
 const QUIET_MS = 3_000;
 
 /** An enricher that is up and has worked for a while. @returns how many messages that took. */
-export async function startEnricher(rig: Rig, { ratePerS, env }: ScenarioOptions, { signal }: RunContext) {
-  const subject = await rig.start('parley', env);
-  await rig.source.pace(1, ratePerS, signal);
-  await rig.untilOutcomes(1, subject, performance.now() + 60_000);
+export async function startEnricher(bench: Bench, { ratePerS, env }: ScenarioOptions, { signal }: RunContext) {
+  const system = await bench.start('parley', env);
+  await bench.source.pace(1, ratePerS, signal);
+  await bench.untilOutcomes(1, system, performance.now() + 60_000);
   const warmUp = Math.round(ratePerS * WARM_UP_S);
-  await rig.source.pace(warmUp, ratePerS, signal);
-  return { subject, sent: warmUp + 1 };
+  await bench.source.pace(warmUp, ratePerS, signal);
+  return { system, sent: warmUp + 1 };
 }
 
 /** All outcomes once `complete` says of them that nothing is outstanding, or those that are there when the time is up. */
 export async function outcomesWhen(
-  rig: Rig,
-  subject: Subject,
+  bench: Bench,
+  system: SystemUnderTest,
   atLeast: number,
   deadlineMs: number,
   complete: (outcomes: readonly LoggedOutcome[]) => boolean,
 ): Promise<LoggedOutcome[]> {
-  await rig.untilOutcomes(atLeast, subject, deadlineMs, QUIET_MS);
+  await bench.untilOutcomes(atLeast, system, deadlineMs, QUIET_MS);
   for (;;) {
-    const outcomes = await rig.readOutcomes();
+    const outcomes = await bench.readOutcomes();
     if (complete(outcomes) || performance.now() >= deadlineMs) return outcomes;
     await delay(QUIET_MS);
   }

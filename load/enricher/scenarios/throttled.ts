@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ApiStats } from '../api/faults.ts';
+import { Bench } from '../bench.ts';
 import { loadEvents } from '../messages.ts';
-import { Rig } from '../rig.ts';
 import {
   atMost,
   countOf,
@@ -23,16 +23,16 @@ const MAX_REFUSED = 0.3;
 /** The API admits half as many calls as messages come and answers 429 with Retry-After to the rest. Calls are single. */
 export const throttled: Scenario = async (options, context) => {
   const { api, signal, progress } = context;
-  const rig = await Rig.open(context, loadEvents(options.chats()));
+  const bench = await Bench.open(context, loadEvents(options.chats()));
   try {
     const count = options.ratePerS * SECONDS;
     await api.reset(0);
     const single = { ...options, env: { NLP_BATCH: 'off', ...options.env } };
-    const { subject, sent: warmUp } = await startEnricher(rig, single, context);
+    const { system, sent: warmUp } = await startEnricher(bench, single, context);
     await api.setFaults({ throttle_per_s: options.ratePerS * ADMITTED, retry_after_s: 1 });
     progress(`the API admits ${options.ratePerS * ADMITTED} calls a second`);
     const readings: ApiStats[] = [];
-    const sending = rig.source.pace(count, options.ratePerS, signal);
+    const sending = bench.source.pace(count, options.ratePerS, signal);
     for (let third = 0; third < 3; third++) {
       readings.push(await api.stats());
       await delay((SECONDS * 1_000) / 3, undefined, { signal });
@@ -42,7 +42,7 @@ export const throttled: Scenario = async (options, context) => {
     await api.heal();
     const all = warmUp + count;
     const deadlineMs = performance.now() + options.limitMs;
-    const outcomes = await outcomesWhen(rig, subject, all, deadlineMs, (found) => settledMessages(found) === all);
+    const outcomes = await outcomesWhen(bench, system, all, deadlineMs, (found) => settledMessages(found) === all);
     const [first, , third] = readings as [ApiStats, ApiStats, ApiStats];
     return reportOn('throttled', [
       told('messages', count),
@@ -52,11 +52,11 @@ export const throttled: Scenario = async (options, context) => {
       told('calls refused with 429', last.throttled - first.throttled),
       atMost('refused of the calls in the last third, share', refused(third, last), MAX_REFUSED),
       told('admitted calls a second in the last third', Math.round((admitted(last) - admitted(third)) / (SECONDS / 3))),
-      told('max RSS MB', Math.round(subject.maxRssBytes / 2 ** 20)),
+      told('max RSS MB', Math.round(system.maxRssBytes / 2 ** 20)),
     ]);
   } finally {
     await api.heal();
-    await rig.close();
+    await bench.close();
   }
 };
 

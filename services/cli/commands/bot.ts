@@ -3,7 +3,7 @@ import { connectClient } from '../../client/connect-all.ts';
 import { type DurationMs, durationMs } from '../../core/brands.ts';
 import { systemClock } from '../../core/clock.ts';
 import { SPEAKERS, type Speaker } from '../../core/wire-codes.ts';
-import { findGateway, fleetTokens } from '../../operator/gateway.ts';
+import { botTokens, findGateway } from '../../operator/gateway.ts';
 import { localKeyPath, tokenSigner } from '../../operator/local-token.ts';
 import { durationOption } from '../../operator/option-readers.ts';
 import { type OperatorSettings, readSettings } from '../../operator/settings.ts';
@@ -73,7 +73,7 @@ async function chat(options: BotOptions, context: CliContext): Promise<CommandRe
 
 async function tokenSource(settings: OperatorSettings, options: BotOptions): Promise<() => Promise<string>> {
   const { token: file, tenant, bot } = options;
-  if (file !== undefined) return async () => String((await fleetTokens(settings, 1, 1, file))[0]);
+  if (file !== undefined) return async () => String((await botTokens(settings, 1, 1, file))[0]);
   const sign = await tokenSigner(localKeyPath(settings.PARLEY_DATA_DIR));
   return () => sign({ tenant, bot, roles: ['bot'], ttlMs: TOKEN_TTL_MS });
 }

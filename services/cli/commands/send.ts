@@ -6,7 +6,7 @@ import type { DurationMs } from '../../core/brands.ts';
 import { systemClock } from '../../core/clock.ts';
 import { formatDuration } from '../../core/duration.ts';
 import { type BadLine, type ChatLine, parseChatLine } from '../../operator/chat-line.ts';
-import { findGateway, fleetTokens } from '../../operator/gateway.ts';
+import { botTokens, findGateway } from '../../operator/gateway.ts';
 import { readLines } from '../../operator/json-lines.ts';
 import { durationOption, integerOption, numberOption } from '../../operator/option-readers.ts';
 import { readSettings } from '../../operator/settings.ts';
@@ -75,7 +75,7 @@ async function send(
   if ((file === undefined) === (options.demo !== true)) misuse('give either a FILE or --demo');
   const settings = readSettings(context.env);
   const runId = options.runId ?? `${Date.now().toString(36)}${randomBytes(3).toString('hex')}`;
-  const tokens = await fleetTokens(settings, options.bots, options.tenants, options.tokens);
+  const tokens = await botTokens(settings, options.bots, options.tenants, options.tokens);
   const url = await findGateway(settings, options.url);
   const insightCount = new InsightCount(runId);
   const { onInsight } = insightCount;

@@ -4,7 +4,7 @@ import type { BotIdentity } from '../../core/bot-identity.ts';
 import type { DurationMs } from '../../core/brands.ts';
 import { durationMs } from '../../core/brands.ts';
 import { messageOf, ParleyError } from '../../core/errors.ts';
-import { fleet } from '../../operator/fleet.ts';
+import { botIdentities } from '../../operator/bots.ts';
 import { localKeyPath, tokenSigner } from '../../operator/local-token.ts';
 import { durationOption, integerOption } from '../../operator/option-readers.ts';
 import { readSettings } from '../../operator/settings.ts';
@@ -59,7 +59,7 @@ async function one(sign: Sign, { tenant, bot, role, ttl }: TokenOptions): Promis
 }
 
 async function many(sign: Sign, { tenants, out }: TokenOptions, bots: number): Promise<CommandResult> {
-  const members = fleet(bots, tenants);
+  const members = botIdentities(bots, tenants);
   const tokens: string[] = [];
   for (let at = 0; at < members.length; at += BATCH) {
     tokens.push(...(await Promise.all(members.slice(at, at + BATCH).map(sign))));

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Speaker } from '../../core/wire-codes.ts';
+import { botIndexOf } from '../../operator/bots.ts';
 import { type BadLine, type ChatLine, isBadLine } from '../../operator/chat-line.ts';
-import { botIndexOf } from '../../operator/fleet.ts';
 import { LatencyHistogram } from '../../operator/latency-histogram.ts';
 
 /** A `message` frame but for its type. */

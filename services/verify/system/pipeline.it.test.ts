@@ -31,7 +31,7 @@ let clickhouse: ClickHouse;
 let view: ClusterView;
 
 /** Message ids by whether the gateway acked them. */
-class Fleet {
+class Bots {
   readonly acked = new Set<string>();
   readonly #clients: ParleyClient[] = [];
   readonly #sign: Awaited<ReturnType<typeof tokenSigner>>;
@@ -110,11 +110,11 @@ afterAll(async () => {
 describe('the whole pipeline', () => {
   it('loses nothing and counts nothing twice while gateway, enricher and sink are killed at work', async () => {
     let [gateway, enricher, sink] = await Promise.all([start('gateway'), start('enricher'), start('sink')]);
-    const fleet = new Fleet(await tokenSigner(keyPath));
+    const bots = new Bots(await tokenSigner(keyPath));
     // A fixed port, so that the bots find the gateway again.
     const port = new URL(gateway.url).port;
-    await fleet.connect(gateway.url, BOTS);
-    const sending = fleet.send(MESSAGES, 'kill');
+    await bots.connect(gateway.url, BOTS);
+    const sending = bots.send(MESSAGES, 'kill');
     const rowsAbove = (count: number) =>
       eventually(
         async () => {
@@ -134,7 +134,7 @@ describe('the whole pipeline', () => {
     sink = await start('sink');
 
     await sending;
-    expect(fleet.acked.size).toBe(MESSAGES);
+    expect(bots.acked.size).toBe(MESSAGES);
     const report = await verified();
     expect(report).toMatchObject({
       ok: true,
@@ -145,8 +145,8 @@ describe('the whole pipeline', () => {
     // What the gateway produced twice around its death stands in the log twice, and counts once.
     expect(events.enriched).toBe(MESSAGES);
     expect(events.events).toBe(MESSAGES + events.duplicate_receipts);
-    await expectExactlyOnce(clickhouse, fleet.acked);
-    await fleet.close();
+    await expectExactlyOnce(clickhouse, bots.acked);
+    await bots.close();
     await Promise.all([gateway, enricher, sink].map((service) => service.kill('SIGTERM')));
   }, 240_000);
 

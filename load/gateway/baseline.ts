@@ -6,7 +6,7 @@ import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 
 /**
- * The floor that the gateway is measured against: the leanest program with the same libraries that takes a message off a
+ * The baseline that the gateway is measured against: the leanest program with the same libraries that takes a message off a
  * WebSocket, encodes it, has Kafka take it on all in-sync replicas and acks it. No token, no checks, no limits, no
  * answers but acks, no metrics, nothing after an error.
  */
@@ -21,7 +21,11 @@ interface Waiting {
 }
 
 async function serve(): Promise<void> {
-  const kafka = createKafka({ brokers: brokers.split(','), clientId: 'floor', log: createLogger('floor', 'silent') });
+  const kafka = createKafka({
+    brokers: brokers.split(','),
+    clientId: 'baseline',
+    log: createLogger('baseline', 'silent'),
+  });
   const producer = kafka.producer({ allowAutoTopicCreation: false });
   await producer.connect();
   let waiting: Waiting[] = [];
@@ -52,7 +56,7 @@ async function serve(): Promise<void> {
   server.on('listening', () => process.send?.({ port: (server.address() as AddressInfo).port }));
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: a floor checks nothing
+// biome-ignore lint/suspicious/noExplicitAny: a baseline checks nothing
 function eventOf(frame: any): object {
   const now = Date.now();
   return {

@@ -13,7 +13,7 @@ import { outcomeHeaders } from '../../services/platform/record-headers.ts';
 import { KAFKA_SPEC, NLP_SPEC, REGISTRY_SPEC } from '../../services/platform/settings.ts';
 
 /**
- * The floor: the leanest loop from chat.events over the NLP API to chat.enriched that the same libraries allow. It
+ * The baseline: the leanest loop from chat.events over the NLP API to chat.enriched that the same libraries allow. It
  * decodes, calls, encodes and produces, with a bound on the calls in flight, and that is all: no limiter, retry,
  * time-out, breaker, ledger, check, cache or metric. Its outcomes are those of the enricher, headers included, which are
  * part of what an outcome is. It loses messages at any fault; it is what the enricher is compared with.
@@ -23,8 +23,8 @@ const config = readConfig(
     ...KAFKA_SPEC,
     ...REGISTRY_SPEC,
     ...NLP_SPEC,
-    FLOOR_IN_FLIGHT: int({ default: 2_000, min: 1, max: 20_000, doc: 'Calls in flight at most, a connection each' }),
-    FLOOR_LINGER_MS: int({ default: 4, min: 0, max: 1_000, doc: 'How long an outcome waits for others' }),
+    BASELINE_IN_FLIGHT: int({ default: 2_000, min: 1, max: 20_000, doc: 'Calls in flight at most, a connection each' }),
+    BASELINE_LINGER_MS: int({ default: 4, min: 0, max: 1_000, doc: 'How long an outcome waits for others' }),
   },
   process.env,
 );
@@ -32,7 +32,11 @@ const config = readConfig(
 const HEADER_BYTES = 5;
 const COMMIT_MS = 1_000;
 const topics = topicNames(config.TOPIC_PREFIX);
-const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: 'floor', log: createLogger('floor', 'error') });
+const kafka = createKafka({
+  brokers: config.KAFKA_BROKERS,
+  clientId: 'baseline',
+  log: createLogger('baseline', 'error'),
+});
 const registry = new RegistryClient(config.SCHEMA_REGISTRY_URL);
 const encoder = new AvroEncoder(
   OUTCOME_SCHEMA.type,
@@ -47,18 +51,18 @@ const producer = kafka.producer({
       message.partition ?? 0,
   allowAutoTopicCreation: false,
 });
-const consumer = kafka.consumer({ groupId: `${config.TOPIC_PREFIX}floor`, maxWaitTimeInMs: 100 });
+const consumer = kafka.consumer({ groupId: `${config.TOPIC_PREFIX}baseline`, maxWaitTimeInMs: 100 });
 
 /** A client is one connection: taking a free one from a stack is cheaper than letting a pool search for one. */
 const free: Client[] = Array.from(
-  { length: config.FLOOR_IN_FLIGHT },
+  { length: config.BASELINE_IN_FLIGHT },
   () => new Client(config.NLP_URL, { pipelining: 1, allowH2: false }),
 );
 let roomFor: (() => void) | undefined;
 
 /** As avsc gives and takes them: metadata is a plain object here. */
-type FloorEvent = Omit<ChatEvent, 'metadata'> & { readonly metadata: Readonly<Record<string, string>> };
-type FloorOutcome = Omit<ChatOutcome, 'metadata'> & Pick<FloorEvent, 'metadata'>;
+type BaselineEvent = Omit<ChatEvent, 'metadata'> & { readonly metadata: Readonly<Record<string, string>> };
+type BaselineOutcome = Omit<ChatOutcome, 'metadata'> & Pick<BaselineEvent, 'metadata'>;
 
 interface Analysis {
   readonly language: { readonly code: string; readonly confidence: number };
@@ -73,13 +77,13 @@ const HEADERS = ['content-type', 'application/json'];
 
 class Call implements Dispatcher.DispatchHandler {
   readonly #client: Client;
-  readonly #event: FloorEvent;
+  readonly #event: BaselineEvent;
   readonly #source: Coordinates;
   readonly #key: Buffer | null;
   readonly #startedAtMs = performance.now();
   #body: Buffer | undefined;
 
-  constructor(client: Client, event: FloorEvent, source: Coordinates, key: Buffer | null) {
+  constructor(client: Client, event: BaselineEvent, source: Coordinates, key: Buffer | null) {
     this.#client = client;
     this.#event = event;
     this.#source = source;
@@ -116,7 +120,7 @@ class Call implements Dispatcher.DispatchHandler {
   }
 }
 
-function outcomeOf(event: FloorEvent, source: Coordinates, analysis: Analysis, nlpMs: number): FloorOutcome {
+function outcomeOf(event: BaselineEvent, source: Coordinates, analysis: Analysis, nlpMs: number): BaselineOutcome {
   return {
     source,
     last_offset: null,
@@ -168,7 +172,7 @@ interface OutcomeRecord {
 let batch: OutcomeRecord[] = [];
 
 function produce(record: OutcomeRecord): void {
-  if (batch.length === 0) setTimeout(flush, config.FLOOR_LINGER_MS);
+  if (batch.length === 0) setTimeout(flush, config.BASELINE_LINGER_MS);
   batch.push(record);
 }
 
@@ -193,7 +197,7 @@ await consumer.run({
   eachBatch: async ({ batch: { partition, messages } }) => {
     for (const { offset, key, value } of messages) {
       const client = free.pop() ?? (await room());
-      const event = EVENT_SCHEMA.type.fromBuffer((value as Buffer).subarray(HEADER_BYTES)) as FloorEvent;
+      const event = EVENT_SCHEMA.type.fromBuffer((value as Buffer).subarray(HEADER_BYTES)) as BaselineEvent;
       const source = { topic_id: topicId, topic: topics.events, partition, offset: Number(offset) };
       const body = JSON.stringify({ id: event.message_id, text: event.text });
       client.dispatch(

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawnService, stack } from '../../services/local/testing/stack.ts';
-import { fleet } from '../../services/operator/fleet.ts';
+import { botIdentities } from '../../services/operator/bots.ts';
 import { ensureLocalKey, tokenSigner } from '../../services/operator/local-token.ts';
 import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { ensureTopics, topicNames } from '../../services/platform/kafka/topics.ts';
@@ -14,8 +14,8 @@ const PARTITIONS = 12;
 const TENANTS = 100;
 const DAY_MS = 86_400_000;
 
-/** What is measured: the gateway, or the floor. */
-export interface Target {
+/** What is measured: the gateway, or the baseline. */
+export interface SystemUnderTest {
   readonly url: string;
   readonly pid: number;
   readonly adminUrl: string | undefined;
@@ -55,10 +55,12 @@ export class Bench {
 
   async tokens(count: number): Promise<string[]> {
     const sign = await tokenSigner(join(this.#folder, 'private.pem'));
-    return await Promise.all(fleet(count, TENANTS).map((member) => sign({ ...member, roles: ['bot'], ttlMs: DAY_MS })));
+    return await Promise.all(
+      botIdentities(count, TENANTS).map((bot) => sign({ ...bot, roles: ['bot'], ttlMs: DAY_MS })),
+    );
   }
 
-  async gateway(workers: number, env: Record<string, string> = {}): Promise<Target> {
+  async gateway(workers: number, env: Record<string, string> = {}): Promise<SystemUnderTest> {
     const service = await spawnService('gateway', {
       TOPIC_PREFIX: this.prefix,
       TOPIC_PARTITIONS: String(PARTITIONS),
@@ -76,11 +78,11 @@ export class Bench {
     };
   }
 
-  async floor(workers: number): Promise<Target> {
-    const child = fork(join(import.meta.dirname, 'floor.ts'), [stack().kafkaBrokers, this.events, String(workers)]);
+  async baseline(workers: number): Promise<SystemUnderTest> {
+    const child = fork(join(import.meta.dirname, 'baseline.ts'), [stack().kafkaBrokers, this.events, String(workers)]);
     const { port } = await new Promise<{ port: number }>((resolve, reject) => {
       child.once('message', (message) => resolve(message as { port: number }));
-      child.once('exit', () => reject(new Error('the floor ended')));
+      child.once('exit', () => reject(new Error('the baseline ended')));
     });
     return {
       url: `ws://127.0.0.1:${port}/v1/stream`,

@@ -1,5 +1,5 @@
 import { formatTable } from '../../services/operator/text-table.ts';
-import { type ChaosEvent, planEndMs } from './plan.ts';
+import { type ChaosEvent, planEndMs } from './planner.ts';
 
 export const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
 

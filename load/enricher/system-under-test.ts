@@ -6,17 +6,17 @@ import { Child, type Exit, serviceCommand } from '../../services/local/testing/s
 import { type ProcSample, sampleProcess } from '../kit/proc-stat.ts';
 import type { LoopDelay } from './run-figures.ts';
 
-/** What is measured: the enricher, the floor, or the service as users first write it. */
-export const SUBJECTS = ['parley', 'floor', 'naive'] as const;
-export type SubjectName = (typeof SUBJECTS)[number];
+/** What is measured: the enricher, the baseline, or the service as users first write it. */
+export const SYSTEMS = ['parley', 'baseline', 'naive'] as const;
+export type SystemName = (typeof SYSTEMS)[number];
 
 /** Subjects, and what some runs need beside them. */
-export type ProgramName = SubjectName | 'sink';
+export type ProgramName = SystemName | 'sink';
 
 /** The program, after the flags that it is run with. */
 const PROGRAMS: Record<ProgramName, readonly string[]> = {
   parley: serviceCommand('enricher').args,
-  floor: [join(import.meta.dirname, 'floor.ts')],
+  baseline: [join(import.meta.dirname, 'baseline.ts')],
   naive: [join(import.meta.dirname, 'naive.ts')],
   sink: serviceCommand('sink').args,
 };
@@ -31,13 +31,13 @@ export interface StartOptions {
   readonly probeLoop?: boolean | undefined;
 }
 
-export interface SubjectOptions extends StartOptions {
+export interface SystemOptions extends StartOptions {
   readonly name: ProgramName;
   readonly env: Readonly<Record<string, string>>;
 }
 
 /** One program under test as a process, watched through `/proc` from its start to its end. */
-export class Subject {
+export class SystemUnderTest {
   readonly pid: number;
   readonly samples: ProcSample[] = [];
   readonly exited: Promise<Exit>;
@@ -62,7 +62,7 @@ export class Subject {
     });
   }
 
-  static async start({ name, env, nodeArgs = [], probeLoop = false }: SubjectOptions): Promise<Subject> {
+  static async start({ name, env, nodeArgs = [], probeLoop = false }: SystemOptions): Promise<SystemUnderTest> {
     const runDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
     const probeFile = join(runDir, 'loop.json');
     let onOutput: (chunk: Buffer) => void = () => undefined;
@@ -72,11 +72,11 @@ export class Subject {
       env: { ...process.env, ADMIN_PORT: '0', PARLEY_RUN_DIR: runDir, PROBE_FILE: probeFile, ...env },
       onOutput: (chunk) => onOutput(chunk),
     });
-    const subject = new Subject(child, runDir, probeLoop ? probeFile : undefined);
+    const system = new SystemUnderTest(child, runDir, probeLoop ? probeFile : undefined);
     onOutput = (chunk) => {
-      subject.#output = (subject.#output + chunk.toString()).slice(-LAST_WORDS);
+      system.#output = (system.#output + chunk.toString()).slice(-LAST_WORDS);
     };
-    return subject;
+    return system;
   }
 
   get ended(): boolean {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { firstInstances, LINKS } from './deck.ts';
-import { MAX_INSTANCES, type PlanOptions, planChaos, planEndMs } from './plan.ts';
+import { firstInstances, LINKS } from './faults.ts';
+import { MAX_INSTANCES, type PlanOptions, planChaos, planEndMs } from './planner.ts';
 import { SHORT_CLUSTER_RUN, SHORT_RUN } from './short-run.ts';
 
 const options: fc.Arbitrary<PlanOptions> = fc.record({
@@ -61,8 +61,8 @@ describe('the schedule of a chaos run', () => {
     );
   });
 
-  // The most that one part gets from a deck is six cards. Each keeps it busy for up to 12 s, which is eight events at
-  // the shortest gap (1.5 s), and is then played at the next one: 6 * 9 = 54. Brokers: 15 s once, 10 s five times: 51.
+  // One part gets six faults of a list at most. Each keeps it busy for up to 12 s, which is eight events at the shortest
+  // gap (1.5 s), and the next fault comes with the event after: 6 * 9 = 54. Brokers: 15 s once, 10 s five times: 51.
   it('meets every kind, and kills every service, within 54 events', () => {
     fc.assert(
       fc.property(fc.nat(), fc.constantFrom(1, 3), (seed, brokers) => {

@@ -1,5 +1,5 @@
 import { seededRandom } from '../../services/operator/demo/conversations.ts';
-import { type Card, deckOf, type EventKind, firstInstances, LINKS, SCALED, type Service } from './deck.ts';
+import { type EventKind, type Fault, faultsOf, firstInstances, LINKS, SCALED, type Service } from './faults.ts';
 
 export interface ChaosEvent {
   /** From 1. */
@@ -9,7 +9,7 @@ export interface ChaosEvent {
   readonly kind: EventKind;
   /** `enricher-1`, `kafka`, `controller`, a link as `sink-kafka`; the topic for poison. */
   readonly part: string;
-  /** How long the part is away, frozen or faulty; 0 for what is over at once or takes as long as it takes. */
+  /** How long the part is away, frozen or faulty; 0 for an event without a length of its own (`poison`, `restart`, `add`, `remove`). */
   readonly for_ms: number;
 }
 
@@ -22,7 +22,7 @@ export interface PlanOptions {
   readonly brokers: number;
 }
 
-type Played = Pick<ChaosEvent, 'kind' | 'part' | 'for_ms'>;
+type ScheduledFault = Pick<ChaosEvent, 'kind' | 'part' | 'for_ms'>;
 
 interface Instance {
   readonly service: Service | 'link';
@@ -44,19 +44,20 @@ const RESTART_MS = 5_000;
 const IN_SYNC_MS = 6_000;
 
 /**
- * What breaks when. A pure function of its options. Cards are dealt from a shuffled deck, so that a long run meets
- * every kind; a card that cannot be played at its moment waits for a later one.
+ * The fault schedule, a pure function of its options. The planner (Jepsen's generator; the injector is its nemesis) takes
+ * the faults in a shuffled order, so that a long run meets every kind; a fault that is not possible at its moment waits for
+ * a later one.
  *
- * Whatever is killed comes back, the last enricher or sink is never removed, and one broker is broken at a time.
+ * A killed part comes back, the last enricher or sink is never removed, and one broker is broken at a time.
  */
 export function planChaos(options: PlanOptions): ChaosEvent[] {
   const { events, gapMs } = options;
-  const table = new Table(options);
+  const planner = new Planner(options);
   const plan: ChaosEvent[] = [];
   let atMs = 0;
   for (let number = 1; number <= events; number++) {
-    atMs += Math.round(gapMs * (0.5 + table.random()));
-    plan.push({ number, at_ms: atMs, ...table.play(atMs) });
+    atMs += Math.round(gapMs * (0.5 + planner.random()));
+    plan.push({ number, at_ms: atMs, ...planner.next(atMs) });
   }
   return plan;
 }
@@ -65,17 +66,17 @@ export function planChaos(options: PlanOptions): ChaosEvent[] {
 export const planEndMs = (plan: readonly ChaosEvent[]): number =>
   plan.reduce((end, { at_ms, for_ms }) => Math.max(end, at_ms + for_ms), 0);
 
-class Table {
+class Planner {
   readonly random: () => number;
   readonly #instances: Map<string, Instance>;
   readonly #lastNumber = new Map<Service, number>(SCALED.map((service) => [service, 2]));
-  readonly #fullDeck: readonly Card[];
+  readonly #allFaults: readonly Fault[];
   readonly #isCluster: boolean;
-  #deck: Card[] = [];
+  #left: Fault[] = [];
 
   constructor({ seed, brokers }: PlanOptions) {
     this.random = seededRandom(seed);
-    this.#fullDeck = deckOf(brokers);
+    this.#allFaults = faultsOf(brokers);
     this.#isCluster = brokers > 1;
     this.#instances = new Map<string, Instance>([
       ...firstInstances(brokers).map(([name, service]) => [name, { service, busyUntilMs: 0, hits: 0 }] as const),
@@ -83,24 +84,24 @@ class Table {
     ]);
   }
 
-  play(atMs: number): Played {
+  next(atMs: number): ScheduledFault {
     for (;;) {
-      const index = this.#deck.findIndex((card) => this.#playable(card, atMs));
-      const [found] = index < 0 ? [] : this.#deck.splice(index, 1);
-      if (found) return this.#played(found, atMs);
-      // A fresh deck holds poison, which can be played at any time.
-      this.#deck.push(...this.#shuffled());
+      const index = this.#left.findIndex((fault) => this.#possible(fault, atMs));
+      const [found] = index < 0 ? [] : this.#left.splice(index, 1);
+      if (found) return this.#schedule(found, atMs);
+      // Every list of faults holds poison, which is possible at any time.
+      this.#left.push(...this.#shuffled());
     }
   }
 
-  #playable({ kind, on }: Card, atMs: number): boolean {
+  #possible({ kind, on }: Fault, atMs: number): boolean {
     if (on === 'topic') return true;
     const count = this.#of(on).length;
     if (kind === 'add') return count < MAX_INSTANCES;
     return (kind !== 'remove' || count > 1) && this.#idle(on, atMs).length > 0;
   }
 
-  #played({ kind, on }: Card, atMs: number): Played {
+  #schedule({ kind, on }: Fault, atMs: number): ScheduledFault {
     if (on === 'topic') return { kind, part: 'chat.events', for_ms: 0 };
     if (kind === 'add' && on !== 'link' && on !== 'controller') return this.#added(on, atMs);
     const idle = on === 'link' ? leastHit(this.#idle(on, atMs)) : this.#idle(on, atMs);
@@ -116,7 +117,7 @@ class Table {
     return { kind, part, for_ms: forMs };
   }
 
-  #added(service: Service, atMs: number): Played {
+  #added(service: Service, atMs: number): ScheduledFault {
     const next = (this.#lastNumber.get(service) ?? 0) + 1;
     this.#lastNumber.set(service, next);
     this.#instances.set(`${service}-${next}`, { service, busyUntilMs: atMs + RESTART_MS, hits: 0 });
@@ -129,27 +130,27 @@ class Table {
     return Math.round(least + (most - least) * this.random());
   }
 
-  #of(on: Card['on']): [string, Instance][] {
+  #of(on: Fault['on']): [string, Instance][] {
     const wanted = on === 'controller' ? 'kafka' : on;
     return [...this.#instances].filter(([, { service }]) => service === wanted);
   }
 
-  #idle(on: Card['on'], atMs: number): [string, Instance][] {
+  #idle(on: Fault['on'], atMs: number): [string, Instance][] {
     return this.#of(on).filter(([, { busyUntilMs }]) => busyUntilMs <= atMs);
   }
 
   /** Fisher and Yates. */
-  #shuffled(): Card[] {
-    const cards = [...this.#fullDeck];
-    for (let last = cards.length - 1; last > 0; last--) {
+  #shuffled(): Fault[] {
+    const faults = [...this.#allFaults];
+    for (let last = faults.length - 1; last > 0; last--) {
       const other = Math.floor(this.random() * (last + 1));
-      [cards[last], cards[other]] = [cards[other] ?? impossible(), cards[last] ?? impossible()];
+      [faults[last], faults[other]] = [faults[other] ?? impossible(), faults[last] ?? impossible()];
     }
-    return cards;
+    return faults;
   }
 }
 
-/** There are more links than cards for them: so that a long run meets each. */
+/** The links hit least: there are more links than faults for them, and a long run shall meet each. */
 function leastHit(links: [string, Instance][]): [string, Instance][] {
   const fewest = Math.min(...links.map(([, { hits }]) => hits));
   return links.filter(([, { hits }]) => hits === fewest);

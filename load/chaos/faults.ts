@@ -1,4 +1,4 @@
-/** What can be broken; `controller` is whichever broker leads the quorum at that moment. */
+/** What can be broken. */
 export type Service = 'gateway' | 'enricher' | 'sink' | 'nlp' | 'clickhouse' | 'registry' | 'kafka';
 
 export type EventKind =
@@ -15,8 +15,8 @@ export type EventKind =
   | 'delay'
   | 'silence';
 
-/** A kind of event and what it may hit. */
-export interface Card {
+/** A kind of event and what it may hit; `controller` is the broker that leads the quorum at that moment. */
+export interface Fault {
   readonly kind: EventKind;
   readonly on: Service | 'controller' | 'link' | 'topic';
 }
@@ -35,25 +35,25 @@ export type LinkName = (typeof LINKS)[number];
 export const SCALED: readonly Service[] = ['enricher', 'sink'];
 const STATEFUL: readonly Service[] = ['gateway', 'enricher', 'sink', 'nlp', 'clickhouse', 'kafka'];
 
-const card = (kind: EventKind, on: Card['on']): Card => ({ kind, on });
+const fault = (kind: EventKind, on: Fault['on']): Fault => ({ kind, on });
 
-const DECK: readonly Card[] = [
-  ...STATEFUL.flatMap((service) => [card('kill', service), card('freeze', service), card('restart', service)]),
-  card('kill', 'registry'),
-  ...SCALED.flatMap((service) => [card('add', service), card('remove', service)]),
-  card('nlp_errors', 'nlp'),
-  card('nlp_hangs', 'nlp'),
-  card('nlp_slow', 'nlp'),
-  card('poison', 'topic'),
-  card('poison', 'topic'),
-  card('cut', 'link'),
-  card('delay', 'link'),
-  card('silence', 'link'),
+const FAULTS: readonly Fault[] = [
+  ...STATEFUL.flatMap((service) => [fault('kill', service), fault('freeze', service), fault('restart', service)]),
+  fault('kill', 'registry'),
+  ...SCALED.flatMap((service) => [fault('add', service), fault('remove', service)]),
+  fault('nlp_errors', 'nlp'),
+  fault('nlp_hangs', 'nlp'),
+  fault('nlp_slow', 'nlp'),
+  fault('poison', 'topic'),
+  fault('poison', 'topic'),
+  fault('cut', 'link'),
+  fault('delay', 'link'),
+  fault('silence', 'link'),
 ];
 
-/** A deck of a cluster also kills the quorum's leader, and brokers more often. */
-export const deckOf = (brokers: number): readonly Card[] =>
-  brokers === 1 ? DECK : [...DECK, card('kill', 'controller'), card('kill', 'kafka'), card('kill', 'kafka')];
+/** The faults that a schedule is made of; on a cluster also a kill of the quorum's leader, and more kills of brokers. */
+export const faultsOf = (brokers: number): readonly Fault[] =>
+  brokers === 1 ? FAULTS : [...FAULTS, fault('kill', 'controller'), fault('kill', 'kafka'), fault('kill', 'kafka')];
 
 /** Instances at the start, by service. */
 export function firstInstances(brokers: number): readonly (readonly [name: string, service: Service])[] {

@@ -8,7 +8,7 @@ const SOURCE_PREFIX = '127.0.0.';
 const HANDSHAKES = 64;
 
 /** The processes that hold the bots. */
-export class Fleet {
+export class ClientProcesses {
   readonly #processes: readonly ChildProcess[];
 
   constructor(processes: number) {
