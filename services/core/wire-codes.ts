@@ -25,6 +25,7 @@ export const CLOSE_CODES = {
   restart: 1012,
   token_expired: 4001,
   forbidden: 4003,
+  token_invalid: 4004,
   too_many_malformed: 4008,
   slow_reader: 4101,
   no_pong: 4102,

@@ -57,7 +57,8 @@ const tryWebSocket = (page: Page, token: string): Promise<{ protocol?: string; c
     ([url, bearer]) =>
       new Promise((resolve) => {
         const socket = new WebSocket(url, ['parley.v1', `bearer.${bearer}`]);
-        socket.onopen = () => {
+        socket.onmessage = ({ data }) => {
+          if (!String(data).includes('welcome')) return;
           resolve({ protocol: socket.protocol });
           socket.close();
         };

@@ -60,9 +60,20 @@ const PROTECTION_SPEC = {
   MAX_CONNECTIONS: optional(
     int({ min: 1, max: 10_000_000, doc: 'Open sockets in all; never more than the open-file limit allows' }),
   ),
-  MAX_TENANT_CONNECTIONS: int({ default: 1_000_000, min: 1, max: 10_000_000, doc: 'Open sockets of one tenant' }),
+  MAX_TENANT_CONNECTIONS: optional(
+    int({ min: 1, max: 10_000_000, doc: 'Open sockets of one tenant; by default three quarters of all, 100 at least' }),
+  ),
+  MAX_BOT_CONNECTIONS: optional(
+    int({ min: 1, max: 10_000_000, doc: 'Open sockets of one bot; by default a twentieth of all, 100 at least' }),
+  ),
+  FAILED_HANDSHAKES_PER_S: int({
+    default: 10,
+    min: 1,
+    max: 1_000_000,
+    doc: 'Failed handshakes a second of one address (IPv6: /64), ten times as many at once; above it 429 unasked',
+  }),
   CONNECTIONS_PER_S: int({ default: 4_000, min: 1, max: 1_000_000, doc: 'Handshakes a second; above it 429' }),
-  HANDSHAKE_TIMEOUT_MS: int({ default: 10_000, min: 100, max: 600_000, doc: 'Longest handshake, silence included' }),
+  HANDSHAKE_TIMEOUT_MS: int({ default: 10_000, min: 100, max: 600_000, doc: 'Longest time without a session' }),
   TOKEN_WARNING_MS: int({
     default: 60_000,
     min: 0,

@@ -19,7 +19,7 @@ import type { ConnectionPlaces, PlaceLimits } from './limits/connection-places.t
 import type { Buckets } from './limits/token-bucket.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { AckFlusher } from './session/ack-flusher.ts';
-import { SocketServer } from './session/socket-server.ts';
+import { type InsightDelivery, SocketServer, type SocketServerOptions } from './session/socket-server.ts';
 
 const PRODUCER_CLOSE_MS = 2_000;
 /** Records in a full batch: a send costs about as much CPU as encoding these, larger batches gain little more. */
@@ -153,12 +153,17 @@ const connectProducer = (config: GatewayConfig, { workers }: SharedState, kafka:
 
 interface Parts {
   readonly intake: Intake;
-  readonly insights: InsightFeed;
+  readonly insights: InsightDelivery;
   readonly metrics: GatewayMetrics;
   readonly log: ServiceContext['log'];
 }
 
-function serverOptions(config: GatewayConfig, shared: SharedState, { intake, insights, metrics, log }: Parts) {
+/** @internal for tests that need no Kafka. */
+export function serverOptions(
+  config: GatewayConfig,
+  shared: SharedState,
+  { intake, insights, metrics, log }: Parts,
+): SocketServerOptions {
   const clock = systemClock;
   return {
     host: config.GATEWAY_HOST,
@@ -169,6 +174,7 @@ function serverOptions(config: GatewayConfig, shared: SharedState, { intake, ins
       allowedOrigins: config.ALLOWED_ORIGINS,
       places: shared.places,
       connectionsPerS: Math.ceil(config.CONNECTIONS_PER_S / shared.workers),
+      failuresPerS: Math.ceil(config.FAILED_HANDSHAKES_PER_S / shared.workers),
       placeLimits: shared.placeLimits,
       clock,
     }),

@@ -2,10 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../core/clock.ts';
 import type { ConnectionPlaces, PlaceLimits, PlaceRefusal } from '../limits/connection-places.ts';
-import { TokenBucket } from '../limits/token-bucket.ts';
+import { BucketTable, TokenBucket } from '../limits/token-bucket.ts';
 import type { Authenticate, Credentials } from './auth.ts';
 import { readHandshake } from './handshake.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
+import { sourceOf } from './source.ts';
 
 export interface HandshakeAdmissionOptions {
   readonly authenticate: Authenticate;
@@ -13,6 +14,8 @@ export interface HandshakeAdmissionOptions {
   readonly places: ConnectionPlaces;
   /** Handshakes a second of this process. */
   readonly connectionsPerS: number;
+  /** Failed handshakes a second of one source, in this process; ten times as many at once. */
+  readonly failuresPerS: number;
   /** Limits of all processes together, named in refusals. */
   readonly placeLimits: PlaceLimits;
   readonly clock: Clock;
@@ -25,15 +28,26 @@ export interface AdmittedHandshake {
   readonly insights: boolean;
 }
 
-/** Decides which handshakes become sessions. The cheapest check comes first, so that a flood of handshakes costs little. */
+/** Failures at once, in seconds of their rate: a fleet whose tokens expire together comes back within it. */
+const FAILURE_BURST_S = 10;
+
+/**
+ * Decides which handshakes become sessions. The cheapest check comes first, so that a flood of handshakes costs little.
+ *
+ * Half of the handshakes a second are kept for sources that have not failed too often: junk tokens of a few sources can
+ * use up the other half alone. A source is not refused for its failures while there is room, since behind a proxy or a
+ * NAT good bots share their address with bad ones.
+ */
 export class HandshakeAdmission {
   readonly #options: HandshakeAdmissionOptions;
   readonly #rate: TokenBucket;
+  readonly #failures: BucketTable;
   #isShut = false;
 
   constructor(options: HandshakeAdmissionOptions) {
     this.#options = options;
-    const { connectionsPerS, clock } = options;
+    const { connectionsPerS, failuresPerS, clock } = options;
+    this.#failures = new BucketTable({ perSecond: failuresPerS, burst: failuresPerS * FAILURE_BURST_S, clock });
     this.#rate = new TokenBucket(connectionsPerS, connectionsPerS, clock.monotonicMs());
   }
 
@@ -48,12 +62,8 @@ export class HandshakeAdmission {
    * @throws {HandshakeRefusal}
    */
   async admit(request: IncomingMessage, socket: Duplex): Promise<AdmittedHandshake> {
-    const { allowedOrigins, authenticate, places } = this.#options;
-    this.#refuseWhenShut();
-    const { token, insights } = readHandshake(request, allowedOrigins);
-    this.#countHandshake();
-    if (places.isFull) throw this.#noPlace('too_many_connections');
-    const credentials = await authenticate(token);
+    const { places } = this.#options;
+    const { credentials, insights } = await this.#authenticate(request);
     const refusal = await places.enter(credentials);
     if (refusal) throw this.#noPlace(refusal);
     if (socket.destroyed) places.leave(credentials);
@@ -62,24 +72,50 @@ export class HandshakeAdmission {
     return { credentials, insights };
   }
 
+  async #authenticate(request: IncomingMessage): Promise<AdmittedHandshake> {
+    const { allowedOrigins, authenticate, places, clock } = this.#options;
+    this.#refuseWhenShut();
+    const failures = this.#failures.peek(sourceOf(request.socket.remoteAddress));
+    const failsOften = failures.available(clock.monotonicMs()) < 1;
+    try {
+      const { token, insights } = readHandshake(request, allowedOrigins);
+      this.#countHandshake(failsOften);
+      if (places.isFull) throw this.#noPlace('too_many_connections');
+      return { credentials: await authenticate(token), insights };
+    } catch (error) {
+      // Below zero a source would need as long to be forgiven as it kept failing.
+      if (error instanceof HandshakeRefusal && error.isFailure && !failsOften) failures.take();
+      throw error;
+    }
+  }
+
   #refuseWhenShut(): void {
     if (this.#isShut) throw new HandshakeRefusal('draining', 'this gateway is shutting down');
   }
 
-  #countHandshake(): void {
-    const { connectionsPerS, clock } = this.#options;
-    if (this.#rate.available(clock.monotonicMs()) >= 1) {
+  #countHandshake(failsOften: boolean): void {
+    const { connectionsPerS, failuresPerS, clock } = this.#options;
+    const kept = failsOften ? connectionsPerS / 2 : 0;
+    if (this.#rate.available(clock.monotonicMs()) >= 1 + kept) {
       this.#rate.take();
       return;
+    }
+    if (failsOften) {
+      const message = 'too many handshakes from this address have failed, and many more are waiting';
+      const limit = { quota: failuresPerS, windowS: 1 };
+      throw new HandshakeRefusal('too_many_failed_handshakes', message, undefined, limit);
     }
     const message = 'more connections are opened a second than this gateway takes';
     throw new HandshakeRefusal('connection_rate', message, undefined, { quota: connectionsPerS, windowS: 1 });
   }
 
   #noPlace(code: PlaceRefusal): HandshakeRefusal {
-    const { connections, tenantConnections } = this.#options.placeLimits;
-    const quota = code === 'too_many_connections' ? connections : tenantConnections;
-    const whose = code === 'too_many_connections' ? 'this gateway has' : 'the bots of this tenant have';
+    const { connections, tenantConnections, botConnections } = this.#options.placeLimits;
+    const [quota, whose] = {
+      too_many_connections: [connections, 'this gateway has'] as const,
+      too_many_tenant_connections: [tenantConnections, 'the bots of this tenant have'] as const,
+      too_many_bot_connections: [botConnections, 'this bot has'] as const,
+    }[code];
     return new HandshakeRefusal(code, `${whose} ${quota} connections already`, undefined, { quota });
   }
 }

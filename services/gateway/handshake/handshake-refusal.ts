@@ -13,6 +13,8 @@ export const HANDSHAKE_REFUSALS = {
   origin_forbidden: 403,
   too_many_connections: 429,
   too_many_tenant_connections: 429,
+  too_many_bot_connections: 429,
+  too_many_failed_handshakes: 429,
   connection_rate: 429,
   keys_unavailable: 503,
   draining: 503,
@@ -43,6 +45,11 @@ export class HandshakeRefusal extends Error {
 
   get status(): number {
     return HANDSHAKE_REFUSALS[this.code];
+  }
+
+  /** Whether the peer is at fault, and not the gateway's load or its key server. */
+  get isFailure(): boolean {
+    return this.status !== 429 && this.status !== 503;
   }
 }
 

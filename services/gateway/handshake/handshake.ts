@@ -7,18 +7,18 @@ export const SUBPROTOCOL = 'parley.v1';
 const BEARER_SUBPROTOCOL_PREFIX = 'bearer.';
 
 export interface HandshakeRequest {
-  readonly path: string;
-  readonly origin: string | undefined;
   readonly token: string;
-  /** Whether the socket wants the insights of its messages: `?insights=true`. */
+  /** Whether the socket wants the insights of its messages: `?insights=true` or `?insights=1`. */
   readonly insights: boolean;
 }
 
-const pathOf = (request: IncomingMessage): string => (request.url ?? '/').split('?', 1)[0] as string;
+/** A request's path without its query, and without a slash at its end. */
+export const pathOf = (request: IncomingMessage): string =>
+  ((request.url ?? '/').split('?', 1)[0] as string).replace(/(?<=.)\/$/, '');
 
 function wantsInsights({ url = '' }: IncomingMessage): boolean {
   const query = url.indexOf('?');
-  return query >= 0 && new URLSearchParams(url.slice(query)).get('insights') === 'true';
+  return query >= 0 && /^(true|1)$/.test(new URLSearchParams(url.slice(query)).get('insights') ?? '');
 }
 
 function subprotocols(request: IncomingMessage): string[] {
@@ -26,11 +26,25 @@ function subprotocols(request: IncomingMessage): string[] {
   return header === undefined ? [] : header.split(',').map((item) => item.trim());
 }
 
-function bearerToken(request: IncomingMessage, offered: readonly string[]): string | undefined {
+/** The token of the header `Authorization: Bearer`. */
+function headerToken(request: IncomingMessage): string | undefined {
   const [scheme, token] = (request.headers.authorization ?? '').split(/ +/, 2);
-  if (scheme?.toLowerCase() === 'bearer' && token) return token;
+  return scheme?.toLowerCase() === 'bearer' && token ? token : undefined;
+}
+
+function subprotocolToken(offered: readonly string[]): string | undefined {
   const carrier = offered.find((item) => item.startsWith(BEARER_SUBPROTOCOL_PREFIX));
   return carrier?.slice(BEARER_SUBPROTOCOL_PREFIX.length) || undefined;
+}
+
+/** Whether the token stands among the subprotocols, as browsers have to give it. */
+export const offersBearerSubprotocol = (request: IncomingMessage): boolean =>
+  subprotocolToken(subprotocols(request)) !== undefined;
+
+/** @throws {HandshakeRefusal} */
+function checkOrigin({ origin }: IncomingMessage['headers'], allowed: readonly string[]): void {
+  if (origin === undefined || allowed.includes('*') || allowed.includes(origin)) return;
+  throw new HandshakeRefusal('origin_forbidden', 'this origin may not connect', origin.slice(0, 200));
 }
 
 /**
@@ -42,18 +56,17 @@ export function readHandshake(request: IncomingMessage, allowedOrigins: readonly
   const path = pathOf(request);
   if (path !== STREAM_PATH)
     throw new HandshakeRefusal('not_found', `there is no ${path} here; allowed is ${STREAM_PATH}`);
-  const { origin } = request.headers;
-  if (origin !== undefined && !allowedOrigins.includes('*') && !allowedOrigins.includes(origin)) {
-    throw new HandshakeRefusal('origin_forbidden', 'this origin may not connect', origin.slice(0, 200));
-  }
+  const fromHeader = headerToken(request);
+  // A page cannot set the header, so with it Origin says nothing: libraries that are no browser send one of their own.
+  if (fromHeader === undefined) checkOrigin(request.headers, allowedOrigins);
   const offered = subprotocols(request);
   if (offered.length > 0 && !offered.includes(SUBPROTOCOL)) {
     throw new HandshakeRefusal('unsupported_subprotocol', `the subprotocol has to be ${SUBPROTOCOL}`);
   }
-  const token = bearerToken(request, offered);
+  const token = fromHeader ?? subprotocolToken(offered);
   if (token === undefined) {
     const forms = `Authorization: Bearer <token>, or Sec-WebSocket-Protocol: ${SUBPROTOCOL}, bearer.<token>`;
     throw new HandshakeRefusal('token_missing', `a token is required: ${forms}`);
   }
-  return { path, origin, token, insights: wantsInsights(request) };
+  return { token, insights: wantsInsights(request) };
 }

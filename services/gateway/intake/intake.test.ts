@@ -2,13 +2,12 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { epochMs } from '../../core/brands.ts';
 import { ManualClock } from '../../core/clock.ts';
-import type { ChatEvent } from '../../core/records.ts';
-import type { OutgoingRecord } from '../../platform/kafka/produce/batch-producer.ts';
 import { createLogger } from '../../platform/logger.ts';
 import { REPLY_TO_HEADER } from '../../platform/record-headers.ts';
 import { openTracing } from '../../platform/testing/test-tracing.ts';
 import type { Tracer } from '../../platform/tracing/tracer.ts';
 import { BucketTable, TokenBucket } from '../limits/token-bucket.ts';
+import { HandProducer } from '../testing/hand-producer.ts';
 import { clampSentAt, SENT_AT_WINDOW } from './event.ts';
 import { Intake } from './intake.ts';
 import { KnownMessages, keysOf } from './known-messages.ts';
@@ -154,26 +153,6 @@ describe('KnownMessages', () => {
     expect([known.stateOf('unsure'), known.size]).toEqual([undefined, 0]);
   });
 });
-
-/** A producer whose sends are settled by hand, in any order. */
-class HandProducer {
-  readonly sent: { record: OutgoingRecord; ack: () => void; fail: (error: Error) => void }[] = [];
-  room = true;
-  post(record: OutgoingRecord, settled: (error?: Error) => void): void {
-    let open = true;
-    const once = (error?: Error) => {
-      if (open) settled(error);
-      open = false;
-    };
-    this.sent.push({ record, ack: () => once(), fail: once });
-  }
-  hasRoomFor(): boolean {
-    return this.room;
-  }
-  event(index: number): ChatEvent {
-    return JSON.parse(String(this.sent[index]?.record.value)) as ChatEvent;
-  }
-}
 
 function intakeWith(producer: HandProducer, tracer?: Tracer) {
   const calls: string[] = [];

@@ -39,8 +39,27 @@ export function capacityOf(files: number, workers: number, wanted: number | unde
 
 export interface CapacityWish {
   readonly MAX_CONNECTIONS: number | undefined;
-  readonly MAX_TENANT_CONNECTIONS: number;
+  readonly MAX_TENANT_CONNECTIONS: number | undefined;
+  readonly MAX_BOT_CONNECTIONS: number | undefined;
   readonly GATEWAY_WORKERS: number;
+}
+
+/** A tenant that is alone here meets its default only where the gateway is nearly full. */
+const TENANT_SHARE = 0.75;
+/** A bot has a socket for each process that speaks for it: tens, hardly hundreds. */
+const BOT_SHARE = 0.05;
+const BOT_LEAST = 100;
+
+/** The limits of a tenant and of a bot; by default one of either leaves room for others. */
+export function placeLimitsOf(
+  connections: number,
+  wish: Pick<CapacityWish, 'MAX_TENANT_CONNECTIONS' | 'MAX_BOT_CONNECTIONS'>,
+): PlaceLimits {
+  return {
+    connections,
+    tenantConnections: wish.MAX_TENANT_CONNECTIONS ?? Math.max(BOT_LEAST, Math.floor(connections * TENANT_SHARE)),
+    botConnections: wish.MAX_BOT_CONNECTIONS ?? Math.max(BOT_LEAST, Math.floor(connections * BOT_SHARE)),
+  };
 }
 
 /** Reads the open-file limit and says in the log what it allows. */
@@ -53,5 +72,5 @@ export function readCapacity(config: CapacityWish, log: Logger): { capacity: Cap
   if (wanted !== undefined && wanted > connections) {
     log.warn({ ...found, wanted }, 'fewer connections than MAX_CONNECTIONS: raise ulimit -n or GATEWAY_WORKERS');
   } else log.info(found, 'connections that fit');
-  return { capacity, places: { connections, tenantConnections: config.MAX_TENANT_CONNECTIONS } };
+  return { capacity, places: placeLimitsOf(connections, config) };
 }

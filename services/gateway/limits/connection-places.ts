@@ -1,6 +1,6 @@
 import type { BotIdentity } from '../../core/bot-identity.ts';
 
-export type PlaceRefusal = 'too_many_connections' | 'too_many_tenant_connections';
+export type PlaceRefusal = 'too_many_connections' | 'too_many_tenant_connections' | 'too_many_bot_connections';
 
 /** Counts connections against the limits of the whole gateway. */
 export interface ConnectionPlaces {
@@ -14,15 +14,17 @@ export interface ConnectionPlaces {
 export interface PlaceLimits {
   readonly connections: number;
   readonly tenantConnections: number;
+  readonly botConnections: number;
 }
 
 /** Tenant and bot as one name: JSON, so that no two pairs look alike. */
 export const botNameOf = ({ tenant, bot }: BotIdentity): string => JSON.stringify([tenant, bot]);
 
-/** Counts the connections in all and by tenant. */
+/** Counts the connections in all, by tenant and by bot. */
 export class Places implements ConnectionPlaces {
   readonly #limits: PlaceLimits;
   readonly #byTenant = new Map<string, number>();
+  readonly #byBot = new Map<string, number>();
   #taken = 0;
 
   constructor(limits: PlaceLimits) {
@@ -33,11 +35,16 @@ export class Places implements ConnectionPlaces {
     return this.#taken >= this.#limits.connections;
   }
 
-  take({ tenant }: BotIdentity): PlaceRefusal | undefined {
+  take(identity: BotIdentity): PlaceRefusal | undefined {
     if (this.isFull) return 'too_many_connections';
-    const held = this.#byTenant.get(tenant) ?? 0;
-    if (held >= this.#limits.tenantConnections) return 'too_many_tenant_connections';
-    this.#byTenant.set(tenant, held + 1);
+    const { tenant } = identity;
+    const ofTenant = this.#byTenant.get(tenant) ?? 0;
+    if (ofTenant >= this.#limits.tenantConnections) return 'too_many_tenant_connections';
+    const bot = botNameOf(identity);
+    const ofBot = this.#byBot.get(bot) ?? 0;
+    if (ofBot >= this.#limits.botConnections) return 'too_many_bot_connections';
+    this.#byTenant.set(tenant, ofTenant + 1);
+    this.#byBot.set(bot, ofBot + 1);
     this.#taken += 1;
     return undefined;
   }
@@ -46,10 +53,15 @@ export class Places implements ConnectionPlaces {
     return this.take(identity);
   }
 
-  leave({ tenant }: BotIdentity): void {
-    const held = this.#byTenant.get(tenant) ?? 0;
-    if (held > 1) this.#byTenant.set(tenant, held - 1);
-    else this.#byTenant.delete(tenant);
+  leave(identity: BotIdentity): void {
+    decrement(this.#byTenant, identity.tenant);
+    decrement(this.#byBot, botNameOf(identity));
     this.#taken -= 1;
   }
+}
+
+function decrement(counts: Map<string, number>, name: string): void {
+  const held = counts.get(name) ?? 0;
+  if (held > 1) counts.set(name, held - 1);
+  else counts.delete(name);
 }

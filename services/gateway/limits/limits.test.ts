@@ -5,7 +5,7 @@ import { ManualClock } from '../../core/clock.ts';
 import { createLogger } from '../../platform/logger.ts';
 import { SharedLimits } from '../workers/shared-limits.ts';
 import { type BudgetSource, InsuredBudget, LocalBudget } from './budget.ts';
-import { capacityOf, openFileLimit, readCapacity } from './capacity.ts';
+import { capacityOf, openFileLimit, placeLimitsOf, readCapacity } from './capacity.ts';
 import { Places } from './connection-places.ts';
 import { LeasedTokenBuckets, SOURCE_BURST_SHARE } from './leased-token-bucket.ts';
 import { BucketTable } from './token-bucket.ts';
@@ -115,7 +115,7 @@ describe('places', () => {
   const identity = (tenant: string, bot = 'b'): BotIdentity => ({ tenant, bot });
 
   it('are bounded in all and by tenant, and come back', () => {
-    const places = new Places({ connections: 3, tenantConnections: 2 });
+    const places = new Places({ connections: 3, tenantConnections: 2, botConnections: 3 });
     expect([1, 2, 3].map(() => places.take(identity('a')))).toEqual([
       undefined,
       undefined,
@@ -130,9 +130,27 @@ describe('places', () => {
     expect([places.isFull, places.take(identity('c'))]).toEqual([false, undefined]);
   });
 
+  it('of one bot leave room for the other bots of its tenant', () => {
+    const places = new Places({ connections: 10, tenantConnections: 10, botConnections: 2 });
+    const takes = ['greedy', 'greedy', 'greedy', 'modest'].map((bot) => places.take(identity('t', bot)));
+    expect(takes).toEqual([undefined, undefined, 'too_many_bot_connections', undefined]);
+    places.leave(identity('t', 'greedy'));
+    expect(places.take(identity('t', 'greedy'))).toBeUndefined();
+  });
+
+  it('by default leave room beside any one tenant and any one bot', () => {
+    const unset = { MAX_TENANT_CONNECTIONS: undefined, MAX_BOT_CONNECTIONS: undefined };
+    expect(placeLimitsOf(19_488, unset)).toEqual({
+      connections: 19_488,
+      tenantConnections: 14_616,
+      botConnections: 974,
+    });
+    expect(placeLimitsOf(3, unset)).toEqual({ connections: 3, tenantConnections: 100, botConnections: 100 });
+  });
+
   it('of a worker that is gone come back, and the others get its part of a bot’s budget', () => {
     const notices: [number, string, number][] = [];
-    const places = new Places({ connections: 10, tenantConnections: 10 });
+    const places = new Places({ connections: 10, tenantConnections: 10, botConnections: 10 });
     const budget = { lease: async () => [] };
     const sharedLimits = new SharedLimits({ places, budget, notify: (...change) => notices.push(change) });
     const [one, two, three] = [1, 2, 3].map((id) => sharedLimits.handlersFor(id));
@@ -209,7 +227,7 @@ describe('capacity', () => {
     expect(openFileLimit(failing)).toBe(1_024);
     expect(openFileLimit()).toBeGreaterThan(0);
     const log = createLogger('test', 'silent');
-    const wish = { MAX_CONNECTIONS: 2, MAX_TENANT_CONNECTIONS: 9, GATEWAY_WORKERS: 2 };
-    expect(readCapacity(wish, log).places).toEqual({ connections: 2, tenantConnections: 9 });
+    const wish = { MAX_CONNECTIONS: 2, MAX_TENANT_CONNECTIONS: 9, MAX_BOT_CONNECTIONS: 7, GATEWAY_WORKERS: 2 };
+    expect(readCapacity(wish, log).places).toEqual({ connections: 2, tenantConnections: 9, botConnections: 7 });
   });
 });

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import type { Credentials } from '../handshake/auth.ts';
-import { STREAM_PATH, SUBPROTOCOL } from '../handshake/handshake.ts';
+import { pathOf, STREAM_PATH, SUBPROTOCOL } from '../handshake/handshake.ts';
 import type { AdmittedHandshake, HandshakeAdmission } from '../handshake/handshake-admission.ts';
 import { HandshakeRefusal, refusalBody, refusalHeaders } from '../handshake/handshake-refusal.ts';
+import { PendingSockets } from '../handshake/pending-sockets.ts';
+import { answerRefusal } from '../handshake/refusal-answer.ts';
 import { TokenBucket } from '../limits/token-bucket.ts';
 import { Session, type SessionDeps } from './session.ts';
 
@@ -36,6 +38,10 @@ const TICK_MS = 1_000;
 /** How long a peer may take to answer our close frame before the connection is cut. */
 const CLOSE_TIMEOUT_MS = 2_000;
 const KEEP_ALIVE_MS = 5_000;
+/** Beside the handshake's own bound: the time in which Node answers 408 itself. */
+const PENDING_MARGIN_MS = 2 * TICK_MS;
+/** Of the sockets that a process may have, those without a session: it always has room for some. */
+const PENDING_SHARE = 0.25;
 /** Time in which messages that crossed the goaway are still answered: after a close their bots would have to resend them. */
 const GOODBYE_MS = 250;
 /** Refusals logged a second at most, so that a flood of bad tokens is no flood of log lines. All are counted. */
@@ -47,6 +53,7 @@ export class SocketServer {
   readonly #http: Server;
   readonly #sockets: WebSocketServer;
   readonly #sessions = new Set<Session>();
+  readonly #pending: PendingSockets;
   readonly #refusalLog: TokenBucket;
   readonly #ticker: NodeJS.Timeout;
   #onEmpty: (() => void) | undefined;
@@ -55,7 +62,13 @@ export class SocketServer {
     this.#options = options;
     const { clock, limits } = options.session;
     this.#refusalLog = new TokenBucket(LOGGED_REFUSALS_PER_S, LOGGED_REFUSALS_PER_S, clock.monotonicMs());
-    const { handshakeTimeoutMs } = options;
+    const { handshakeTimeoutMs, maxSockets } = options;
+    this.#pending = new PendingSockets({
+      max: Math.max(1, Math.floor(maxSockets * PENDING_SHARE)),
+      maxAgeMs: handshakeTimeoutMs + PENDING_MARGIN_MS,
+      clock,
+      onDropped: () => options.session.metrics.handshake('dropped'),
+    });
     this.#http = createServer({
       headersTimeout: handshakeTimeoutMs,
       requestTimeout: handshakeTimeoutMs,
@@ -65,17 +78,10 @@ export class SocketServer {
     });
     // `maxConnections` stays below the open-file limit, so that accept never fails for want of a file. Without
     // `dropMaxConnection`, which the published types lack, full workers would hand a connection round for ever.
-    Object.assign(this.#http, { maxConnections: options.maxSockets, dropMaxConnection: true });
+    Object.assign(this.#http, { maxConnections: maxSockets, dropMaxConnection: true });
     this.#http.on('drop', () => options.session.metrics.handshake('dropped'));
-    this.#http.on('request', (request, response) => {
-      const path = (request.url ?? '/').split('?', 1)[0];
-      const refusal =
-        path === STREAM_PATH
-          ? new HandshakeRefusal('upgrade_required', 'this is a WebSocket endpoint: send an upgrade')
-          : new HandshakeRefusal('not_found', `there is no ${path} here; allowed is ${STREAM_PATH}`);
-      options.session.metrics.handshake(refusal.code);
-      response.writeHead(refusal.status, refusalHeaders(refusal, options.session.random)).end(refusalBody(refusal));
-    });
+    this.#http.on('connection', (socket: Socket) => this.#pending.add(socket));
+    this.#http.on('request', (request, response) => this.#answerPlain(request, response));
     this.#http.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
     // `closeTimeout` is not in the published types yet.
     const socketOptions: ServerOptions & { closeTimeout: number } = {
@@ -145,6 +151,7 @@ export class SocketServer {
     clearTimeout(letGo);
     clearInterval(this.#ticker);
     for (const each of this.#sessions) each.cut();
+    this.#pending.destroyAll();
     this.#http.closeAllConnections();
     if (this.#http.listening) await new Promise((resolve) => this.#http.close(resolve));
   }
@@ -171,10 +178,22 @@ export class SocketServer {
       const admitted = await this.#options.admission.admit(request, socket);
       if (socket.destroyed) return;
       socket.off('error', onError);
+      this.#pending.remove(request.socket);
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, admitted));
     } catch (error) {
-      this.#refuse(request, socket, error);
+      this.#refuse({ request, socket, head }, error);
     }
+  }
+
+  #answerPlain(request: IncomingMessage, response: ServerResponse): void {
+    const { metrics, random } = this.#options.session;
+    const path = pathOf(request);
+    const refusal =
+      path === STREAM_PATH
+        ? new HandshakeRefusal('upgrade_required', 'this is a WebSocket endpoint: send an upgrade')
+        : new HandshakeRefusal('not_found', `there is no ${path} here; allowed is ${STREAM_PATH}`);
+    metrics.handshake(refusal.code);
+    response.writeHead(refusal.status, refusalHeaders(refusal, random)).end(refusalBody(refusal));
   }
 
   #open(webSocket: WebSocket, { credentials, insights }: AdmittedHandshake): void {
@@ -200,28 +219,20 @@ export class SocketServer {
     });
   }
 
-  #refuse(request: IncomingMessage, socket: Duplex, error: unknown): void {
+  #refuse(handshake: { request: IncomingMessage; socket: Duplex; head: Buffer }, error: unknown): void {
     const { metrics, log, clock, random } = this.#options.session;
     if (!(error instanceof HandshakeRefusal)) {
       log.error({ err: messageOf(error) }, 'a handshake failed');
-      socket.destroy();
+      handshake.socket.destroy();
       return;
     }
     metrics.handshake(error.code);
     if (this.#refusalLog.available(clock.monotonicMs()) >= 1) {
       this.#refusalLog.take();
-      const from = request.socket.remoteAddress;
+      const from = handshake.request.socket.remoteAddress;
       log.warn({ code: error.code, from, detail: error.detail }, 'handshake refused');
     }
-    if (socket.destroyed) return;
-    const body = refusalBody(error);
-    const headers = {
-      ...refusalHeaders(error, random),
-      connection: 'close',
-      'content-length': Buffer.byteLength(body),
-    };
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-    socket.end(`HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}\r\n${lines.join('\r\n')}\r\n\r\n${body}`);
+    answerRefusal(handshake, error, { sockets: this.#sockets, random });
   }
 
   #tick(): void {
@@ -229,5 +240,6 @@ export class SocketServer {
     const nowMs = clock.monotonicMs();
     const nowEpochMs = clock.now();
     for (const session of this.#sessions) session.tick(nowMs, nowEpochMs);
+    this.#pending.sweep();
   }
 }

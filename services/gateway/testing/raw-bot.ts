@@ -24,7 +24,11 @@ export class RawBot {
   }
 
   /** Resolves with the welcome. */
-  static async open(url: string, token: string, options: { autoPong?: boolean } = {}): Promise<RawBot> {
+  static async open(
+    url: string,
+    token: string,
+    options: { autoPong?: boolean; origin?: string } = {},
+  ): Promise<RawBot> {
     const socket = new WebSocket(url, 'parley.v1', { headers: { authorization: `Bearer ${token}` }, ...options });
     const bot = new RawBot(socket);
     await bot.frame((frame) => frame.type === 'welcome');
