@@ -6,7 +6,7 @@ import type { Claim, PartitionHandler } from '../platform/kafka/consume/claim.ts
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { testLog } from '../platform/testing/topic-log.ts';
-import type { Completion } from './completion.ts';
+import type { Receiver } from './analyse/callbacks.ts';
 import { MAX_IN_FLIGHT_BYTES, MAX_QUEUED } from './config.ts';
 import { Enricher } from './enricher.ts';
 import { enricherMetrics } from './metrics.ts';
@@ -57,10 +57,10 @@ class World {
   #finish: (() => void)[] = [];
 
   constructor({ maxInFlight = 100_000, maxReplayInFlight = 10 } = {}) {
-    const process = (claim: Claim, { key }: FetchedRecord, completion: Completion) => {
+    const process = (claim: Claim, { key }: FetchedRecord, receiver: Receiver<boolean>) => {
       const [tenant] = JSON.parse(String(key)) as [string];
       this.started.push({ lane: claim.topic, partition: claim.partition, tenant });
-      this.#finish.push(() => completion.done(true));
+      this.#finish.push(() => receiver.received(true));
     };
     this.enricher = new Enricher({
       processor: { process } as unknown as RecordProcessor,

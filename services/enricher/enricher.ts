@@ -5,7 +5,7 @@ import type { Claim, PartitionHandler } from '../platform/kafka/consume/claim.ts
 import type { Logger } from '../platform/logger.ts';
 import { messageTrace, traceIdOf } from '../platform/tracing/messaging-spans.ts';
 import type { Span, Tracer } from '../platform/tracing/tracer.ts';
-import { type Completion, settle } from './completion.ts';
+import { forward } from './analyse/callbacks.ts';
 import { COMMIT_INTERVAL_MS, type Lane, MAX_IN_FLIGHT_BYTES, MAX_QUEUED } from './config.ts';
 import { FairQueue } from './fair-queue.ts';
 import type { EnricherMetrics } from './metrics.ts';
@@ -56,6 +56,8 @@ export class Enricher {
     this.#events = {
       trace: options.tracing && messageTrace(options.tracing.tracer, options.tracing.group),
       offer: (worker, job) => this.#offer(worker, job),
+      ended: (job, isDone) => this.#ended(job, isDone),
+      failed: (job, error) => this.#failed(job, error),
       held: (worker, records, bytes) => this.#account(this.#laneOf(worker), records, bytes),
       skipped: () => options.metrics.skipped.inc(),
       released: (worker) => this.#released(worker),
@@ -152,54 +154,50 @@ export class Enricher {
       if (!next) break;
       this.#account(lane, -1, -bytesOf(next.item));
       next.source.started(next.item, now);
-      this.#run(next.source, next.item, lane);
+      this.#run(next.item, lane);
     }
     return started;
   }
 
-  #run(worker: PartitionWorker, job: Job, lane: Lane): void {
+  #run(job: Job, lane: Lane): void {
+    const { processor } = this.#options;
+    const { claim } = job.worker;
     this.#inFlight++;
     this.#inFlightBytes += bytesOf(job);
     if (lane === 'replay') this.#replayInFlight++;
     spanOf(job)?.event('started');
-    const { processor } = this.#options;
-    const run = new Run(this, worker, job, lane);
-    if (job.kind === 'record') processor.process(worker.claim, job.record, run, job.span);
-    else settle(run, processor.skip(worker.claim, job.first, job.last));
+    if (job.kind === 'record') processor.process(claim, job.record, job, job.span);
+    else forward(processor.skip(claim, job.first, job.last), job);
   }
 
-  /** For the runs themselves. */
-  ended({ worker, job, lane }: Run, isDone: boolean): void {
+  #ended(job: Job, isDone: boolean): void {
+    const { worker } = job;
     worker.ended(job);
     if (isDone) worker.complete(offsetOf(job));
     conclude(spanOf(job), isDone);
-    this.#leave(job, lane);
+    this.#leave(job);
   }
 
-  failed({ worker, job, lane }: Run, error: unknown): void {
-    this.#runAgain(worker, job, lane, error);
-    this.#leave(job, lane);
-  }
-
-  #leave(job: Job, lane: Lane): void {
-    this.#inFlight--;
-    this.#inFlightBytes -= bytesOf(job);
-    if (lane === 'replay') this.#replayInFlight--;
-    this.schedule();
-  }
-
-  /** Nothing that is foreseen: tried again for as long as the partition is ours, since giving up would lose it. */
-  #runAgain(worker: PartitionWorker, job: Job, lane: Lane, error: unknown): void {
-    const { topic, partition } = worker.claim;
+  /** Nothing that is foreseen: done again for as long as the partition is ours, since giving up would lose it. */
+  #failed(job: Job, error: unknown): void {
+    const { topic, partition } = job.worker.claim;
     const span = spanOf(job);
     const fields = { err: error, topic, partition, offset: offsetOf(job), ...traceIdOf(span) };
     this.#options.log.error(fields, `a record failed: ${messageOf(error)}`);
     span?.event('failed', { 'error.type': error instanceof Error ? error.name : 'other' });
     const again = () => {
-      if (worker.claim.active) this.#run(worker, job, lane);
+      if (job.worker.claim.active) this.#run(job, this.#laneOf(job.worker));
       else conclude(span, false);
     };
     setTimeout(again, UNFORESEEN_RETRY_MS).unref();
+    this.#leave(job);
+  }
+
+  #leave(job: Job): void {
+    this.#inFlight--;
+    this.#inFlightBytes -= bytesOf(job);
+    if (this.#laneOf(job.worker) === 'replay') this.#replayInFlight--;
+    this.schedule();
   }
 
   #account(lane: Lane, records: number, bytes: number): void {
@@ -228,30 +226,7 @@ export class Enricher {
   }
 }
 
-/** One job on its way. */
-class Run implements Completion {
-  readonly worker: PartitionWorker;
-  readonly job: Job;
-  readonly lane: Lane;
-  readonly #enricher: Enricher;
-
-  constructor(enricher: Enricher, worker: PartitionWorker, job: Job, lane: Lane) {
-    this.#enricher = enricher;
-    this.worker = worker;
-    this.job = job;
-    this.lane = lane;
-  }
-
-  done(isDone: boolean): void {
-    this.#enricher.ended(this, isDone);
-  }
-
-  failed(error: unknown): void {
-    this.#enricher.failed(this, error);
-  }
-}
-
-/** Of a claim that was lost another instance makes a span of its own. */
+/** Where a claim was lost, the next instance makes a span of its own. */
 function conclude(span: Span | undefined, isDone: boolean): void {
   if (!span) return;
   if (!isDone) span.set({ 'parley.outcome': 'abandoned' });

@@ -1,8 +1,8 @@
 import { Fifo } from '../core/collections/fifo.ts';
 import { Link, LinkedList } from '../core/collections/linked-list.ts';
 
-/** What one source of a tenant has to do. */
-class Line<Source, Item> extends Link {
+/** Items of one tenant from one source. */
+class SourceQueue<Source, Item> extends Link {
   readonly source: Source;
   readonly items = new Fifo<Item>();
 
@@ -12,11 +12,11 @@ class Line<Source, Item> extends Link {
   }
 }
 
-/** What a tenant has to do: its sources in turn, the next one first. */
-class Lane<Source, Item> extends Link {
+/** Items of one tenant: its sources in turn, the next one first. */
+class TenantQueue<Source, Item> extends Link {
   readonly tenant: string;
-  readonly lines = new LinkedList<Line<Source, Item>>();
-  readonly bySource = new Map<Source, Line<Source, Item>>();
+  readonly sources = new LinkedList<SourceQueue<Source, Item>>();
+  readonly bySource = new Map<Source, SourceQueue<Source, Item>>();
 
   constructor(tenant: string) {
     super();
@@ -24,29 +24,29 @@ class Lane<Source, Item> extends Link {
   }
 
   push(source: Source, item: Item): void {
-    let line = this.bySource.get(source);
-    if (!line) {
-      line = new Line(source);
-      this.bySource.set(source, line);
-      this.lines.push(line);
+    let own = this.bySource.get(source);
+    if (!own) {
+      own = new SourceQueue(source);
+      this.bySource.set(source, own);
+      this.sources.push(own);
     }
-    line.items.push(item);
+    own.items.push(item);
   }
 
-  remove(line: Line<Source, Item>): void {
-    this.lines.delete(line);
-    this.bySource.delete(line.source);
+  remove(own: SourceQueue<Source, Item>): void {
+    this.sources.delete(own);
+    this.bySource.delete(own.source);
   }
 }
 
 /**
  * Items in turn by tenant, and of a tenant in turn by source (its partitions), each in the order in which they came:
- * whoever has a lot to do waits for itself, and nobody waits for it. Round robin: the first one's turn is now, and
+ * a tenant with a lot to do waits for itself, and no other tenant waits for it. Round robin: the first one's turn is now, and
  * afterwards it goes to the end.
  */
 export class FairQueue<Source, Item> {
-  readonly #lanes = new LinkedList<Lane<Source, Item>>();
-  readonly #byTenant = new Map<string, Lane<Source, Item>>();
+  readonly #tenants = new LinkedList<TenantQueue<Source, Item>>();
+  readonly #byTenant = new Map<string, TenantQueue<Source, Item>>();
   #size = 0;
 
   get size(): number {
@@ -54,45 +54,45 @@ export class FairQueue<Source, Item> {
   }
 
   push(tenant: string, source: Source, item: Item): void {
-    let lane = this.#byTenant.get(tenant);
-    if (!lane) {
-      lane = new Lane(tenant);
-      this.#byTenant.set(tenant, lane);
-      this.#lanes.push(lane);
+    let queue = this.#byTenant.get(tenant);
+    if (!queue) {
+      queue = new TenantQueue(tenant);
+      this.#byTenant.set(tenant, queue);
+      this.#tenants.push(queue);
     }
-    lane.push(source, item);
+    queue.push(source, item);
     this.#size++;
   }
 
   shift(): { readonly source: Source; readonly item: Item } | undefined {
-    const lane = this.#lanes.first;
-    const line = lane?.lines.first;
-    if (!lane || !line) return undefined;
-    const item = line.items.shift() as Item;
-    if (line.items.size === 0) lane.remove(line);
-    else lane.lines.rotate();
-    if (lane.lines.size === 0) this.#remove(lane);
-    else this.#lanes.rotate();
+    const queue = this.#tenants.first;
+    const own = queue?.sources.first;
+    if (!queue || !own) return undefined;
+    const item = own.items.shift() as Item;
+    if (own.items.size === 0) queue.remove(own);
+    else queue.sources.rotate();
+    if (queue.sources.size === 0) this.#remove(queue);
+    else this.#tenants.rotate();
     this.#size--;
-    return { source: line.source, item };
+    return { source: own.source, item };
   }
 
   /** Takes out all that came from a source, and gives it back. */
   remove(source: Source): Item[] {
     const removed: Item[] = [];
-    for (const lane of [...this.#byTenant.values()]) {
-      const line = lane.bySource.get(source);
-      if (!line) continue;
-      removed.push(...line.items);
-      lane.remove(line);
-      if (lane.lines.size === 0) this.#remove(lane);
+    for (const queue of [...this.#byTenant.values()]) {
+      const own = queue.bySource.get(source);
+      if (!own) continue;
+      removed.push(...own.items);
+      queue.remove(own);
+      if (queue.sources.size === 0) this.#remove(queue);
     }
     this.#size -= removed.length;
     return removed;
   }
 
-  #remove(lane: Lane<Source, Item>): void {
-    this.#lanes.delete(lane);
-    this.#byTenant.delete(lane.tenant);
+  #remove(queue: TenantQueue<Source, Item>): void {
+    this.#tenants.delete(queue);
+    this.#byTenant.delete(queue.tenant);
   }
 }

@@ -12,8 +12,8 @@ import { outcomeHeaders, passOnHeaders } from '../platform/record-headers.ts';
 import { startSend, traceIdOf } from '../platform/tracing/messaging-spans.ts';
 import { traceHeaders } from '../platform/tracing/trace-context.ts';
 import type { Span, Tracer } from '../platform/tracing/tracer.ts';
-import type { Analysis } from './analyse/cache/analyser.ts';
-import { type Completion, settle } from './completion.ts';
+import type { Analysed } from './analyse/cache/analyser.ts';
+import { forward, type Receiver } from './analyse/callbacks.ts';
 import { deferral } from './deferral.ts';
 import type { EnricherMetrics } from './metrics.ts';
 import { deadLettered, degraded, enriched, gap, provisional } from './outcomes.ts';
@@ -30,8 +30,6 @@ export interface EmitterOptions {
   readonly tracer?: Tracer | undefined;
 }
 
-type Analysed = Extract<Analysis, { kind: 'analysed' }>;
-
 /** The place of a record that a letter and an outcome are made of. */
 interface Place {
   readonly claim: Claim;
@@ -43,8 +41,8 @@ interface Place {
 }
 
 /**
- * Puts outcomes on chat.enriched, dead letters on chat.dlq and deferred messages on chat.replay. Everything resolves when
- * Kafka has acked all of it, or with false when the claim was lost on the way and nothing may be said any more.
+ * Puts outcomes on chat.enriched, dead letters on chat.dlq and deferred messages on chat.replay. Each result is true once
+ * Kafka has acked all of it, and false when the claim was lost on the way: then nothing more is sent.
  */
 export class OutcomeEmitter {
   readonly #options: EmitterOptions;
@@ -53,15 +51,15 @@ export class OutcomeEmitter {
     this.#options = options;
   }
 
-  enriched(item: WorkItem, analysis: Analysed, completion: Completion): void {
+  enriched(item: WorkItem, analysis: Analysed, receiver: Receiver<boolean>): void {
     const outcome = enriched(item.source, item.event, analysis, this.#options.clock.now());
-    if (item.span) settle(completion, this.#emitTraced(item, item.span, outcome, item.answered));
-    else this.#post(item, outcome, item.answered, completion);
+    if (item.span) forward(this.#emitTraced(item, item.span, outcome, item.answered), receiver);
+    else this.#post(item, outcome, item.answered, receiver);
   }
 
   /**
    * The record on chat.replay first, and only when it is acked the degraded outcome: a crash in between leaves a replay
-   * too many, which changes nothing, and never a degraded row that nobody looks at again (ADR 11).
+   * too many, which changes nothing, and never a degraded row that is never looked at again (docs/adr/0011).
    */
   async degraded(item: WorkItem, insight: Insight, attempts: number): Promise<boolean> {
     const { claim, record, source, event } = item;
@@ -73,7 +71,7 @@ export class OutcomeEmitter {
     return await this.#emit(item, outcome, item.answered);
   }
 
-  /** An early answer; nobody waits for its ack, since the final outcome follows. */
+  /** Sends an early answer without waiting for its ack, since the final outcome follows. */
   provisional(item: WorkItem, insight: Insight): void {
     const { metrics, log } = this.#options;
     const outcome = provisional(item.source, item.event, {
@@ -125,21 +123,21 @@ export class OutcomeEmitter {
 
   #emit(at: Place, outcome: ChatOutcome, answered: boolean): Promise<boolean> {
     if (at.span) return this.#emitTraced(at, at.span, outcome, answered);
-    return new Promise((done, failed) => this.#post(at, outcome, answered, { done, failed }));
+    return new Promise((received, failed) => this.#post(at, outcome, answered, { received, failed }));
   }
 
-  #post(at: Place, outcome: ChatOutcome, answered: boolean, completion: Completion): void {
+  #post(at: Place, outcome: ChatOutcome, answered: boolean, receiver: Receiver<boolean>): void {
     if (!at.claim.active) {
-      completion.done(false);
+      receiver.received(false);
       return;
     }
     this.#options.producer.post(this.#outcomeRecord(at, outcome), (error) => {
       if (error) {
-        completion.failed(error);
+        receiver.failed(error);
         return;
       }
       this.#count(at, outcome, answered);
-      completion.done(true);
+      receiver.received(true);
     });
   }
 

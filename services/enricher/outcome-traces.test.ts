@@ -47,15 +47,16 @@ async function bench(headers: FetchedRecord['headers'] = HEADERS, refusal?: Erro
   const record = { offset: 9, timestamp: 0, key: Buffer.from('k'), value: Buffer.from('v'), headers, size: 1 };
   const span = messageTrace(tracer, 'parley.enricher')({ topic: topics.events, partition: 3 }, record);
   const source = { topic_id: 'T'.repeat(22) as TopicId, topic: topics.events, partition: 3, offset: 9 };
-  const lane = { isReplay: false, now: sampleEvent().deadline_at - 400, degrades: true };
-  const item = new WorkItem(claim, record, source, sampleEvent(), lane, span);
+  const event = sampleEvent();
+  const parts = { claim, record, source, event, isReplay: false, now: event.deadline_at - 400, degrades: true, span };
+  const item = new WorkItem(parts, { conclude: () => {} }, { received: () => {}, failed: () => {} });
   const finished = async () => {
     span?.end();
     const all = await spans();
     return new Map(all.map((each): [string, ReceivedSpan] => [each.name, each]));
   };
   const enriched = (analysis: Parameters<OutcomeEmitter['enriched']>[1]) =>
-    new Promise<boolean>((done, failed) => emitter.enriched(item, analysis, { done, failed }));
+    new Promise<boolean>((received, failed) => emitter.enriched(item, analysis, { received, failed }));
   return { emitter, item, enriched, sent, logged, finished };
 }
 

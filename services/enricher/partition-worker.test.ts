@@ -58,6 +58,8 @@ function workerOf({ watermark = 0, completed = [] as number[], logStart = 0 } = 
   let offered: Job[] = [];
   const worker = new PartitionWorker(claim, watermark, completed, {
     offer: (_, job) => void offered.push(job),
+    ended: () => {},
+    failed: () => {},
     held: (_, records) => {
       held += records;
     },

@@ -5,46 +5,66 @@ import { OffsetLedger } from '../core/offset-ledger.ts';
 import { type Claim, ClaimLostError, type PartitionHandler } from '../platform/kafka/consume/claim.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { Span } from '../platform/tracing/tracer.ts';
+import type { Receiver } from './analyse/callbacks.ts';
 
 /** One thing to do of a partition: a record, or a range of offsets that retention removed. */
 export type Job = RecordJob | GapJob;
 
-class Startable extends Link {
+/** Receives how the work on it ended: true once Kafka has acked all that it gave rise to, false when its claim was lost. */
+class Work extends Link implements Receiver<boolean> {
+  readonly worker: PartitionWorker;
   /** Monotonic; undefined until it is started. */
   startedAtMs: number | undefined = undefined;
+
+  constructor(worker: PartitionWorker) {
+    super();
+    this.worker = worker;
+  }
+
+  received(isDone: boolean): void {
+    this.worker.events.ended(this as Work as Job, isDone);
+  }
+
+  failed(error: unknown): void {
+    this.worker.events.failed(this as Work as Job, error);
+  }
 }
 
-class RecordJob extends Startable {
+class RecordJob extends Work {
   readonly kind = 'record';
   readonly record: FetchedRecord;
-  /** Of a message that is traced. */
+  /** Undefined for a message that is not traced. */
   readonly span: Span | undefined;
 
-  constructor(record: FetchedRecord, span?: Span) {
-    super();
+  constructor(worker: PartitionWorker, record: FetchedRecord, span?: Span) {
+    super(worker);
     this.record = record;
     this.span = span;
   }
 }
 
-class GapJob extends Startable {
+class GapJob extends Work {
   readonly kind = 'gap';
   readonly first: number;
   readonly last: number;
 
-  constructor(first: number, last: number) {
-    super();
+  constructor(worker: PartitionWorker, first: number, last: number) {
+    super(worker);
     this.first = first;
     this.last = last;
   }
 }
 
-/** What a partition tells the enricher that runs it. */
+/** What a partition reports to the enricher that runs it. */
 export interface WorkerEvents {
   /** The span of a record that is to be done; undefined where it is not traced. */
   readonly trace?: ((claim: Claim, record: FetchedRecord) => Span | undefined) | undefined;
   /** A job that may be started now. */
   readonly offer: (worker: PartitionWorker, job: Job) => void;
+  /** Work on a job is over. */
+  readonly ended: (job: Job, isDone: boolean) => void;
+  /** Work on a job failed for a reason that was not foreseen: it is to be done again. */
+  readonly failed: (job: Job, error: unknown) => void;
   /** Records that wait for the watermark to move, not offered yet: so many more, or fewer. */
   readonly held: (worker: PartitionWorker, records: number, bytes: number) => void;
   /** A record that an earlier instance completed was stepped over. */
@@ -68,7 +88,7 @@ export class PartitionWorker implements PartitionHandler {
   readonly claim: Claim;
   readonly startAt: number;
   readonly #ledger: OffsetLedger;
-  readonly #events: WorkerEvents;
+  readonly events: WorkerEvents;
   /** Started and not ended, in the order of starting. */
   readonly #running = new LinkedList<Job>();
   readonly #held = new Fifo<FetchedRecord>();
@@ -84,7 +104,7 @@ export class PartitionWorker implements PartitionHandler {
     this.startAt = Math.max(watermark, claim.logStart);
     this.#expected = watermark;
     this.#ledger = new OffsetLedger(watermark, completed);
-    this.#events = events;
+    this.events = events;
   }
 
   get completedAhead(): number {
@@ -105,7 +125,7 @@ export class PartitionWorker implements PartitionHandler {
     for (const record of records) {
       if (this.#held.size === 0 && this.#admit(record)) continue;
       this.#held.push(record);
-      this.#events.held(this, 1, record.size);
+      this.events.held(this, 1, record.size);
     }
     if (this.#held.size >= MAX_HELD_RECORDS) this.#pause({ spanFull: true });
   }
@@ -152,9 +172,8 @@ export class PartitionWorker implements PartitionHandler {
   }
 
   release(): void {
-    for (let record = this.#held.shift(); record; record = this.#held.shift())
-      this.#events.held(this, -1, -record.size);
-    this.#events.released(this);
+    for (let record = this.#held.shift(); record; record = this.#held.shift()) this.events.held(this, -1, -record.size);
+    this.events.released(this);
   }
 
   /** Into the ledger, and on offer; false when the offset is beyond the span. */
@@ -165,10 +184,10 @@ export class PartitionWorker implements PartitionHandler {
     const done = this.#ledger.isComplete(offset);
     this.#ledger.take(offset);
     this.#expected = offset + 1;
-    if (!done) this.#events.offer(this, new RecordJob(record, this.#events.trace?.(this.claim, record)));
+    if (!done) this.events.offer(this, new RecordJob(this, record, this.events.trace?.(this.claim, record)));
     else {
       this.#completedSinceCommit = true;
-      this.#events.skipped();
+      this.events.skipped();
     }
     return true;
   }
@@ -176,7 +195,7 @@ export class PartitionWorker implements PartitionHandler {
   #admitHeld(): void {
     for (let record = this.#held.peek(); record && this.#admit(record); record = this.#held.peek()) {
       this.#held.shift();
-      this.#events.held(this, -1, -record.size);
+      this.events.held(this, -1, -record.size);
     }
     if (this.#held.size < MAX_HELD_RECORDS / 2) this.#pause({ spanFull: false });
   }
@@ -186,7 +205,7 @@ export class PartitionWorker implements PartitionHandler {
     if (offset <= first) return;
     this.#ledger.takeGap(first, offset - 1);
     this.#expected = offset;
-    this.#events.offer(this, new GapJob(first, offset - 1));
+    this.events.offer(this, new GapJob(this, first, offset - 1));
   }
 
   #pause({ intakePaused = this.#intakePaused, spanFull = this.#spanFull }): void {

@@ -10,7 +10,7 @@ import { Metrics } from '../platform/metrics.ts';
 import { sampleEvent, sampleInsight } from '../platform/testing/sample-event.ts';
 import { testLog } from '../platform/testing/topic-log.ts';
 import type { AnalyseRequest, Analysis } from './analyse/analysis.ts';
-import type { Listener } from './analyse/gate/api-analyser.ts';
+import type { Receiver } from './analyse/callbacks.ts';
 import { readEnricherConfig } from './config.ts';
 import { enricherMetrics } from './metrics.ts';
 import { connectOutage, type Outage } from './outage/connect.ts';
@@ -66,10 +66,10 @@ function bench(
       requests.push(request);
       return await answer(request);
     },
-    ask: (request: AnalyseRequest, listener: Listener) => {
+    ask: (request: AnalyseRequest, receiver: Receiver<Analysis>) => {
       analyser.analyse(request).then(
-        (analysis) => listener.analysed(analysis),
-        (error: unknown) => listener.failed(error),
+        (analysis) => receiver.received(analysis),
+        (error: unknown) => receiver.failed(error),
       );
     },
   };
@@ -87,7 +87,7 @@ function bench(
       headers: { traceparent: Buffer.from('tp') },
       size: 1,
     };
-    return new Promise<boolean>((done, failed) => processor.process(at as never, record, { done, failed }));
+    return new Promise<boolean>((received, failed) => processor.process(at as never, record, { received, failed }));
   };
   /** The next `count` records that came to Kafka, in order. */
   const next = (count: number) =>

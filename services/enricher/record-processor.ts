@@ -8,9 +8,8 @@ import type { Claim } from '../platform/kafka/consume/claim.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Span } from '../platform/tracing/tracer.ts';
-import type { Analyser, Analysis } from './analyse/cache/analyser.ts';
-import type { Listener } from './analyse/gate/api-analyser.ts';
-import { type Completion, settle } from './completion.ts';
+import type { Analysed, Analyser, Analysis } from './analyse/cache/analyser.ts';
+import { forward, type Receiver } from './analyse/callbacks.ts';
 import { faultOf } from './event-check.ts';
 import type { Fallback } from './fallback/fallback.ts';
 import type { EarlyAnswers } from './outage/early-answers.ts';
@@ -57,20 +56,23 @@ export class RecordProcessor {
     this.#options = options;
   }
 
-  /** @param span of a message that is traced; whoever began it ends it. */
-  process(claim: Claim, record: FetchedRecord, completion: Completion, span?: Span): void {
+  /**
+   * @param receiver gets true once Kafka has acked all that the record gave rise to, false where its claim was lost first.
+   * @param span of a message that is traced; the caller ends it.
+   */
+  process(claim: Claim, record: FetchedRecord, receiver: Receiver<boolean>, span?: Span): void {
     try {
       const decoded = this.#options.codec.decodeEvent(record.value);
-      if (!(decoded instanceof Promise)) this.#take(claim, record, decoded, completion, span);
+      if (!(decoded instanceof Promise)) this.#take(claim, record, decoded, receiver, span);
       else
-        this.#settleDecoding(claim, record, decoded)
-          .then((settled) => {
-            if (settled) this.#take(claim, record, settled, completion, span);
-            else completion.done(false);
+        this.#waitForDecoding(claim, record, decoded)
+          .then((event) => {
+            if (event) this.#take(claim, record, event, receiver, span);
+            else receiver.received(false);
           })
-          .catch((error: unknown) => completion.failed(error));
+          .catch((error: unknown) => receiver.failed(error));
     } catch (error) {
-      completion.failed(error);
+      receiver.failed(error);
     }
   }
 
@@ -85,48 +87,47 @@ export class RecordProcessor {
     claim: Claim,
     record: FetchedRecord,
     decoded: Decoded<ChatEvent>,
-    completion: Completion,
+    receiver: Receiver<boolean>,
     span: Span | undefined,
   ): void {
     const { analyser, clock, early, emitter, replayTopic, onOutage } = this.#options;
     if (!claim.active) {
-      completion.done(false);
+      receiver.received(false);
       return;
     }
     const isReplay = claim.topic === replayTopic;
     const checked = check(decoded, isReplay);
     const source = sourceOf(claim, record.offset);
     if (checked.kind === 'poison') {
-      const buried = emitter.deadLettered({ claim, record, source, span }, checked.event, { ...checked, attempts: 0 });
-      settle(completion, buried);
+      const place = { claim, record, source, span };
+      forward(emitter.deadLettered(place, checked.event, { ...checked, attempts: 0 }), receiver);
       return;
     }
     const now = clock.now();
     const degrades = onOutage === 'degrade';
-    const item = new WorkItem(claim, record, source, checked.event, { isReplay, now, degrades }, span);
+    const item = new WorkItem(
+      { claim, record, source, event: checked.event, isReplay, now, degrades, span },
+      this,
+      receiver,
+    );
     span?.set({ 'parley.message_id': item.id, 'parley.replay': isReplay });
     early.watch(item);
-    analyser.ask(item, new Conclusion(this, item, completion));
+    analyser.ask(item, item);
   }
 
-  /** For {@link Conclusion}. */
-  conclude(item: WorkItem, analysis: Analysis, completion: Completion): void {
-    if (analysis.kind === 'analysed') this.#enriched(item, analysis, false, completion);
-    else settle(completion, isFailure(analysis) ? this.#failed(item, analysis) : this.#conclude(item, analysis, false));
+  /** For a {@link WorkItem}: its analysis is known. */
+  conclude(item: WorkItem, analysis: Analysis, receiver: Receiver<boolean>): void {
+    if (analysis.kind === 'analysed') this.#enriched(item, analysis, false, receiver);
+    else forward(isFailure(analysis) ? this.#failed(item, analysis) : this.#conclude(item, analysis, false), receiver);
   }
 
-  #enriched(
-    item: WorkItem,
-    analysis: Extract<Analysis, { kind: 'analysed' }>,
-    probe: boolean,
-    completion: Completion,
-  ): void {
+  #enriched(item: WorkItem, analysis: Analysed, probe: boolean, receiver: Receiver<boolean>): void {
     const { emitter, storm } = this.#options;
     item.settled = true;
-    // Out of the cache: it tells nothing of the API.
+    // An answer out of the cache says nothing of the API.
     if (analysis.attempts > 0) storm.passed(probe);
     else storm.forget(probe);
-    emitter.enriched(item, analysis, completion);
+    emitter.enriched(item, analysis, receiver);
   }
 
   /** @param probe whether the analysis was the storm guard's probe. */
@@ -135,7 +136,7 @@ export class RecordProcessor {
     item.settled = true;
     switch (analysis.kind) {
       case 'analysed':
-        return new Promise((done, failed) => this.#enriched(item, analysis, probe, { done, failed }));
+        return new Promise((received, failed) => this.#enriched(item, analysis, probe, { received, failed }));
       case 'unavailable':
         storm.forget(probe);
         return this.#degrade(item, analysis.attempts);
@@ -145,7 +146,7 @@ export class RecordProcessor {
     }
   }
 
-  /** Buried, or tried again for as long as the storm guard says so. */
+  /** Dead-letters the record, or analyses it again for as long as the storm guard says so. */
   async #failed(item: WorkItem, first: Failure): Promise<boolean> {
     const { analyser, storm } = this.#options;
     try {
@@ -170,7 +171,7 @@ export class RecordProcessor {
     return insight !== undefined && (await emitter.degraded(item, insight, attempts));
   }
 
-  /** After three failed replays a record is parked for good (design §4.5); its row stays as it is. */
+  /** After three failed replays a record is parked for good (docs/architecture.md); its row stays as it is. */
   async #giveUp(item: WorkItem, { kind, detail, attempts }: Failure): Promise<boolean> {
     item.settled = true;
     const { event, isReplay } = item;
@@ -180,7 +181,7 @@ export class RecordProcessor {
   }
 
   /** Waits for the registry for as long as it takes: its outage is not poison. */
-  async #settleDecoding(
+  async #waitForDecoding(
     claim: Claim,
     record: FetchedRecord,
     first: Promise<Decoded<ChatEvent>>,
@@ -197,32 +198,6 @@ export class RecordProcessor {
         decoding = codec.decodeEvent(record.value);
       }
     }
-  }
-}
-
-/** What becomes of a record once its analysis is known. */
-class Conclusion implements Listener {
-  readonly #processor: RecordProcessor;
-  readonly #item: WorkItem;
-  readonly #completion: Completion;
-
-  constructor(processor: RecordProcessor, item: WorkItem, completion: Completion) {
-    this.#processor = processor;
-    this.#item = item;
-    this.#completion = completion;
-  }
-
-  analysed(analysis: Analysis): void {
-    try {
-      this.#processor.conclude(this.#item, analysis, this.#completion);
-    } catch (error) {
-      this.failed(error);
-    }
-  }
-
-  failed(error: unknown): void {
-    this.#item.settled = true;
-    this.#completion.failed(error);
   }
 }
 

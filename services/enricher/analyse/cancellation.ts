@@ -1,9 +1,9 @@
 /** Reason of a call that lost to the other attempt of its hedged request. */
-export const SUPERSEDED = new Error('superseded by the other call of a hedge');
+export const SUPERSEDED = new Error('superseded by the other attempt of a hedged request');
 
 /**
- * Gives a call up. With thousands in flight an AbortSignal for each is a kilobyte and 2 µs, so there is one only for
- * who asks.
+ * Gives an attempt up. An AbortSignal for each of thousands in flight takes a kilobyte and 2 µs, so one is made only for a
+ * provider that asks for it.
  */
 export class Cancellation {
   #reason: Error | undefined;
@@ -11,7 +11,7 @@ export class Cancellation {
   /** Aborted once, by a cancellation to come. */
   target: { abort(): void } | undefined;
 
-  /** Why the call was given up, or undefined while it is wanted. */
+  /** Why the attempt was given up, or undefined while it is wanted. */
   get reason(): Error | undefined {
     return this.#reason;
   }

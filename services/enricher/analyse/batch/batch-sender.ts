@@ -1,16 +1,16 @@
-import type { Cancellation } from '../cancellation.ts';
-import { SUPERSEDED } from '../cancellation.ts';
+import type { Analysed } from '../analysis.ts';
+import { deliver, type NlpRequest, type Receiver } from '../callbacks.ts';
+import { type Cancellation, SUPERSEDED } from '../cancellation.ts';
 import { garbage, NlpError } from '../nlp-errors.ts';
-import type { Errand, NlpPolicy } from '../policy/nlp-policy.ts';
+import type { NlpPolicy } from '../policy/nlp-policy.ts';
 import type { DocumentResult, NlpProvider } from '../provider/provider.ts';
-import type { Receiver } from '../receiver.ts';
-import { Batch, type Ticket } from './batch.ts';
+import { Batch, type BatchItem } from './batch.ts';
 import { RequestPacer } from './request-pacer.ts';
 
 export interface SenderOptions {
   readonly provider: NlpProvider;
   readonly policy: Pick<NlpPolicy, 'execute' | 'state'>;
-  /** Each request to the API. `result`: `ok`, `superseded` by the other call of a hedge, or the cause of its failure. */
+  /** Each request to the API. `result`: `ok`, `superseded` by the other attempt of a hedged request, or the cause of its failure. */
   readonly onCall: (seconds: number, result: string) => void;
   /** A document of a batch failed and is tried again, alone. */
   readonly onRetry: (cause: string) => void;
@@ -20,7 +20,7 @@ export interface SenderOptions {
 
 /** What a sender learns on the way. */
 export interface SenderEvents {
-  /** Nobody gets on this batch any more. */
+  /** The batch takes no further documents. */
   readonly sealed: (batch: Batch) => void;
   readonly tooLarge: (documents: number) => void;
   /** The API has no batches: the documents are sent alone. */
@@ -33,16 +33,16 @@ interface Reply {
 }
 
 /**
- * Takes a batch through the policy to the provider and hands each document its own result. A document never fails for
- * another's sake: a batch that fails for good is halved until what is at fault is alone; an error of one document within
- * a good batch leaves the others alone, and it is tried again by itself where that may help.
+ * Takes batches through the policy to the provider and hands each document its own result. A document never fails for
+ * another's sake: a batch that fails for good is halved until the document at fault is alone; an error of one document in
+ * a good batch leaves the others alone, and that document is sent again by itself where that may help.
  *
- * The policy's permit, retries and breaker count requests.
+ * The policy's permit, retries and breaker count requests, not documents.
  */
 export class BatchSender {
   readonly #options: SenderOptions;
   readonly #events: SenderEvents;
-  readonly #pacer: RequestPacer<Batch> | undefined;
+  readonly #pacer: RequestPacer<ApiBatch> | undefined;
   /** Over all requests, retries and hedges among them. */
   documentsSent = 0;
 
@@ -51,26 +51,27 @@ export class BatchSender {
     this.#options = options;
     this.#events = events;
     if (requestsPerS !== undefined) {
-      this.#pacer = new RequestPacer(requestsPerS, (batch) => this.#execute(batch), options.now);
+      this.#pacer = new RequestPacer(requestsPerS, (batch) => options.policy.execute(batch), options.now);
     }
   }
 
-  send(batch: Batch): void {
+  /** A batch that begins with `first` and is not sent yet. */
+  batch(first: BatchItem): ApiBatch {
+    return new ApiBatch(this, first);
+  }
+
+  send(batch: ApiBatch): void {
     if (this.#pacer) this.#pacer.submit(batch);
-    else this.#execute(batch);
+    else this.#options.policy.execute(batch);
   }
 
   close(): void {
     this.#pacer?.close();
   }
 
-  #execute(batch: Batch): void {
-    this.#options.policy.execute(new Sending(this, batch));
-  }
-
-  call(batch: Batch, cancellation: Cancellation, receiver: Receiver<readonly DocumentResult[]>): void {
+  attempt(batch: Batch, cancellation: Cancellation, receiver: Receiver<readonly DocumentResult[]>): void {
     if (batch.isOpen) this.#seal(batch);
-    if (batch.calls++ > 0) this.#pacer?.charge();
+    if (batch.attempts++ > 0) this.#pacer?.charge();
     this.documentsSent += batch.size;
     this.#options.provider.analyze(batch.documents, receiver, cancellation);
   }
@@ -87,42 +88,50 @@ export class BatchSender {
     this.#options.onCall(tookMs / 1_000, resultOf(error, cancellation));
   }
 
+  received(batch: Batch, { results, nlpMs }: Reply): void {
+    for (let index = 0; index < batch.items.length; index++) {
+      const item = batch.items[index] as BatchItem;
+      const result = results[index];
+      item.attempts += batch.attempts;
+      if (result?.ok) deliver(item, analysed(result.insight, nlpMs, item.attempts));
+      else this.#retryAlone(item, result?.error ?? garbage());
+    }
+  }
+
+  failed(batch: Batch, error: unknown): void {
+    // The breaker may have refused it before it was sealed.
+    if (batch.isOpen) this.#seal(batch);
+    const { items, size } = batch;
+    for (const item of items) item.attempts += batch.attempts;
+    const failure = size > 1 && error instanceof NlpError ? error.failure : undefined;
+    if (failure === 'no_batches') {
+      this.#events.noBatches();
+      for (const item of items) this.#sendAgain([item]);
+    } else if (failure !== undefined && this.#mayBeOneDocuments(failure)) {
+      if (failure === 'too_large') this.#events.tooLarge(size);
+      this.#sendAgain(items.slice(0, size >> 1));
+      this.#sendAgain(items.slice(size >> 1));
+    } else for (const item of items) item.failed(error);
+  }
+
   #seal(batch: Batch): void {
-    batch.seal(dismiss);
+    for (const item of batch.seal()) item.failed(NOT_WANTED);
     this.#events.sealed(batch);
   }
 
-  deliver(batch: Batch, { results, nlpMs }: Reply): void {
-    for (let index = 0; index < batch.tickets.length; index++) {
-      const ticket = batch.tickets[index] as Ticket;
-      const result = results[index];
-      ticket.attempted(batch.calls);
-      if (result?.ok) ticket.succeed(result.insight, nlpMs);
-      else this.#retryAlone(ticket, result?.error ?? garbage());
-    }
-  }
-
-  #retryAlone(ticket: Ticket, error: NlpError): void {
+  #retryAlone(item: BatchItem, error: NlpError): void {
     if (error.failure !== 'failed' && error.failure !== 'throttled') {
-      ticket.fail(error);
+      item.failed(error);
       return;
     }
     this.#options.onRetry(error.cause_code);
-    this.send(new Batch(ticket));
+    this.#sendAgain([item]);
   }
 
-  fail(batch: Batch, error: unknown): void {
-    // The breaker may have refused it before it was sealed.
-    if (batch.isOpen) this.#seal(batch);
-    for (const ticket of batch.tickets) ticket.attempted(batch.calls);
-    const failure = batch.size > 1 && error instanceof NlpError ? error.failure : undefined;
-    if (failure === 'no_batches') {
-      this.#events.noBatches();
-      for (const ticket of batch.tickets) this.send(new Batch(ticket));
-    } else if (failure !== undefined && this.#mayBeOneDocuments(failure)) {
-      if (failure === 'too_large') this.#events.tooLarge(batch.size);
-      for (const half of batch.halves()) this.send(half);
-    } else for (const ticket of batch.tickets) ticket.fail(error);
+  #sendAgain([first, ...rest]: readonly BatchItem[]): void {
+    const batch = this.batch(first as BatchItem);
+    for (const item of rest) batch.add(item);
+    this.send(batch);
   }
 
   /** Whether one document may be at fault for all. */
@@ -132,39 +141,42 @@ export class BatchSender {
   }
 }
 
-/** A batch under the policy. */
-class Sending implements Errand<readonly DocumentResult[], Reply> {
+/** A batch as the policy sees it. */
+export class ApiBatch extends Batch implements NlpRequest<readonly DocumentResult[], Reply> {
   readonly #sender: BatchSender;
-  readonly #batch: Batch;
 
-  constructor(sender: BatchSender, batch: Batch) {
+  constructor(sender: BatchSender, first: BatchItem) {
+    super(first);
     this.#sender = sender;
-    this.#batch = batch;
   }
 
-  get hedgeUntilMs(): number {
-    return this.#batch.hedgeUntilMs;
-  }
-  ask(cancellation: Cancellation, receiver: Receiver<readonly DocumentResult[]>): void {
-    this.#sender.call(this.#batch, cancellation, receiver);
+  attempt(cancellation: Cancellation, receiver: Receiver<readonly DocumentResult[]>): void {
+    this.#sender.attempt(this, cancellation, receiver);
   }
   read(results: readonly DocumentResult[], tookMs: number): Reply {
-    return this.#sender.read(this.#batch, results, tookMs);
+    return this.#sender.read(this, results, tookMs);
   }
   attemptFailed(error: unknown, tookMs: number, cancellation: Cancellation): void {
     this.#sender.attemptFailed(error, tookMs, cancellation);
   }
-  succeeded(reply: Reply): void {
-    this.#sender.deliver(this.#batch, reply);
+  received(reply: Reply): void {
+    this.#sender.received(this, reply);
   }
   failed(error: unknown): void {
-    this.#sender.fail(this.#batch, error);
+    this.#sender.failed(this, error);
   }
 }
 
+const analysed = (insight: Analysed['insight'], nlpMs: number, attempts: number): Analysed => ({
+  kind: 'analysed',
+  insight,
+  nlpMs,
+  attempts,
+  cacheHit: false,
+});
+
 /** The partition was lost before the document was sent. */
-const NOT_WANTED = new Error('nobody waits for this document any more');
-const dismiss = (ticket: Ticket): void => ticket.fail(NOT_WANTED);
+const NOT_WANTED = new Error('the document is no longer wanted');
 
 function resultOf(error: unknown, cancellation: Cancellation): string {
   if (cancellation.reason === SUPERSEDED) return 'superseded';

@@ -1,113 +1,75 @@
-import type { Insight } from '../../../core/records.ts';
-import type { AnalyseRequest } from '../analysis.ts';
+import type { Analysed, AnalyseRequest } from '../analysis.ts';
+import type { Receiver } from '../callbacks.ts';
 import type { NlpDocument } from '../provider/provider.ts';
 
-/** What came of one document, with the requests to the API that it took part in. */
-export type Answer =
-  | { readonly ok: true; readonly insight: Insight; readonly nlpMs: number; readonly attempts: number }
-  /** The error is an NlpError, or the breaker's. */
-  | { readonly ok: false; readonly error: unknown; readonly attempts: number };
-
-/** Who asked for a document's answer. */
-export interface Asker {
-  answered(answer: Answer): void;
-}
-
-/** One document that waits for its answer. */
-export class Ticket {
-  readonly document: NlpDocument;
+/** One document of a batch, and the receiver of its analysis. */
+export abstract class BatchItem implements Receiver<Analysed> {
+  readonly request: AnalyseRequest;
+  /** What is sent: the request itself, or its text cut to the API's limits. */
+  document: NlpDocument;
   /** In a request's body, at most. */
-  readonly bytes: number;
-  readonly #request: AnalyseRequest;
-  readonly #asker: Asker;
-  #attempts = 0;
+  bytes = 0;
+  /** Requests to the API that the document was part of. */
+  attempts = 0;
 
-  constructor(request: AnalyseRequest, document: NlpDocument, bytes: number, asker: Asker) {
-    this.document = document;
-    this.bytes = bytes;
-    this.#request = request;
-    this.#asker = asker;
+  constructor(request: AnalyseRequest) {
+    this.request = request;
+    this.document = request;
   }
 
-  get isWanted(): boolean {
-    return this.#request.stillWanted();
-  }
-
-  get hedgeUntilMs(): number {
-    return this.#request.hedgeUntilMs;
-  }
-
-  attempted(calls: number): void {
-    this.#attempts += calls;
-  }
-
-  succeed(insight: Insight, nlpMs: number): void {
-    this.#asker.answered({ ok: true, insight, nlpMs, attempts: this.#attempts });
-  }
-
-  fail(error: unknown): void {
-    this.#asker.answered({ ok: false, error, attempts: this.#attempts });
-  }
+  abstract received(analysis: Analysed): void;
+  abstract failed(error: unknown): void;
 }
 
-/**
- * The documents of one request. It is open until its first call is made: what comes while it waits for a permit still
- * gets on.
- */
+/** The documents of one request. It is open until its first attempt: what comes while it waits for a permit is added. */
 export class Batch {
-  readonly tickets: Ticket[];
+  readonly items: BatchItem[];
   bytes: number;
   hedgeUntilMs: number;
   isOpen = true;
-  /** Requests made: more than one after a retry or a hedge. */
-  calls = 0;
+  /** Attempts made: more than one after a retry or a hedge. */
+  attempts = 0;
   documents: readonly NlpDocument[] = [];
 
-  constructor(first: Ticket) {
-    this.tickets = [first];
+  constructor(first: BatchItem) {
+    this.items = [first];
     this.bytes = first.bytes;
-    this.hedgeUntilMs = first.hedgeUntilMs;
-  }
-
-  static of([first, ...rest]: readonly [Ticket, ...Ticket[]]): Batch {
-    const batch = new Batch(first);
-    for (const ticket of rest) batch.add(ticket);
-    return batch;
+    this.hedgeUntilMs = first.request.hedgeUntilMs;
   }
 
   get size(): number {
-    return this.tickets.length;
+    return this.items.length;
   }
 
-  add(ticket: Ticket): void {
-    this.tickets.push(ticket);
-    this.bytes += ticket.bytes;
+  add(item: BatchItem): void {
+    this.items.push(item);
+    this.bytes += item.bytes;
     // One that still hopes for a quick answer is enough; what hedges cost is bounded elsewhere.
-    if (ticket.hedgeUntilMs > this.hedgeUntilMs) this.hedgeUntilMs = ticket.hedgeUntilMs;
+    if (item.request.hedgeUntilMs > this.hedgeUntilMs) this.hedgeUntilMs = item.request.hedgeUntilMs;
   }
 
-  /** Nobody gets on any more, and those that nobody waits for get off; one always stays, for the call to be a call. */
-  seal(onLeft: (ticket: Ticket) => void): void {
+  /**
+   * Closes the batch and takes out the items that are no longer wanted. One item always stays, so that there is something
+   * to send.
+   *
+   * @returns what was taken out.
+   */
+  seal(): readonly BatchItem[] {
     this.isOpen = false;
-    const { tickets } = this;
-    const [first] = tickets as [Ticket];
-    if (tickets.length === 1) {
+    const { items } = this;
+    const [first] = items as [BatchItem];
+    if (items.length === 1) {
       this.documents = [first.document];
-      return;
+      return NONE;
     }
-    for (let index = tickets.length - 1; index >= 0 && tickets.length > 1; index--) {
-      const ticket = tickets[index] as Ticket;
-      if (ticket.isWanted) continue;
-      tickets.splice(index, 1);
-      onLeft(ticket);
+    const removed: BatchItem[] = [];
+    for (let index = items.length - 1; index >= 0 && items.length > 1; index--) {
+      if ((items[index] as BatchItem).request.stillWanted()) continue;
+      removed.push(...items.splice(index, 1));
     }
-    this.documents = tickets.map(({ document }) => document);
-  }
-
-  /** Two batches of half the documents each. */
-  halves(): [Batch, Batch] {
-    const middle = this.size >> 1;
-    const part = (tickets: readonly Ticket[]) => Batch.of(tickets as [Ticket, ...Ticket[]]);
-    return [part(this.tickets.slice(0, middle)), part(this.tickets.slice(middle))];
+    this.documents = items.map(({ document }) => document);
+    return removed;
   }
 }
+
+const NONE: readonly BatchItem[] = [];

@@ -1,8 +1,7 @@
-import type { AnalyseRequest } from '../analysis.ts';
 import { NlpError } from '../nlp-errors.ts';
 import { ArrivalRate } from './arrival-rate.ts';
-import { type Answer, type Asker, Batch, Ticket } from './batch.ts';
-import { BatchSender, type SenderOptions } from './batch-sender.ts';
+import type { Batch, BatchItem } from './batch.ts';
+import { type ApiBatch, BatchSender, type SenderOptions } from './batch-sender.ts';
 import { fitText } from './text-limit.ts';
 
 export interface BatcherOptions extends Omit<SenderOptions, 'now'> {
@@ -50,7 +49,7 @@ export class MicroBatcher {
   #maxDocuments: number;
   #restoreAtMs = Number.POSITIVE_INFINITY;
   /** Takes further documents. */
-  #open: Batch | undefined;
+  #open: ApiBatch | undefined;
   #linger: NodeJS.Timeout | undefined;
 
   constructor(options: BatcherOptions) {
@@ -74,20 +73,21 @@ export class MicroBatcher {
     this.#sender = new BatchSender({ ...options, now: this.#now }, events);
   }
 
-  ask(request: AnalyseRequest, asker: Asker): void {
+  ask(item: BatchItem): void {
+    const { request } = item;
     const { limits } = this.#options.provider;
     const text = fitText(request.text, limits);
     if (text === undefined) {
-      asker.answered(tooLong(limits.maxTextChars));
+      item.failed(tooLong(limits.maxTextChars));
       return;
     }
-    const document = text === request.text ? request : { id: request.id, text, span: request.span };
+    item.document = text === request.text ? request : { id: request.id, text, span: request.span };
     if (this.#mostDocuments === 1) {
-      this.#sender.send(new Batch(new Ticket(request, document, 0, asker)));
+      this.#sender.send(this.#sender.batch(item));
       return;
     }
-    const bytes = limits.documentOverheadBytes + jsonBytes(request.id) + jsonBytes(text);
-    this.#place(new Ticket(request, document, bytes, asker));
+    item.bytes = limits.documentOverheadBytes + jsonBytes(request.id) + jsonBytes(text);
+    this.#place(item);
   }
 
   /** Over all requests, retries and hedges among them. */
@@ -100,17 +100,17 @@ export class MicroBatcher {
     this.#sender.close();
   }
 
-  #place(ticket: Ticket): void {
+  #place(item: BatchItem): void {
     this.#rate.record();
     if (this.#now() >= this.#restoreAtMs) this.#restore();
     const open = this.#open;
-    if (open && open.bytes + ticket.bytes <= this.#maxBytes && open.size < this.#maxDocuments) {
-      open.add(ticket);
+    if (open && open.bytes + item.bytes <= this.#maxBytes && open.size < this.#maxDocuments) {
+      open.add(item);
       if (open.size >= this.#maxDocuments) this.#closeOpen();
       return;
     }
     this.#closeOpen();
-    const batch = new Batch(ticket);
+    const batch = this.#sender.batch(item);
     if (this.#maxDocuments === 1 || batch.bytes >= this.#maxBytes) {
       this.#sender.send(batch);
       return;
@@ -125,13 +125,13 @@ export class MicroBatcher {
     return mode === 'on' || this.#rate.perMs * lingerMs >= WORTH_GATHERING;
   }
 
-  /** It stays open: until there is a permit, more may get on. */
+  /** The batch stays open until it has a permit. */
   #lingered(): void {
     this.#linger = undefined;
     if (this.#open) this.#sender.send(this.#open);
   }
 
-  /** Nobody gets on the open batch any more; it is sent, unless it is already. */
+  /** The open batch takes no further documents; it is sent, unless it is already. */
   #closeOpen(): void {
     const batch = this.#open;
     this.#open = undefined;
@@ -154,11 +154,9 @@ export class MicroBatcher {
   }
 }
 
-function tooLong(maxTextChars: number): Answer {
-  const error = new NlpError('rejected', 'text_too_long', `the text exceeds ${maxTextChars} characters`);
-  return { ok: false, error, attempts: 0 };
-}
+const tooLong = (maxTextChars: number): NlpError =>
+  new NlpError('rejected', 'text_too_long', `the text exceeds ${maxTextChars} characters`);
 
-/** Of a text within JSON, at most. */
+/** Bytes of a text within JSON, at most. */
 const jsonBytes = (text: string): number =>
   text.length < MEASURED_FROM_UNITS ? text.length * MAX_BYTES_PER_UNIT : Buffer.byteLength(JSON.stringify(text)) - 2;

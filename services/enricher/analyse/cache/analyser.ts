@@ -1,10 +1,11 @@
 import type { AnalyseRequest, Analysis } from '../analysis.ts';
-import type { ApiAnalyser, Listener } from '../gate/api-analyser.ts';
-import { type Fleet, Flight } from './flight.ts';
+import type { Receiver } from '../callbacks.ts';
+import type { ApiAnalyser } from '../gate/api-analyser.ts';
 import type { ResultCache } from './result-cache.ts';
+import { type CallGroup, SingleFlightCall } from './single-flight.ts';
 import { textKey } from './text-key.ts';
 
-export type { AnalyseRequest, Analysis } from '../analysis.ts';
+export type { Analysed, AnalyseRequest, Analysis } from '../analysis.ts';
 
 export interface AnalyserOptions {
   readonly api: Pick<ApiAnalyser, 'ask'>;
@@ -13,15 +14,19 @@ export interface AnalyserOptions {
 }
 
 /**
- * Answers from the cache what is known, and asks the API once for a text that many messages have at the same time.
- *
- * Messages that wait out an outage and those that do not never follow each other, nor do those with a latency budget
- * follow one without: each kind has a fleet of its own.
+ * `prompt`: the message comes back at once from an outage; `live`: it has a latency budget and waits; `patient`: it waits
+ * and has none (a replay).
+ */
+type Urgency = 'prompt' | 'live' | 'patient';
+
+/**
+ * Answers known texts from the cache, and asks the API once for a text that several messages have at the same time.
+ * Messages share a call only with others of the same urgency, so that a live message never waits for a replayed one.
  */
 export class Analyser {
   readonly #api: AnalyserOptions['api'];
   readonly #cache: ResultCache | undefined;
-  readonly #fleets: Readonly<Record<'prompt' | 'live' | 'patient', Fleet>> | undefined;
+  readonly #groups: Readonly<Record<Urgency, CallGroup>> | undefined;
   /** Messages that followed another's call. */
   followed = 0;
 
@@ -29,39 +34,38 @@ export class Analyser {
     this.#api = api;
     this.#cache = cache;
     if (!cache) return;
-    const fleet = (): Fleet => ({ api, cache, flights: new Map() });
-    this.#fleets = { prompt: fleet(), live: fleet(), patient: fleet() };
+    const group = (): CallGroup => ({ api, cache, calls: new Map() });
+    this.#groups = { prompt: group(), live: group(), patient: group() };
   }
 
-  /** The listener may be told at once. */
-  ask(request: AnalyseRequest, listener: Listener): void {
+  ask(request: AnalyseRequest, receiver: Receiver<Analysis>): void {
     const cache = this.#cache;
-    if (!cache || !this.#fleets) {
-      this.#api.ask(request, listener);
+    if (!cache || !this.#groups) {
+      this.#api.ask(request, receiver);
       return;
     }
     const key = textKey(request.text);
     const insight = cache.get(key);
     if (insight) {
-      listener.analysed({ kind: 'analysed', insight, nlpMs: 0, attempts: 0, cacheHit: true });
+      receiver.received({ kind: 'analysed', insight, nlpMs: 0, attempts: 0, cacheHit: true });
       return;
     }
-    const fleet = this.#fleets[kindOf(request)];
-    const flight = fleet.flights.get(key);
-    if (!flight) new Flight(fleet, key, listener).start(request);
+    const group = this.#groups[urgencyOf(request)];
+    const call = group.calls.get(key);
+    if (!call) new SingleFlightCall(group, key, receiver).start(request);
     else {
       this.followed++;
-      flight.follow(request, listener);
+      call.follow(request, receiver);
     }
   }
 
-  /** The same for those who ask rarely. Rejects only for what is not foreseen. */
+  /** The same as a promise, for the few that ask rarely. Rejects only for what is not foreseen. */
   analyse(request: AnalyseRequest): Promise<Analysis> {
-    return new Promise((resolve, reject) => this.ask(request, { analysed: resolve, failed: reject }));
+    return new Promise((received, failed) => this.ask(request, { received, failed }));
   }
 }
 
-function kindOf({ onOutage, hedgeUntilMs }: AnalyseRequest): 'prompt' | 'live' | 'patient' {
+function urgencyOf({ onOutage, hedgeUntilMs }: AnalyseRequest): Urgency {
   if (onOutage === 'return') return 'prompt';
   return hedgeUntilMs === Number.NEGATIVE_INFINITY ? 'patient' : 'live';
 }

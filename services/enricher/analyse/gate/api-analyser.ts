@@ -1,7 +1,8 @@
 import { messageOf } from '../../../core/errors.ts';
-import type { AnalyseRequest, Analysis } from '../analysis.ts';
-import type { Answer, Asker } from '../batch/batch.ts';
+import type { Analysed, AnalyseRequest, Analysis } from '../analysis.ts';
+import { BatchItem } from '../batch/batch.ts';
 import type { MicroBatcher } from '../batch/micro-batcher.ts';
+import type { Receiver } from '../callbacks.ts';
 import { NlpError } from '../nlp-errors.ts';
 import { isBrokenCircuit } from '../policy/breaker.ts';
 import type { OutageGate } from './outage-gate.ts';
@@ -13,18 +14,10 @@ export interface ApiAnalyserOptions {
   readonly roundDelayMs: () => number;
 }
 
-/** Who wants to know what came of a request. No promise: thousands are in flight, and each promise is dear to keep. */
-export interface Listener {
-  /** Does not throw. */
-  analysed(analysis: Analysis): void;
-  /** Nothing that is foreseen. */
-  failed(error: unknown): void;
-}
-
 /**
  * Asks the NLP API until there is an answer that stands. A text is given up only for its own sake: rejected, or its
- * retries spent while the API works for others. An outage makes it wait or come back, as the request
- * wants; a throttle makes it wait.
+ * retries spent while the API works for others. In an outage a request waits or comes back, as it says itself; a throttle
+ * makes it wait.
  */
 export class ApiAnalyser {
   readonly #options: ApiAnalyserOptions;
@@ -33,80 +26,73 @@ export class ApiAnalyser {
     this.#options = options;
   }
 
-  ask(request: AnalyseRequest, listener: Listener): void {
-    new Inquiry(this.#options, request, listener).ask();
+  ask(request: AnalyseRequest, receiver: Receiver<Analysis>): void {
+    new PendingAnalysis(this.#options, request, receiver).ask();
   }
 }
 
 const ABANDONED: Analysis = { kind: 'abandoned' };
 
-/** One request, from round to round. Methods and no awaiting: thousands are in flight, and a suspended function is dear. */
-class Inquiry implements Asker {
+/** One request on its way to an analysis, from round to round of retries. */
+class PendingAnalysis extends BatchItem {
   readonly #options: ApiAnalyserOptions;
-  readonly #request: AnalyseRequest;
-  readonly #listener: Listener;
-  #attempts = 0;
+  readonly #receiver: Receiver<Analysis>;
   #probing = false;
 
-  constructor(options: ApiAnalyserOptions, request: AnalyseRequest, listener: Listener) {
+  constructor(options: ApiAnalyserOptions, request: AnalyseRequest, receiver: Receiver<Analysis>) {
+    super(request);
     this.#options = options;
-    this.#request = request;
-    this.#listener = listener;
+    this.#receiver = receiver;
   }
 
   /** Asks the API, through the gate where that is closed. */
   ask(): void {
     const { batcher, gate } = this.#options;
     this.#probing = !gate.isOpen;
-    if (!this.#probing) batcher.ask(this.#request, this);
-    else if (this.#request.onOutage === 'wait') void gate.enter().then(() => this.#entered());
+    if (!this.#probing) batcher.ask(this);
+    else if (this.request.onOutage === 'wait') void gate.enter().then(() => this.#entered());
     else if (gate.tryEnter()) this.#entered();
-    else this.#listener.analysed({ kind: 'unavailable', attempts: this.#attempts });
+    else this.#receiver.received({ kind: 'unavailable', attempts: this.attempts });
   }
 
-  answered(answer: Answer): void {
-    this.#attempts += answer.attempts;
-    if (answer.ok) {
-      const { insight, nlpMs } = answer;
-      this.#listener.analysed({ kind: 'analysed', insight, nlpMs, attempts: this.#attempts, cacheHit: false });
-    } else if (this.#request.stillWanted()) this.#failed(answer.error);
-    else this.#abandon();
+  received(analysis: Analysed): void {
+    this.#receiver.received(analysis);
+  }
+
+  failed(error: unknown): void {
+    if (!this.request.stillWanted()) this.#abandon();
+    else if (isBrokenCircuit(error)) this.#askAgain();
+    else if (!(error instanceof NlpError)) this.#receiver.failed(error);
+    else {
+      const verdict = this.#verdict(error);
+      if (verdict) this.#receiver.received(verdict);
+      else this.#askAgain();
+    }
   }
 
   #entered(): void {
-    if (this.#request.stillWanted()) this.#options.batcher.ask(this.#request, this);
+    if (this.request.stillWanted()) this.#options.batcher.ask(this);
     else this.#abandon();
   }
 
   #abandon(): void {
     if (this.#probing) this.#options.gate.left();
-    this.#listener.analysed(ABANDONED);
+    this.#receiver.received(ABANDONED);
   }
 
-  #failed(error: unknown): void {
+  #askAgain(): void {
     const { gate, roundDelayMs } = this.#options;
-    if (!isBrokenCircuit(error)) {
-      if (!(error instanceof NlpError)) {
-        this.#listener.failed(error);
-        return;
-      }
-      const verdict = this.#verdict(error);
-      if (verdict) {
-        this.#listener.analysed(verdict);
-        return;
-      }
-    }
     // Throttled with the breaker closed, say: the gate alone would let it through again at once.
     if (gate.isOpen) setTimeout(() => this.ask(), roundDelayMs());
     else this.ask();
   }
 
-  /** Undefined: it waits and tries again. */
+  /** Undefined: the request waits and is made again. */
   #verdict(error: NlpError): Analysis | undefined {
     const { failure, cause_code: cause } = error;
-    const told = { detail: messageOf(error), attempts: this.#attempts, cause };
-    if (failure === 'rejected' || failure === 'too_large') return { kind: 'rejected', ...told };
+    const why = { detail: messageOf(error), attempts: this.attempts, cause };
+    if (failure === 'rejected' || failure === 'too_large') return { kind: 'rejected', ...why };
     const isForItsOwnSake = failure === 'failed' && this.#options.gate.apiWorks;
-    return isForItsOwnSake ? { kind: 'exhausted', ...told } : undefined;
+    return isForItsOwnSake ? { kind: 'exhausted', ...why } : undefined;
   }
 }

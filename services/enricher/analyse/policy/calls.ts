@@ -1,9 +1,9 @@
 import { DeadlineQueue, Due } from '../../../core/collections/deadline-queue.ts';
+import type { Holder, NlpRequest, Receiver, Release } from '../callbacks.ts';
 import { Cancellation, SUPERSEDED } from '../cancellation.ts';
 import { NlpError } from '../nlp-errors.ts';
-import type { Receiver } from '../receiver.ts';
-import { GradientLimit, type Holder, type LimitMove, type Release } from './gradient-limit.ts';
-import type { Contestant, Race } from './hedger.ts';
+import { GradientLimit, type LimitMove } from './gradient-limit.ts';
+import type { HedgedRequest } from './hedger.ts';
 
 export interface CallsOptions {
   /** Calls in flight at most: the ceiling of the bulkhead, which adapts below it. */
@@ -15,16 +15,6 @@ export interface CallsOptions {
   /** A call ended: there may be {@link Calls.room} for another. */
   readonly onRelease?: (() => void) | undefined;
   readonly onAnswered: (tookMs: number) => void;
-}
-
-/** What is asked of the API. */
-export interface Question<Reply, Value> {
-  /** Makes one attempt, which is told when it took too long, or when its hedge was quicker, and settles then. */
-  ask(cancellation: Cancellation, receiver: Receiver<Reply>): void;
-  /** What an attempt's reply says. @throws {NlpError} where that is a failure. */
-  read(reply: Reply, tookMs: number): Value;
-  /** An attempt failed. */
-  attemptFailed(error: unknown, tookMs: number, cancellation: Cancellation): void;
 }
 
 /** With fewer calls in flight nothing would be learnt of the API. */
@@ -58,7 +48,7 @@ export class Calls {
     });
   }
 
-  /** Calls that hold a permit now. */
+  /** Calls that hold a permit. */
   get inFlight(): number {
     return this.#limit.inFlight;
   }
@@ -73,7 +63,7 @@ export class Calls {
     return this.#limit.waiting;
   }
 
-  /** How many more calls may come so that few of them wait: who waits here is no longer in turn by tenant. */
+  /** How many more calls may come so that few of them wait: calls that wait here are no longer in turn by tenant. */
   get room(): number {
     const ahead = Math.max(MIN_AHEAD, this.concurrency * AHEAD_SHARE);
     return Math.max(this.concurrency + Math.floor(ahead) - this.inFlight - this.waiting, 0);
@@ -84,11 +74,11 @@ export class Calls {
     return this.#throttledAtMs;
   }
 
-  /** Makes a call as soon as there is a permit for it, and tells its race how it ended. */
-  start<R, T>(question: Question<R, T>, race: Race<T>): Contestant<T> {
-    const call = new Call(this, question, race);
+  /** Makes a call as soon as there is a permit for it. @returns what cancels it. */
+  start<Reply, Value>(request: NlpRequest<Reply, Value>, hedged: HedgedRequest<Value>): Cancellation {
+    const call = new Call(this, request, hedged);
     this.#limit.hold(call);
-    return call;
+    return call.cancellation;
   }
 
   /** After an outage: from the beginning, as if nothing were known of the API. */
@@ -122,10 +112,10 @@ export class Calls {
     return tookMs;
   }
 
-  #expire({ race, cancellation }: Timed): void {
+  #expire({ hedged, cancellation }: Timed): void {
     const error = new NlpError('failed', 'timeout', `no answer within ${this.#options.timeoutMs} ms`);
     cancellation.cancel(error);
-    race.lost(error);
+    hedged.attemptFailed(error);
   }
 }
 
@@ -140,27 +130,27 @@ function endingOf(error: unknown): 'throttled' | 'timeout' | undefined {
 type Timed = Due & {
   readonly startedAtMs: number;
   readonly cancellation: Cancellation;
-  readonly race: { lost(error: unknown): void };
+  readonly hedged: { attemptFailed(error: unknown): void };
 };
 
 /** One attempt, with a permit or waiting for one. */
-class Call<R, T> extends Due implements Contestant<T>, Holder, Receiver<R> {
-  readonly race: Race<T>;
+class Call<Reply, Value> extends Due implements Holder, Receiver<Reply> {
+  readonly hedged: HedgedRequest<Value>;
   readonly cancellation = new Cancellation();
   startedAtMs = 0;
   readonly #calls: Calls;
-  readonly #question: Question<R, T>;
+  readonly #request: NlpRequest<Reply, Value>;
   #release: Release | undefined;
 
-  constructor(calls: Calls, question: Question<R, T>, race: Race<T>) {
+  constructor(calls: Calls, request: NlpRequest<Reply, Value>, hedged: HedgedRequest<Value>) {
     super();
     this.#calls = calls;
-    this.#question = question;
-    this.race = race;
+    this.#request = request;
+    this.hedged = hedged;
   }
 
   held(release: Release): void {
-    // It waited for a permit, and the other call of the hedge answered meanwhile.
+    // The other attempt answered while this one waited for a permit.
     if (this.cancellation.reason) {
       release();
       return;
@@ -168,27 +158,38 @@ class Call<R, T> extends Due implements Contestant<T>, Holder, Receiver<R> {
     this.#release = release;
     this.startedAtMs = performance.now();
     this.#calls.began(this);
-    this.#question.ask(this.cancellation, this);
+    try {
+      this.#request.attempt(this.cancellation, this);
+    } catch (error) {
+      // The permit was another call's until now: what is wrong with this one is not that one's.
+      queueMicrotask(() => this.failed(error));
+    }
   }
 
-  received(reply: R): void {
+  received(reply: Reply): void {
     const tookMs = performance.now() - this.startedAtMs;
-    let value: T;
+    let value: Value;
     try {
-      value = this.#question.read(reply, tookMs);
+      value = this.#request.read(reply, tookMs);
     } catch (error) {
       this.failed(error);
       return;
     }
     this.#calls.answered(this, tookMs);
-    this.#release?.();
-    this.race.won(this, value);
+    try {
+      this.hedged.attemptSucceeded(this.cancellation, value);
+    } finally {
+      this.#release?.();
+    }
   }
 
   failed(error: unknown): void {
     const { cancellation } = this;
-    this.#question.attemptFailed(error, this.#calls.failed(this, error), cancellation);
-    this.#release?.();
-    if (cancellation.reason === undefined) this.race.lost(error);
+    try {
+      this.#request.attemptFailed(error, this.#calls.failed(this, error), cancellation);
+      if (cancellation.reason === undefined) this.hedged.attemptFailed(error);
+    } finally {
+      this.#release?.();
+    }
   }
 }

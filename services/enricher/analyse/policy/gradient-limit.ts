@@ -1,5 +1,6 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import { Fifo } from '../../../core/collections/fifo.ts';
+import type { Holder, Release } from '../callbacks.ts';
 
 export interface GradientOptions {
   readonly floor: number;
@@ -12,23 +13,14 @@ export interface GradientOptions {
   readonly now?: () => number;
 }
 
-/** Gives the permit back; to be called once. */
-export type Release = () => void;
-
-/** Who wants a permit. */
-export interface Holder {
-  /** It has one now, until it releases it. */
-  held(release: Release): void;
-}
-
-/** One place of p-limit's, kept for as long as the limit allows and lent to call after call. */
+/** One slot of p-limit, kept for as long as the limit allows and lent to call after call. */
 interface Permit {
   /** The same for every call: the permit is lent to one at a time. */
   readonly release: Release;
   readonly giveBack: () => void;
 }
 
-/** How a call ended, as far as that tells of the API's load. */
+/** How a call ended, as far as that shows the API's load. */
 export type Ending = 'answered' | 'throttled' | 'timeout';
 
 /** Why the limit moved: answers are as quick as ever, they became slower, the API had too much, a look at its best latency, or the end of an outage. */
@@ -83,10 +75,10 @@ export class GradientLimit {
   readonly #now: () => number;
   readonly #best: { minMs: number; untilMs: number }[] = [];
   readonly #waiting = new Fifo<Holder>();
-  /** Permits that nobody uses now. */
+  /** Permits that no call holds now. */
   readonly #free: Permit[] = [];
   #permits = 0;
-  /** Asked of p-limit and not had yet. */
+  /** Slots asked of p-limit and not had yet. */
   #ordered = 0;
   #exact: number;
   #starting = true;
@@ -121,7 +113,7 @@ export class GradientLimit {
     this.#set(Math.min(this.#exact, this.#options.initial), 'restart');
   }
 
-  /** Tells the holder as soon as there is a permit for it, at once where one is free. */
+  /** Gives the holder a permit, at once where one is free. */
   hold(holder: Holder): void {
     const permit = this.#free.pop();
     if (permit) {
@@ -133,21 +125,22 @@ export class GradientLimit {
   }
 
   /**
-   * How a call with a permit ended. One that failed for a reason of its own says nothing about the latency (it may have been
-   * refused at once), so it is not told of.
+   * How a call with a permit ended. A call that failed for a reason of its own says nothing about the latency (it may have
+   * been refused at once), so it is left out.
    */
   observe(latencyMs: number, ending: Ending): void {
     const window = this.#window;
     window.count(latencyMs, ending);
     const now = this.#now();
-    if (now - window.startedAtMs < WINDOW_MS || !window.tellsEnough) return;
+    if (now - window.startedAtMs < WINDOW_MS || !window.hasEnough) return;
     this.#window = new Window(now, this.inFlight);
     this.#adjust(window, now);
   }
 
   /**
-   * p-limit bounds the permits. One that is released goes to the next call by itself, without a promise: p-limit's own
-   * four a call, a kilobyte and a half, are paid once a permit. Never more are on order than calls wait.
+   * p-limit bounds the permits, and the hot path lends each of them to call after call by lines of its own: p-limit's four
+   * promises a call (4 µs and 1.5 KB, docs/adr/0012-hot-path.md) are paid once a permit. Never more are on order than calls
+   * wait.
    */
   #order(): void {
     while (this.#ordered < this.#waiting.size) {
@@ -168,7 +161,7 @@ export class GradientLimit {
     this.#options.onRelease?.();
   }
 
-  /** To the next call; or back to p-limit, where the limit shrank, whatever waits. */
+  /** Lends the permit to the next call, or gives it back to p-limit where the limit shrank. */
   #pass(permit: Permit): void {
     if (this.#permits > this.#limit.concurrency) {
       this.#permits--;
@@ -197,7 +190,7 @@ export class GradientLimit {
     const meanMs = Math.max(window.sumMs / window.answers, 0.001);
     const bestMs = this.#bestAfter(meanMs, now);
     if (this.#isProbing(now)) return;
-    // So a probe of it does not hold up what is used.
+    // A limit that is hardly used stands still: a probe of it then cuts nothing that is used.
     if (window.mostInFlight < this.#exact * PROBE_RATIO) return;
     const gradient = Math.min(1, Math.max(0.5, (TOLERANCE * bestMs) / meanMs));
     if (gradient < 1) this.#starting = false;
@@ -247,7 +240,7 @@ export class GradientLimit {
   }
 }
 
-/** What was seen since the limit was looked at last. */
+/** Answers, throttles and time-outs since the limit was last adjusted. */
 class Window {
   readonly startedAtMs: number;
   sumMs = 0;
@@ -261,7 +254,7 @@ class Window {
     this.mostInFlight = inFlight;
   }
 
-  get tellsEnough(): boolean {
+  get hasEnough(): boolean {
     return this.throttles > 0 || this.answers + this.#timeouts >= WINDOW_SAMPLES;
   }
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Cancellation, SUPERSEDED } from '../cancellation.ts';
-import { type Contestant, type HedgeResult, Hedger, type Race } from './hedger.ts';
+import { HedgedRequest, type HedgeResult, Hedger } from './hedger.ts';
 
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
@@ -19,13 +19,34 @@ function hedgerWith({ share = 0.05, mayHedge = () => true }: { share?: number; m
   const sent: Sent[] = [];
   const hedger = new Hedger({ share, mayHedge, onHedge: (result) => results.push(result) });
   for (let n = 0; n < 128; n++) hedger.observe(10 + n);
-  const call = (race: Race<string>) => {
-    const contestant: Contestant<string> = { race, cancellation: new Cancellation() };
-    const answer = (value: string) => race.won(contestant, value);
-    sent.push({ cancellation: contestant.cancellation, answer, fail: (error) => race.lost(error) });
-    return contestant;
+  class Asked extends HedgedRequest<string> {
+    readonly answer: Promise<string>;
+    #settle!: { readonly succeeded: (value: string) => void; readonly failed: (error: unknown) => void };
+
+    constructor(untilMs: number) {
+      super(hedger, untilMs);
+      this.answer = new Promise((succeeded, failed) => {
+        this.#settle = { succeeded, failed };
+      });
+    }
+    protected attempt(): Cancellation {
+      const cancellation = new Cancellation();
+      const answer = (value: string) => this.attemptSucceeded(cancellation, value);
+      sent.push({ cancellation, answer, fail: (error) => this.attemptFailed(error) });
+      return cancellation;
+    }
+    protected succeeded(value: string): void {
+      this.#settle.succeeded(value);
+    }
+    protected failed(error: unknown): void {
+      this.#settle.failed(error);
+    }
+  }
+  const run = (untilMs = FAR) => {
+    const asked = new Asked(untilMs);
+    hedger.run(asked);
+    return asked.answer;
   };
-  const run = (untilMs = FAR) => new Promise<string>((won, lost) => hedger.run({ call, won, lost }, untilMs));
   /** Calls that are answered at once, so that hedges are saved up. */
   const save = async (calls: number) => {
     for (let n = 0; n < calls; n++) {

@@ -3,7 +3,7 @@ import { type Cancellation, SUPERSEDED } from '../cancellation.ts';
 import { RecentLatency } from './recent-latency.ts';
 
 export interface HedgerOptions {
-  /** Extra calls at most, as a share of all; 0 switches hedging off. */
+  /** Extra attempts at most, as a share of all requests; 0 switches hedging off. */
   readonly share: number;
   /** False while the API has too much already, or no permit is free. */
   readonly mayHedge: () => boolean;
@@ -12,66 +12,50 @@ export interface HedgerOptions {
   readonly now?: () => number;
 }
 
-/** `won`: its answer came first; `lost`: the first call's did; `failed`: both failed. */
+/** `won`: the hedge's answer came first; `lost`: the first attempt's did; `failed`: both failed. */
 export type HedgeResult = 'won' | 'lost' | 'failed';
 
-/** One call for an answer; of two that race for it, the slower one is cancelled. */
-export interface Contestant<T> {
-  readonly cancellation: Cancellation;
-  readonly race: Race<T>;
-}
-
-/** What a race is about. Methods and no promises: thousands of these are in flight, and each promise is dear to keep. */
-export interface Prize<T> {
-  /** Starts one call, which tells the race how it ended. */
-  call(race: Race<T>): Contestant<T>;
-  won(value: T): void;
-  /** All calls failed; the error of the last one. */
-  lost(error: unknown): void;
-}
-
-/** Extra calls that may be saved up: no burst of more, however long all was well. */
+/** Extra attempts that may be saved up: no burst of more, however long all was well. */
 const MAX_SAVED = 20;
+const NEVER_MS = Number.POSITIVE_INFINITY;
 
 /**
- * Sends a second call when the first takes longer than 95 of 100 did lately, and takes whichever answers first (Dean and
- * Barroso, "The Tail at Scale", 2013). The extra calls are bounded by a share of all calls, and none is made that
+ * Makes a second attempt when the first takes longer than 95 of 100 did lately, and takes the answer that comes first (Dean
+ * and Barroso, "The Tail at Scale", 2013). Extra attempts are bounded by a share of all requests, and none is made that
  * could not be expected to answer in time.
  */
 export class Hedger {
   readonly #options: HedgerOptions;
   readonly #now: () => number;
   readonly #latency = new RecentLatency();
-  readonly #queue: DeadlineQueue<Race<unknown>>;
+  readonly #queue: DeadlineQueue<HedgedRequest<unknown>>;
   #saved = 0;
 
   constructor(options: HedgerOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
-    this.#queue = new DeadlineQueue((race) => this.#consider(race), this.#now);
+    this.#queue = new DeadlineQueue((request) => this.#consider(request), this.#now);
   }
 
-  /** Latency of a call that was answered, in ms. */
+  /** Latency of an attempt that was answered, in ms. */
   observe(latencyMs: number): void {
     this.#latency.record(latencyMs);
   }
 
-  /** @param untilMs monotonic time by which the answer is wanted. */
-  run<T>(prize: Prize<T>, untilMs: number): void {
-    const race = new Race(prize, untilMs, this);
+  run<Value>(request: HedgedRequest<Value>): void {
     const { share } = this.#options;
     if (share > 0) {
       this.#saved = Math.min(this.#saved + share, MAX_SAVED);
-      const { p95Ms = FAR, p50Ms = FAR } = this.#latency;
+      const { p95Ms = NEVER_MS, p50Ms = NEVER_MS } = this.#latency;
       const dueAtMs = this.#now() + p95Ms;
-      if (dueAtMs + p50Ms <= untilMs) this.#queue.add(race as Race<unknown>, dueAtMs);
+      if (dueAtMs + p50Ms <= request.untilMs) this.#queue.add(request as HedgedRequest<unknown>, dueAtMs);
     }
-    race.start();
+    request.begin();
   }
 
-  /** A race is over; called by the race itself. */
-  ended(race: Race<unknown>, result: HedgeResult | undefined): void {
-    this.#queue.delete(race);
+  /** For hedged requests: one is over. */
+  ended(request: HedgedRequest<unknown>, result: HedgeResult | undefined): void {
+    this.#queue.delete(request);
     if (result) this.#options.onHedge(result);
   }
 
@@ -79,56 +63,60 @@ export class Hedger {
     this.#queue.clear();
   }
 
-  #consider(race: Race<unknown>): void {
+  #consider(request: HedgedRequest<unknown>): void {
     const { p50Ms = 0 } = this.#latency;
-    if (this.#saved < 1 || this.#now() + p50Ms > race.untilMs || !this.#options.mayHedge()) return;
+    if (this.#saved < 1 || this.#now() + p50Ms > request.untilMs || !this.#options.mayHedge()) return;
     this.#saved--;
-    race.start();
+    request.begin();
   }
 }
 
-const FAR = Number.POSITIVE_INFINITY;
-
-/** One or two calls for the same answer. */
-export class Race<T> extends Due {
+/** A request with one attempt or two; of two, the one that answers first counts and the other is cancelled. */
+export abstract class HedgedRequest<Value> extends Due {
+  /** Monotonic time by which the answer is wanted. */
   readonly untilMs: number;
-  readonly #prize: Prize<T>;
   readonly #hedger: Hedger;
-  #first: Contestant<T> | undefined;
-  #second: Contestant<T> | undefined;
+  #first: Cancellation | undefined;
+  #second: Cancellation | undefined;
   #failed = 0;
-  #over = false;
+  #isOver = false;
 
-  constructor(prize: Prize<T>, untilMs: number, hedger: Hedger) {
+  constructor(hedger: Hedger, untilMs: number) {
     super();
-    this.#prize = prize;
-    this.untilMs = untilMs;
     this.#hedger = hedger;
+    this.untilMs = untilMs;
   }
 
-  start(): void {
-    const contestant = this.#prize.call(this);
-    if (this.#first) this.#second = contestant;
-    else this.#first = contestant;
+  /** Makes an attempt, known by its cancellation from then on. */
+  protected abstract attempt(): Cancellation;
+  protected abstract succeeded(value: Value): void;
+  /** All attempts failed. @param error the last one's. */
+  protected abstract failed(error: unknown): void;
+
+  /** Makes the first attempt, or the hedge. */
+  begin(): void {
+    const attempt = this.attempt();
+    if (this.#first) this.#second = attempt;
+    else this.#first = attempt;
   }
 
-  won(contestant: Contestant<T>, value: T): void {
-    if (this.#over) return;
-    const isSecond = contestant === this.#second;
+  attemptSucceeded(attempt: Cancellation, value: Value): void {
+    if (this.#isOver) return;
+    const isSecond = attempt === this.#second;
     const slower = isSecond ? this.#first : this.#second;
     this.#end(this.#second && (isSecond ? 'won' : 'lost'));
-    this.#prize.won(value);
-    slower?.cancellation.cancel(SUPERSEDED);
+    this.succeeded(value);
+    slower?.cancel(SUPERSEDED);
   }
 
-  lost(error: unknown): void {
-    if (this.#over || ++this.#failed < (this.#second ? 2 : 1)) return;
+  attemptFailed(error: unknown): void {
+    if (this.#isOver || ++this.#failed < (this.#second ? 2 : 1)) return;
     this.#end(this.#second && 'failed');
-    this.#prize.lost(error);
+    this.failed(error);
   }
 
   #end(result: HedgeResult | undefined): void {
-    this.#over = true;
-    this.#hedger.ended(this as Race<unknown>, result);
+    this.#isOver = true;
+    this.#hedger.ended(this as HedgedRequest<unknown>, result);
   }
 }

@@ -4,12 +4,12 @@ import { eventually } from '../../../core/testing/eventually.ts';
 import type { Analysis } from '../analysis.ts';
 import { MicroBatcher } from '../batch/micro-batcher.ts';
 import { Analyser } from '../cache/analyser.ts';
+import type { Receiver } from '../callbacks.ts';
 import type { Cancellation } from '../cancellation.ts';
 import { ApiAnalyser } from '../gate/api-analyser.ts';
 import { OutageGate } from '../gate/outage-gate.ts';
 import { errorOfStatus, NlpError } from '../nlp-errors.ts';
 import type { NlpProvider, ProviderLimits } from '../provider/provider.ts';
-import type { Receiver } from '../receiver.ts';
 import { type Ending, GradientLimit } from './gradient-limit.ts';
 import { backoffMs, NlpPolicy, type NlpPolicyOptions } from './nlp-policy.ts';
 
@@ -53,8 +53,8 @@ function analyserOf(answer: (call: number) => Promise<Insight>, options: Partial
   const gate = new OutageGate(policy, all.halfOpenAfterMs + 10, (open) => changes.push(open));
   let calls = 0;
   const analyze = jest.fn<NlpProvider['analyze']>((_, receiver) => {
-    const told = (insight: Insight) => receiver.received([{ ok: true, insight }]);
-    answer(++calls).then(told, (error: unknown) => receiver.failed(error));
+    const succeeded = (insight: Insight) => receiver.received([{ ok: true, insight }]);
+    answer(++calls).then(succeeded, (error: unknown) => receiver.failed(error));
   });
   const provider: NlpProvider = { name: 'test', limits: LIMITS, analyze, close: async () => {} };
   const ignore = () => {};
@@ -144,14 +144,14 @@ describe('NlpPolicy', () => {
         aborted.push(true);
         receiver.failed(signal.reason);
       });
-    const answer = new Promise((succeeded, failed) => {
+    const answer = new Promise((received, failed) => {
       const read = () => {};
       policy.execute({
         hedgeUntilMs: Number.NEGATIVE_INFINITY,
-        ask: hang,
+        attempt: hang,
         read,
         attemptFailed: read,
-        succeeded,
+        received,
         failed,
       });
     });
@@ -253,18 +253,18 @@ describe('GradientLimit', () => {
   }
 
   it('says when a permit comes free, so that the next call waits for nothing else', async () => {
-    const told: number[] = [];
-    const onRelease = () => told.push(limit.inFlight);
+    const heard: number[] = [];
+    const onRelease = () => heard.push(limit.inFlight);
     const limit: GradientLimit = new GradientLimit({ floor: 1, ceiling: 2, initial: 2, onRelease });
     const releases: (() => void)[] = [];
     for (let n = 0; n < 3; n++) limit.hold({ held: (release) => releases.push(release) });
     await eventually(() => expect(releases).toHaveLength(2));
-    // The third call has the permit of the first before anybody is told.
+    // The third call has the permit of the first before anyone hears of it.
     releases[0]?.();
-    expect([releases.length, told]).toEqual([3, [2]]);
+    expect([releases.length, heard]).toEqual([3, [2]]);
     releases[1]?.();
     releases[2]?.();
-    expect(told).toEqual([2, 1, 0]);
+    expect(heard).toEqual([2, 1, 0]);
   });
 
   it('grows to the ceiling while answers are as quick as ever', async () => {

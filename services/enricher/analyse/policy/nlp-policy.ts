@@ -1,8 +1,10 @@
 import { DelegateBackoff, handleWhen, type IRetryBackoffContext, retry } from 'cockatiel';
+import { forward, type NlpRequest, type Receiver } from '../callbacks.ts';
+import type { Cancellation } from '../cancellation.ts';
 import { NlpError } from '../nlp-errors.ts';
 import { Breaker } from './breaker.ts';
-import { Calls, type CallsOptions, type Question } from './calls.ts';
-import { type Contestant, type HedgeResult, Hedger, type Prize, type Race } from './hedger.ts';
+import { Calls, type CallsOptions } from './calls.ts';
+import { HedgedRequest, type HedgeResult, Hedger } from './hedger.ts';
 
 export interface NlpPolicyOptions extends Omit<CallsOptions, 'onAnswered'> {
   /** Retries after the first attempt. */
@@ -22,15 +24,6 @@ export interface NlpPolicyOptions extends Omit<CallsOptions, 'onAnswered'> {
   readonly random: () => number;
   readonly onRetry: (cause: string) => void;
   readonly onHedge: (result: HedgeResult) => void;
-}
-
-/** What is asked of the API under the policy. Methods and no promises: thousands of these are in flight. */
-export interface Errand<Reply, Value> extends Question<Reply, Value> {
-  /** Monotonic time after which an answer is late anyway, so that no hedge is spent on it. */
-  readonly hedgeUntilMs: number;
-  succeeded(value: Value): void;
-  /** With the NlpError of the last attempt, or BrokenCircuitError when the breaker let none through. */
-  failed(error: unknown): void;
 }
 
 /** Longer waits that the API asks for are cut to this: the message holds a place in flight meanwhile. */
@@ -63,13 +56,13 @@ export function backoffMs(
  */
 export class NlpPolicy {
   readonly calls: Calls;
-  readonly #hedger: Hedger;
+  readonly hedger: Hedger;
   readonly breaker: Breaker;
   readonly #retries;
 
   constructor(options: NlpPolicyOptions) {
-    this.calls = new Calls({ ...options, onAnswered: (tookMs) => this.#hedger.observe(tookMs) });
-    this.#hedger = new Hedger({
+    this.calls = new Calls({ ...options, onAnswered: (tookMs) => this.hedger.observe(tookMs) });
+    this.hedger = new Hedger({
       share: options.hedgeShare,
       mayHedge: () => this.#mayHedge(),
       onHedge: options.onHedge,
@@ -99,39 +92,33 @@ export class NlpPolicy {
     return this.breaker.state;
   }
 
-  execute<R, T>(errand: Errand<R, T>): void {
-    if (this.breaker.isClosed) this.#hedger.run(new FirstAttempt(this, errand), errand.hedgeUntilMs);
+  /** The request fails with the NlpError of its last attempt, or with BrokenCircuitError when the breaker let none through. */
+  execute<Reply, Value>(request: NlpRequest<Reply, Value>): void {
+    if (this.breaker.isClosed) this.hedger.run(new FirstRound(this, request));
     else
-      this.#settle(
-        errand,
-        this.#retries.execute(() => this.#guard(errand)),
+      forward(
+        this.#retries.execute(() => this.#guard(request)),
+        request,
       );
   }
 
-  /** The retry is entered with the first failure: what needs none does not pay for it. */
-  retry<R, T>(errand: Errand<R, T>, error: unknown): void {
+  /** The retry policy is entered with the first failure, so that a request that needs none does not pay for it. */
+  retry<Reply, Value>(request: NlpRequest<Reply, Value>, error: unknown): void {
     let first = true;
-    const attempt = (): Promise<T> => {
-      if (!first) return this.#guard(errand);
+    const round = (): Promise<Value> => {
+      if (!first) return this.#guard(request);
       first = false;
       return this.breaker.failed(error);
     };
-    this.#settle(errand, this.#retries.execute(attempt));
+    forward(this.#retries.execute(round), request);
   }
 
-  #settle<R, T>(errand: Errand<R, T>, outcome: Promise<T>): void {
-    outcome.then(
-      (value) => errand.succeeded(value),
-      (error: unknown) => errand.failed(error),
-    );
-  }
-
-  async #guard<R, T>(errand: Errand<R, T>): Promise<T> {
+  async #guard<Reply, Value>(request: NlpRequest<Reply, Value>): Promise<Value> {
     const { breaker } = this;
-    if (!breaker.isClosed) return await breaker.execute(() => this.#attempt(errand));
-    let value: T;
+    if (!breaker.isClosed) return await breaker.execute(() => this.#round(request));
+    let value: Value;
     try {
-      value = await this.#attempt(errand);
+      value = await this.#round(request);
     } catch (error) {
       return await breaker.failed(error);
     }
@@ -139,14 +126,12 @@ export class NlpPolicy {
     return value;
   }
 
-  #attempt<R, T>(errand: Errand<R, T>): Promise<T> {
-    return new Promise((won, lost) => {
-      this.#hedger.run({ call: (race) => this.calls.start(errand, race), won, lost }, errand.hedgeUntilMs);
-    });
+  #round<Reply, Value>(request: NlpRequest<Reply, Value>): Promise<Value> {
+    return new Promise((received, failed) => this.hedger.run(new FurtherRound(this, request, { received, failed })));
   }
 
   close(): void {
-    this.#hedger.close();
+    this.hedger.close();
     this.calls.close();
   }
 
@@ -158,26 +143,49 @@ export class NlpPolicy {
   }
 }
 
-/** An errand's first attempt while the breaker is closed: nearly always the only one. */
-class FirstAttempt<R, T> implements Prize<T> {
+/** A request's first attempt, and its hedge, while the breaker is closed: nearly always the only one. */
+class FirstRound<Reply, Value> extends HedgedRequest<Value> {
   readonly #policy: NlpPolicy;
-  readonly #errand: Errand<R, T>;
+  readonly #request: NlpRequest<Reply, Value>;
 
-  constructor(policy: NlpPolicy, errand: Errand<R, T>) {
+  constructor(policy: NlpPolicy, request: NlpRequest<Reply, Value>) {
+    super(policy.hedger, request.hedgeUntilMs);
     this.#policy = policy;
-    this.#errand = errand;
+    this.#request = request;
   }
 
-  call(race: Race<T>): Contestant<T> {
-    return this.#policy.calls.start(this.#errand, race);
+  protected attempt(): Cancellation {
+    return this.#policy.calls.start(this.#request, this);
   }
-
-  won(value: T): void {
+  protected succeeded(value: Value): void {
     this.#policy.breaker.succeeded();
-    this.#errand.succeeded(value);
+    this.#request.received(value);
+  }
+  protected failed(error: unknown): void {
+    this.#policy.retry(this.#request, error);
+  }
+}
+
+/** A retry, or a probe of an API that was down. */
+class FurtherRound<Reply, Value> extends HedgedRequest<Value> {
+  readonly #policy: NlpPolicy;
+  readonly #request: NlpRequest<Reply, Value>;
+  readonly #receiver: Receiver<Value>;
+
+  constructor(policy: NlpPolicy, request: NlpRequest<Reply, Value>, receiver: Receiver<Value>) {
+    super(policy.hedger, request.hedgeUntilMs);
+    this.#policy = policy;
+    this.#request = request;
+    this.#receiver = receiver;
   }
 
-  lost(error: unknown): void {
-    this.#policy.retry(this.#errand, error);
+  protected attempt(): Cancellation {
+    return this.#policy.calls.start(this.#request, this);
+  }
+  protected succeeded(value: Value): void {
+    this.#receiver.received(value);
+  }
+  protected failed(error: unknown): void {
+    this.#receiver.failed(error);
   }
 }

@@ -1,8 +1,8 @@
 import { Client, type Dispatcher } from 'undici';
 import { messageOf } from '../../../core/errors.ts';
+import type { Receiver } from '../callbacks.ts';
 import type { Cancellation } from '../cancellation.ts';
 import { NlpError } from '../nlp-errors.ts';
-import type { Receiver } from '../receiver.ts';
 
 export interface HttpClientOptions {
   readonly origin: string;

@@ -1,7 +1,7 @@
 import { ParleyError } from '../../../core/errors.ts';
+import { Reading, type Receiver } from '../callbacks.ts';
 import type { Cancellation } from '../cancellation.ts';
 import { errorOfStatus, garbage, NlpError } from '../nlp-errors.ts';
-import { Reading, type Receiver } from '../receiver.ts';
 import { HttpClient, type HttpResponse } from './http-client.ts';
 import { compileInsight, type InsightReader } from './json-insight.ts';
 import type { JsonMapping, Match } from './json-mapping.ts';

@@ -1,6 +1,6 @@
+import { Reading, type Receiver } from '../callbacks.ts';
 import type { Cancellation } from '../cancellation.ts';
 import { errorOfBatchStatus, errorOfStatus, garbage, NlpError } from '../nlp-errors.ts';
-import { Reading, type Receiver } from '../receiver.ts';
 import { HttpClient, type HttpResponse } from './http-client.ts';
 import { asObject, insightOf, parseJson } from './nlp-response.ts';
 import type {

@@ -1,8 +1,8 @@
 import type { Insight } from '../../../core/records.ts';
 import type { Span } from '../../../platform/tracing/tracer.ts';
+import type { Receiver } from '../callbacks.ts';
 import type { Cancellation } from '../cancellation.ts';
 import type { NlpError } from '../nlp-errors.ts';
-import type { Receiver } from '../receiver.ts';
 
 export interface NlpDocument {
   /** Unique within a request only if the caller sees to it: bots choose their own ids. */

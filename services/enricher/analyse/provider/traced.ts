@@ -1,8 +1,8 @@
 import { traceHeaders } from '../../../platform/tracing/trace-context.ts';
 import type { Span, Tracer } from '../../../platform/tracing/tracer.ts';
+import type { Receiver } from '../callbacks.ts';
 import { type Cancellation, SUPERSEDED } from '../cancellation.ts';
 import { NlpError } from '../nlp-errors.ts';
-import type { Receiver } from '../receiver.ts';
 import type { DocumentResult, NlpDocument, NlpProvider, RoutedProvider } from './provider.ts';
 
 /**

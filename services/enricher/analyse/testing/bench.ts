@@ -30,6 +30,8 @@ const POLICY: NlpPolicyOptions = {
 export interface BenchOptions {
   readonly url: string;
   readonly provider?: NlpProvider;
+  /** Puts a test's own behaviour around the provider. */
+  readonly wrap?: (provider: NlpProvider) => NlpProvider;
   readonly policy?: Partial<NlpPolicyOptions>;
   readonly batches?: Partial<BatcherOptions>;
   /** `undefined`: no cache. */
@@ -48,8 +50,8 @@ export class AnalyserBench {
   readonly retries: string[] = [];
   noBatches = 0;
 
-  constructor({ url, provider, policy, batches, cache }: BenchOptions) {
-    this.provider = provider ?? new ParleyProvider({ url, connections: 100, connectTimeoutMs: 10_000 });
+  constructor({ url, provider, wrap = (each) => each, policy, batches, cache }: BenchOptions) {
+    this.provider = wrap(provider ?? new ParleyProvider({ url, connections: 100, connectTimeoutMs: 10_000 }));
     this.policy = new NlpPolicy({ ...POLICY, ...policy });
     this.gate = new OutageGate(this.policy, POLICY.halfOpenAfterMs, () => {});
     this.batcher = new MicroBatcher({
