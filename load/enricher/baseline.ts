@@ -3,6 +3,7 @@ import { Client } from 'undici';
 import { int, readConfig } from '../../services/core/config.ts';
 import type { ChatEvent, ChatOutcome, Coordinates } from '../../services/core/records.ts';
 import { AvroEncoder } from '../../services/platform/avro/avro-encoder.ts';
+import { openRegistry } from '../../services/platform/avro/registry-access.ts';
 import { RegistryClient } from '../../services/platform/avro/registry-client.ts';
 import { EVENT_SCHEMA, OUTCOME_SCHEMA } from '../../services/platform/avro/schema-files.ts';
 import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
@@ -37,11 +38,8 @@ const kafka = createKafka({
   clientId: 'baseline',
   log: createLogger('baseline', 'error'),
 });
-const registry = new RegistryClient(config.SCHEMA_REGISTRY_URL);
-const encoder = new AvroEncoder(
-  OUTCOME_SCHEMA.type,
-  await registry.register(`${topics.enriched}-value`, OUTCOME_SCHEMA),
-);
+const registry = new RegistryClient(openRegistry(config.SCHEMA_REGISTRY_URL));
+const encoder = new AvroEncoder(OUTCOME_SCHEMA.type, await registry.idOf(`${topics.enriched}-value`, OUTCOME_SCHEMA));
 const topicId = (await fetchTopicIds(kafka, [topics.events])).get(topics.events);
 if (!topicId) throw new Error(`there is no topic ${topics.events}`);
 const producer = kafka.producer({

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../../services/core/testing/eventually.ts';
 import { ChatCodec } from '../../services/platform/avro/codec.ts';
+import { openRegistry } from '../../services/platform/avro/registry-access.ts';
 import { createKafka, type Kafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts';
 import { topicNames } from '../../services/platform/kafka/topics.ts';
@@ -58,7 +59,10 @@ export class Bench {
     const log = createLogger('bench', 'silent');
     const kafka = createKafka({ brokers: [kafkaBrokers], clientId: 'bench', log });
     const topics = await makeBenchTopics(kafka);
-    const codec = await ChatCodec.connect({ registryUrl, topicNames: topicNames(topics.prefix) });
+    const codec = await ChatCodec.connect({
+      registry: openRegistry(registryUrl),
+      topicNames: topicNames(topics.prefix),
+    });
     const source = await EventSource.connect(kafka, { codec, topic: topics.events, events, log });
     const view = await ClusterView.connect(kafka, [kafkaBrokers]);
     return new Bench(context, { kafka, codec, topics, source, view });

@@ -4,6 +4,7 @@ import { Pool } from 'undici';
 import { flag, int, readConfig } from '../../services/core/config.ts';
 import type { ChatEvent } from '../../services/core/records.ts';
 import { ChatCodec } from '../../services/platform/avro/codec.ts';
+import { registryAccess } from '../../services/platform/avro/registry-access.ts';
 import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { fetchTopicIds } from '../../services/platform/kafka/read/topic-ids.ts';
 import { topicNames } from '../../services/platform/kafka/topics.ts';
@@ -31,7 +32,7 @@ const config = readConfig(
 const GATHER_MS = 4;
 const topics = topicNames(config.TOPIC_PREFIX);
 const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: 'naive', log: createLogger('naive', 'error') });
-const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: topics });
+const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: topics });
 const topicId = (await fetchTopicIds(kafka, [topics.events])).get(topics.events);
 if (!topicId) throw new Error(`there is no topic ${topics.events}`);
 const producer = kafka.producer({

@@ -1,4 +1,5 @@
 import { ChatCodec } from '../../services/platform/avro/codec.ts';
+import { openRegistry } from '../../services/platform/avro/registry-access.ts';
 import { GroupConsumer } from '../../services/platform/kafka/consume/group-consumer.ts';
 import { createKafka, type Kafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../../services/platform/kafka/produce/batch-producer.ts';
@@ -136,7 +137,7 @@ function slim(kafka: Kafka, { slimTopic: topic }: Role): Running {
 async function start(role: Role): Promise<Running> {
   const kafka = createKafka({ brokers: role.brokers.split(','), clientId: `bench-${role.kind}`, log });
   const topicNames = { events: `${role.prefix}events`, enriched: role.outcomesTopic };
-  const codec = await ChatCodec.connect({ registryUrl: role.registryUrl, topicNames });
+  const codec = await ChatCodec.connect({ registry: openRegistry(role.registryUrl), topicNames });
   if (role.kind === 'scan') return scan(kafka, codec, role);
   if (role.kind === 'decode') return await decode(kafka, codec, role);
   return role.kind === 'slim' ? slim(kafka, role) : await produce(kafka, codec, role);

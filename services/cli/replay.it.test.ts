@@ -6,6 +6,7 @@ import { conversationKey, partitionOf } from '../core/partitioner.ts';
 import type { ChatEvent } from '../core/records.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
 import { ChatCodec } from '../platform/avro/codec.ts';
+import { openRegistry } from '../platform/avro/registry-access.ts';
 import { type ClickHouse, createClickHouse } from '../platform/clickhouse/clickhouse.ts';
 import { migrate } from '../platform/clickhouse/migrations.ts';
 import { createKafka, type Kafka } from '../platform/kafka/kafkajs/kafka.ts';
@@ -160,7 +161,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'parley-replay-'));
   kafka = createKafka({ brokers: [stack().kafkaBrokers], clientId: 'replay-test', log: testLog() });
   await ensureTopics(kafka, { prefix: names.TOPIC_PREFIX, partitions: PARTITIONS, replicationFactor: 1 });
-  codec = await ChatCodec.connect({ registryUrl: stack().registryUrl, topicNames: topics });
+  codec = await ChatCodec.connect({ registry: openRegistry(stack().registryUrl), topicNames: topics });
   producer = await BatchProducer.connect(kafka, { log: testLog(), metrics: new Metrics('test') });
   const log = testLog();
   clickhouse = createClickHouse({ url: stack().clickhouseUrl, database: names.CLICKHOUSE_DATABASE, log });

@@ -120,6 +120,9 @@ export const hostPorts = (options: Options<readonly string[]>): Variable<readonl
     return items.length > 0 && items.every((item) => parseHostPort(item)) ? items : undefined;
   });
 
+/** An http or https URL that may hold `user:password@`, and so is never printed. */
+export const privateUrl = (options: Options<string>): Variable<string> => ({ ...url(options), secret: true });
+
 /** A comma-separated list of name=value; values may be percent-encoded. */
 export const pairs = (options: Options<Readonly<Record<string, string>>>): Variable<Readonly<Record<string, string>>> =>
   variable(options, 'a comma-separated list of name=value', (value) => {
@@ -141,31 +144,44 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * @throws {ParleyError} CONFIG_INVALID listing every wrong variable with its value and what is allowed.
  */
 export function readConfig<S extends Spec>(spec: S, env: Environment): ConfigOf<S> {
+  const { config, problems } = readAll(spec, env);
+  if (problems.length > 0) throw new ParleyError('CONFIG_INVALID', problems.join('. '));
+  return config;
+}
+
+/**
+ * Reads variables of somebody else's specification, which asks for a warning where a value is wrong: the default takes
+ * its place. Each variable of the spec must have one, or be optional.
+ */
+export function readLeniently<S extends Spec>(spec: S, env: Environment, warn: (problem: string) => void): ConfigOf<S> {
+  const { config, problems } = readAll(spec, env);
+  for (const problem of problems) warn(`${problem}; the default is used`);
+  return config;
+}
+
+function readAll<S extends Spec>(spec: S, env: Environment): { config: ConfigOf<S>; problems: readonly string[] } {
   const problems: string[] = [];
   const config: Record<string, unknown> = {};
   for (const [name, { default: fallback, read, allowed, secret: hidden }] of Object.entries(spec)) {
-    const given = hidden ? fromFile(name, env) : { text: env[name] };
-    if (given.problem !== undefined) {
-      problems.push(given.problem);
+    config[name] = fallback === (OPTIONAL as unknown) ? undefined : fallback;
+    const { text: raw, problem } = hidden ? fromFile(name, env) : { text: env[name], problem: undefined };
+    if (problem !== undefined) {
+      problems.push(problem);
       continue;
     }
-    const raw = given.text;
     if (raw === undefined || raw === '') {
       if (fallback === undefined) problems.push(`${name} is not set; allowed is ${allowed}`);
-      config[name] = fallback === (OPTIONAL as unknown) ? undefined : fallback;
       continue;
     }
-    config[name] = read(raw);
-    if (config[name] === undefined) {
-      problems.push(`${name} is ${hidden ? 'set to a secret' : JSON.stringify(raw)}; allowed is ${allowed}`);
-    }
+    const value = read(raw);
+    if (value !== undefined) config[name] = value;
+    else problems.push(`${name} is ${hidden ? 'set to a secret' : JSON.stringify(raw)}; allowed is ${allowed}`);
   }
-  if (problems.length > 0) throw new ParleyError('CONFIG_INVALID', problems.join('. '));
-  return config as ConfigOf<S>;
+  return { config: config as ConfigOf<S>, problems };
 }
 
 /** A secret's text: of the variable itself, or of the file that `<name>_FILE` names, less the line's end. */
-function fromFile(name: string, env: Environment): { text?: string | undefined; problem?: string } {
+function fromFile(name: string, env: Environment): { text?: string | undefined; problem?: string | undefined } {
   const path = env[`${name}_FILE`];
   if (path === undefined || path === '') return { text: env[name] };
   if (env[name]) return { problem: `${name} and ${name}_FILE are both set; allowed is one of them` };

@@ -24,6 +24,16 @@ export const ERRORS = {
     text: 'The schema registry did not answer in time.',
     remedy: 'Check SCHEMA_REGISTRY_URL and that the registry runs.',
   },
+  REGISTRY_REFUSED: {
+    text: 'The schema registry refused this client (401 or 403).',
+    remedy:
+      'Check SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD, or SCHEMA_REGISTRY_TOKEN; with SCHEMA_REGISTER=false no right to write is needed.',
+  },
+  SCHEMA_NOT_REGISTERED: {
+    text: 'The registry does not hold a schema of this version, and SCHEMA_REGISTER=false forbids registering it.',
+    remedy:
+      'Register schemas/chat-event.avsc and schemas/chat-outcome.avsc under the subjects that the message names, with FULL_TRANSITIVE compatibility, or unset SCHEMA_REGISTER.',
+  },
   CLICKHOUSE_UNREACHABLE: {
     text: 'ClickHouse did not answer in time.',
     remedy: 'Check CLICKHOUSE_URL and the credentials in it.',

@@ -1,14 +1,12 @@
 import { type ConfigOf, type Environment, int, number, oneOf, readConfig } from '../core/config.ts';
 import { ParleyError } from '../core/errors.ts';
 import { KAFKA_SPEC, NLP_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
-import { TRACING_SPEC } from '../platform/tracing/config.ts';
 import { ANALYSER_SPEC } from './analyse/config.ts';
 
 export const ENRICHER_SPEC = {
   ...KAFKA_SPEC,
   ...REGISTRY_SPEC,
   ...NLP_SPEC,
-  ...TRACING_SPEC,
   ...ANALYSER_SPEC,
   NLP_CONCURRENCY: int({ default: 2_000, min: 1, max: 20_000, doc: 'Calls to the NLP API in flight at most' }),
   NLP_INITIAL_CONCURRENCY: int({ default: 200, min: 1, max: 20_000, doc: 'Calls in flight at the start; it adapts' }),

@@ -4,6 +4,7 @@ import type { ChatOutcome } from '../core/records.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
 import { ChatCodec } from '../platform/avro/codec.ts';
+import { openRegistry } from '../platform/avro/registry-access.ts';
 import { RegistryClient } from '../platform/avro/registry-client.ts';
 import { EVENT_SCHEMA } from '../platform/avro/schema-files.ts';
 import { createKafka, type Kafka } from '../platform/kafka/kafkajs/kafka.ts';
@@ -105,7 +106,7 @@ beforeAll(async () => {
   const { kafkaBrokers, registryUrl, nlpUrl } = stack();
   kafka = createKafka({ brokers: [kafkaBrokers], clientId: 'enricher-links', log: testLog() });
   await ensureTopics(kafka, { prefix: names.TOPIC_PREFIX, partitions: PARTITIONS, replicationFactor: 1 });
-  codec = await ChatCodec.connect({ registryUrl, topicNames: topics });
+  codec = await ChatCodec.connect({ registry: openRegistry(registryUrl), topicNames: topics });
   producer = await BatchProducer.connect(kafka, { log: testLog(), metrics: new Metrics('test') });
   view = await ClusterView.connect(kafka, [kafkaBrokers]);
   [enriched, dlq] = [await TopicLog.follow(kafka, topics.enriched), await TopicLog.follow(kafka, topics.dlq)];
@@ -139,7 +140,7 @@ describe('an enricher behind a faulty network', () => {
       json: JSON.stringify({ ...schema, fields }),
       type: avro.Type.forSchema({ ...schema, fields } as never),
     };
-    const id = await new RegistryClient(stack().registryUrl).register(`${topics.events}-value`, newer);
+    const id = await new RegistryClient(openRegistry(stack().registryUrl)).idOf(`${topics.events}-value`, newer);
     const head = Buffer.alloc(5);
     head.writeInt32BE(id, 1);
     const event = { ...sampleEvent({ message_id: 'newer' }), metadata: {}, mood: 'fine' };

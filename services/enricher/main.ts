@@ -1,5 +1,7 @@
 import { systemClock } from '../core/clock.ts';
 import { ChatCodec } from '../platform/avro/codec.ts';
+import { registryAccess } from '../platform/avro/registry-access.ts';
+import { kafkaConnection } from '../platform/kafka/connection.ts';
 import { GroupConsumer } from '../platform/kafka/consume/group-consumer.ts';
 import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
@@ -20,16 +22,16 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const config = readEnricherConfig(context.env);
   const { log, metrics: registry, instance } = context;
   const metrics = enricherMetrics(registry);
-  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: instance, log });
+  const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
   const topics = topicNames(config.TOPIC_PREFIX);
   await ensureTopics(kafka, {
     prefix: config.TOPIC_PREFIX,
     partitions: config.TOPIC_PARTITIONS,
     replicationFactor: config.TOPIC_REPLICATION,
   });
-  const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: topics });
+  const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: topics });
   const producer = await BatchProducer.connect(kafka, { log, metrics: registry });
-  const tracer = await startTracing({ config, service: 'enricher', instance, log, metrics: registry });
+  const tracer = await startTracing({ env: context.env, service: 'enricher', instance, log, metrics: registry });
   const groupId = groupNames(config.TOPIC_PREFIX).enricher;
   const schedule = () => enricher.schedule();
   const nlp = connectNlp({

@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { type ConfigOf, int, optional, redisUrl, text, type Variable } from '../core/config.ts';
 import { JWT_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
-import { TRACING_SPEC } from '../platform/tracing/config.ts';
 
 /**
  * Sizes and rates of frames. `welcome.limits` carries every one of these, each under the name
@@ -114,7 +113,6 @@ const DEFAULT_WORKERS = Math.max(1, Math.min(4, Math.floor(availableParallelism(
 export const GATEWAY_SPEC = {
   ...KAFKA_SPEC,
   ...REGISTRY_SPEC,
-  ...TRACING_SPEC,
   ...JWT_SPEC,
   ...LIMITS_SPEC,
   ...PROTECTION_SPEC,

@@ -1,5 +1,7 @@
 import { systemClock } from '../core/clock.ts';
 import { ChatCodec } from '../platform/avro/codec.ts';
+import { registryAccess } from '../platform/avro/registry-access.ts';
+import { kafkaConnection } from '../platform/kafka/connection.ts';
 import { createKafka, type Kafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
 import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
@@ -62,13 +64,13 @@ export const authOptions = (config: GatewayConfig, log: ServiceContext['log']): 
   onKeyProblem: (problem) => log.warn({ problem }, 'the key server at JWKS_URL gave no key set'),
 });
 
-type Context = Pick<ServiceContext, 'log' | 'metrics' | 'instance' | 'fail'>;
+type Context = Pick<ServiceContext, 'env' | 'log' | 'metrics' | 'instance' | 'fail'>;
 
 export async function startGateway(config: GatewayConfig, shared: SharedState, context: Context): Promise<Gateway> {
-  const { log, metrics: registry, instance } = context;
+  const { env, log, metrics: registry, instance } = context;
   const metrics = new GatewayMetrics(registry);
   const names = topicNames(config.TOPIC_PREFIX);
-  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: instance, log });
+  const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
   // The cluster view comes first: its error names Kafka, where the next steps would only fail.
   const view = await ClusterView.connect(kafka, config.KAFKA_BROKERS);
   const { partitions } = await ensureTopics(kafka, {
@@ -76,9 +78,9 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
     partitions: config.TOPIC_PARTITIONS,
     replicationFactor: config.TOPIC_REPLICATION,
   });
-  const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: names });
+  const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: names });
   const producer = await connectProducer(config, shared, kafka, context);
-  const tracer = await startTracing({ config, service: 'gateway', instance, log, metrics: registry });
+  const tracer = await startTracing({ env, service: 'gateway', instance, log, metrics: registry });
   const known = new KnownMessages({
     maxEntries: Math.ceil(config.DEDUP_MAX_ENTRIES / shared.workers),
     maxBytes: Math.ceil(config.DEDUP_MAX_BYTES / shared.workers),

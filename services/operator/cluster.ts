@@ -1,3 +1,4 @@
+import { kafkaConnection } from '../platform/kafka/connection.ts';
 import { createKafka, type Kafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
 import { createLogger } from '../platform/logger.ts';
@@ -14,7 +15,7 @@ export async function withCluster<T>(
 ): Promise<T> {
   // Silent: what the client has to say about a cluster that is away is said once, in the error.
   const log = createLogger('parley', 'silent');
-  const kafka = createKafka({ brokers: settings.KAFKA_BROKERS, clientId: 'parley-operator', log });
+  const kafka = createKafka({ ...kafkaConnection(settings), clientId: 'parley-operator', log });
   const view = await ClusterView.connect(kafka, settings.KAFKA_BROKERS);
   try {
     return await work(view, kafka);

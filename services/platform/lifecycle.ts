@@ -2,6 +2,7 @@ import { type ConfigOf, int, oneOf, optional, readConfig, text } from '../core/c
 import { isParleyError, messageOf } from '../core/errors.ts';
 import { type AdminRoutes, AdminServer, type Checks } from './admin-server.ts';
 import { removeInstanceFile, writeInstanceFile } from './instance-file.ts';
+import { instanceName } from './instance-name.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { Metrics } from './metrics.ts';
 
@@ -9,7 +10,7 @@ export interface ServiceContext {
   readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** The name of this instance in logs and client ids: `<service>-<pid>`. */
+  /** The name of this instance in logs and client ids: `<service>-<host>-<pid>`. */
   readonly instance: string;
   /** Ends the process with exit code 1 after a drain: for a fault that a restart may cure. */
   readonly fail: (error: unknown) => void;
@@ -72,7 +73,7 @@ const ANY_ADDRESS = new Set(['0.0.0.0', '::']);
 async function serve(definition: ServiceDefinition, config: LifecycleConfig, log: Logger): Promise<void> {
   const { name } = definition;
   const metrics = new Metrics(name);
-  const instance = `${name}-${process.pid}`;
+  const instance = instanceName(name, process.pid);
   let accepting = true;
   let exitCode = 0;
   let requestStop: () => void = () => {};

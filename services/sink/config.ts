@@ -1,12 +1,10 @@
 import { int } from '../core/config.ts';
 import { CLICKHOUSE_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
-import { TRACING_SPEC } from '../platform/tracing/config.ts';
 
 export const SINK_SPEC = {
   ...KAFKA_SPEC,
   ...REGISTRY_SPEC,
   ...CLICKHOUSE_SPEC,
-  ...TRACING_SPEC,
   SINK_SESSION_TIMEOUT_MS: int({
     default: 10_000,
     min: 6_000,

@@ -2,9 +2,11 @@ import pLimit from 'p-limit';
 import { systemClock } from '../core/clock.ts';
 import { readConfig } from '../core/config.ts';
 import { ChatCodec } from '../platform/avro/codec.ts';
+import { registryAccess } from '../platform/avro/registry-access.ts';
 import { createClickHouse } from '../platform/clickhouse/clickhouse.ts';
 import { assertDedupWindows } from '../platform/clickhouse/dedup-windows.ts';
 import { migrate } from '../platform/clickhouse/migrations.ts';
+import { kafkaConnection } from '../platform/kafka/connection.ts';
 import { GroupConsumer } from '../platform/kafka/consume/group-consumer.ts';
 import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
@@ -33,16 +35,16 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   await migrate(clickhouse, { log });
   await assertDedupWindows(clickhouse);
 
-  const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: instance, log });
+  const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
   await ensureTopics(kafka, {
     prefix: config.TOPIC_PREFIX,
     partitions: config.TOPIC_PARTITIONS,
     replicationFactor: config.TOPIC_REPLICATION,
   });
-  const codec = await ChatCodec.connect({ registryUrl: config.SCHEMA_REGISTRY_URL, topicNames: names });
+  const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: names });
   const producer = await BatchProducer.connect(kafka, { log, metrics });
   const groupId = groupNames(config.TOPIC_PREFIX).sink;
-  const tracer = await startTracing({ config, service: 'sink', instance, log, metrics });
+  const tracer = await startTracing({ env, service: 'sink', instance, log, metrics });
 
   const open = new Set<PartitionSink>();
   const held = () => {

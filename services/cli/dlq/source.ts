@@ -1,6 +1,7 @@
 import { withCluster } from '../../operator/cluster.ts';
 import type { OperatorSettings } from '../../operator/settings.ts';
 import { ChatCodec } from '../../platform/avro/codec.ts';
+import { registryAccess } from '../../platform/avro/registry-access.ts';
 import type { Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
 import { LogReader } from '../../platform/kafka/read/log-reader.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
@@ -8,7 +9,7 @@ import type { DeadLetterSource } from '../../replay/dead-letters.ts';
 
 /** @throws {ParleyError} REGISTRY_UNREACHABLE */
 export const connectCodec = (settings: OperatorSettings): Promise<ChatCodec> =>
-  ChatCodec.connect({ registryUrl: settings.SCHEMA_REGISTRY_URL, topicNames: topicNames(settings.TOPIC_PREFIX) });
+  ChatCodec.connect({ registry: registryAccess(settings), topicNames: topicNames(settings.TOPIC_PREFIX) });
 
 /** Runs `work` on the dead letters of a cluster; `codec` null leaves their events undecoded. */
 export function withDeadLetters<T, C extends ChatCodec | null>(

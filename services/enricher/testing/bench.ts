@@ -1,6 +1,7 @@
 import type { ChatEvent, ChatOutcome } from '../../core/records.ts';
 import { isolation, stack } from '../../local/testing/stack.ts';
 import { ChatCodec } from '../../platform/avro/codec.ts';
+import { openRegistry } from '../../platform/avro/registry-access.ts';
 import type { Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../../platform/kafka/produce/batch-producer.ts';
 import { ensureTopics, type TopicNames, topicNames } from '../../platform/kafka/topics.ts';
@@ -43,7 +44,7 @@ export async function openBench(kafka: Kafka, name: string): Promise<Bench> {
       TOPIC_PARTITIONS: String(PARTITIONS),
       GROUP_SESSION_TIMEOUT_MS: '6000',
     },
-    codec: await ChatCodec.connect({ registryUrl: stack().registryUrl, topicNames: topics }),
+    codec: await ChatCodec.connect({ registry: openRegistry(stack().registryUrl), topicNames: topics }),
     producer: await BatchProducer.connect(kafka, { log: testLog(), metrics: new Metrics('test') }),
     enriched: await TopicLog.follow(kafka, topics.enriched),
     dlq: await TopicLog.follow(kafka, topics.dlq),

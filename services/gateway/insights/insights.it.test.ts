@@ -12,6 +12,7 @@ import {
   stopServices,
 } from '../../local/testing/stack.ts';
 import { ChatCodec } from '../../platform/avro/codec.ts';
+import { openRegistry } from '../../platform/avro/registry-access.ts';
 import { createKafka, type Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../../platform/kafka/produce/batch-producer.ts';
 import { fetchLogRanges } from '../../platform/kafka/read/log-ranges.ts';
@@ -81,7 +82,7 @@ const metricOf = async (service: ServiceHandle, name: string, label = '') => {
 beforeAll(async () => {
   maker = await TokenMaker.create();
   kafka = createKafka({ brokers: stack().kafkaBrokers.split(','), clientId: 'insights-test', log: testLog() });
-  codec = await ChatCodec.connect({ registryUrl: stack().registryUrl, topicNames: topics });
+  codec = await ChatCodec.connect({ registry: openRegistry(stack().registryUrl), topicNames: topics });
   producer = await BatchProducer.connect(kafka, { log: testLog(), metrics: new Metrics('insights-test') });
   [one, two] = await Promise.all([spawnGateway(), spawnGateway()]);
   // As slow as an API may be, so that a message can be caught on its way, and answered early.

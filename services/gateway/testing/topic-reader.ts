@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ChatEvent } from '../../core/records.ts';
 import { ChatCodec } from '../../platform/avro/codec.ts';
+import { openRegistry } from '../../platform/avro/registry-access.ts';
 import { createKafka } from '../../platform/kafka/kafkajs/kafka.ts';
 import { fetchLogRanges } from '../../platform/kafka/read/log-ranges.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
@@ -24,7 +25,7 @@ export async function readEvents({ kafkaBrokers, registryUrl, prefix }: TopicAdd
   const log = createLogger('test', 'silent');
   const kafka = createKafka({ brokers: kafkaBrokers.split(','), clientId: 'test-reader', log });
   const names = topicNames(prefix);
-  const codec = await ChatCodec.connect({ registryUrl, topicNames: names });
+  const codec = await ChatCodec.connect({ registry: openRegistry(registryUrl), topicNames: names });
   const missing = new Map<number, number>();
   for (const { partition, start, end } of await fetchLogRanges(kafka, names.events)) {
     if (end > start) missing.set(partition, end);

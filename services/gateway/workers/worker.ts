@@ -3,6 +3,7 @@ import { systemClock } from '../../core/clock.ts';
 import { readConfig } from '../../core/config.ts';
 import { isParleyError, messageOf } from '../../core/errors.ts';
 import { type Checks, runCheck } from '../../platform/admin-server.ts';
+import { instanceName } from '../../platform/instance-name.ts';
 import { LIFECYCLE_SPEC } from '../../platform/lifecycle.ts';
 import { createLogger, type Logger } from '../../platform/logger.ts';
 import { Metrics } from '../../platform/metrics.ts';
@@ -57,7 +58,8 @@ export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise
     'stop-listening': () => gateway?.stopListening(),
     drain: () => void drain(0),
   });
-  const context = { log, metrics, instance: `gateway-${process.ppid}-${worker.id}`, fail };
+  const instance = instanceName('gateway', process.ppid, worker.id);
+  const context = { env, log, metrics, instance, fail };
   try {
     gateway = await startGateway(config, sharedStateOf(config, channel, bots, log), context);
     channel.notify('up', { url: gateway.url } satisfies UpNotice);

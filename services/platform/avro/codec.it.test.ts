@@ -7,6 +7,7 @@ import { isolation, stack } from '../../local/testing/stack.ts';
 import { topicNames } from '../kafka/topics.ts';
 import { sampleEvent } from '../testing/sample-event.ts';
 import { ChatCodec } from './codec.ts';
+import { openRegistry } from './registry-access.ts';
 import { RegistryClient, RegistryUnavailableError } from './registry-client.ts';
 import { EVENT_SCHEMA, OUTCOME_SCHEMA } from './schema-files.ts';
 
@@ -31,7 +32,7 @@ const encodeWith = (type: avro.Type, id: number, value: object): Buffer => {
 
 beforeAll(async () => {
   registryUrl = stack().registryUrl;
-  codec = await ChatCodec.connect({ registryUrl, topicNames: names });
+  codec = await ChatCodec.connect({ registry: openRegistry(registryUrl), topicNames: names });
 });
 
 describe('ChatCodec', () => {
@@ -42,7 +43,9 @@ describe('ChatCodec', () => {
 
   it('sets FULL_TRANSITIVE on both subjects, also when several services start at once', async () => {
     const others = topicNames(isolation('codec_many').TOPIC_PREFIX);
-    await Promise.all(Array.from({ length: 4 }, () => ChatCodec.connect({ registryUrl, topicNames: others })));
+    await Promise.all(
+      Array.from({ length: 4 }, () => ChatCodec.connect({ registry: openRegistry(registryUrl), topicNames: others })),
+    );
     for (const topic of [others.events, others.enriched]) {
       const response = await fetch(`${registryUrl}/config/${topic}-value`);
       expect(await response.json()).toMatchObject({ compatibilityLevel: 'FULL_TRANSITIVE' });
@@ -50,19 +53,19 @@ describe('ChatCodec', () => {
   });
 
   it('refuses a change that old readers or new readers could not take', async () => {
-    const registry = new RegistryClient(registryUrl);
+    const registry = new RegistryClient(openRegistry(registryUrl));
     const dropped = schemaWith((fields) => fields.filter(({ name }) => name !== 'text'));
     const added = schemaWith((fields) => [...fields, { name: 'mandatory', type: 'string' } as Field]);
     const retyped = schemaWith((fields) =>
       fields.map((field) => (field.name === 'sent_at' ? { ...field, type: 'string' } : field)),
     );
     for (const bad of [dropped, added, retyped]) {
-      await expect(registry.register(subject, bad)).rejects.toMatchObject({ code: 'SCHEMA_INCOMPATIBLE' });
+      await expect(registry.idOf(subject, bad)).rejects.toMatchObject({ code: 'SCHEMA_INCOMPATIBLE' });
     }
   });
 
   it('reads newer and older versions, once the registry has told of them', async () => {
-    const registry = new RegistryClient(registryUrl);
+    const registry = new RegistryClient(openRegistry(registryUrl));
     const newer = schemaWith((fields) => [
       ...fields,
       { name: 'mood', type: ['null', 'string'], default: null } as Field,
@@ -70,7 +73,7 @@ describe('ChatCodec', () => {
     const older = schemaWith((fields) => fields.filter(({ name }) => name !== 'bot_version' && name !== 'resent'));
     const raw = { ...sampleEvent({ bot_version: null }), metadata: {}, mood: 'fine' };
     for (const version of [newer, older]) {
-      const id = await registry.register(subject, version);
+      const id = await registry.idOf(subject, version);
       const decoded = await codec.decodeEvent(encodeWith(version.type, id, raw));
       expect(decoded).toMatchObject({ ok: true, value: { message_id: 'm1', resent: false, bot_version: null } });
       // Synchronous from now on.
@@ -133,9 +136,9 @@ describe('ChatCodec', () => {
     });
     await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
     const url = `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
-    const fragile = await ChatCodec.connect({ registryUrl: url, topicNames: names });
+    const fragile = await ChatCodec.connect({ registry: openRegistry(url), topicNames: names });
     const version = schemaWith((fields) => [...fields, { name: 'late', type: 'int', default: 0 } as Field]);
-    const id = await new RegistryClient(registryUrl).register(subject, version);
+    const id = await new RegistryClient(openRegistry(registryUrl)).idOf(subject, version);
     const bytes = encodeWith(version.type, id, { ...sampleEvent(), metadata: {}, late: 1 });
     broken = true;
     await expect(fragile.decodeEvent(bytes)).rejects.toThrow(RegistryUnavailableError);

@@ -2,6 +2,7 @@ import type { ChatEvent, ChatOutcome } from '../../core/records.ts';
 import type { Check } from '../admin-server.ts';
 import { AvroDecoder, type Decoded } from './avro-decoder.ts';
 import { AvroEncoder } from './avro-encoder.ts';
+import type { RegistryAccess } from './registry-access.ts';
 import { RegistryClient } from './registry-client.ts';
 import { EVENT_SCHEMA, OUTCOME_SCHEMA } from './schema-files.ts';
 
@@ -50,7 +51,7 @@ const rawEvent = (event: ChatEvent): { readonly [K in keyof ChatEvent]: unknown 
 });
 
 export interface CodecOptions {
-  readonly registryUrl: string;
+  readonly registry: RegistryAccess;
   readonly topicNames: { readonly events: string; readonly enriched: string };
 }
 
@@ -71,14 +72,14 @@ export class ChatCodec {
   }
 
   /**
-   * Registers both schemas (the same ones again change nothing).
+   * Registers both schemas (the same ones again change nothing), or looks them up where nothing may be written.
    *
-   * @throws {ParleyError} SCHEMA_INCOMPATIBLE or REGISTRY_UNREACHABLE.
+   * @throws {ParleyError} as {@link RegistryClient.idOf}.
    */
-  static async connect({ registryUrl, topicNames }: CodecOptions): Promise<ChatCodec> {
-    const registry = new RegistryClient(registryUrl);
-    const eventId = await registry.register(`${topicNames.events}-value`, EVENT_SCHEMA);
-    const outcomeId = await registry.register(`${topicNames.enriched}-value`, OUTCOME_SCHEMA);
+  static async connect({ registry: access, topicNames }: CodecOptions): Promise<ChatCodec> {
+    const registry = new RegistryClient(access);
+    const eventId = await registry.idOf(`${topicNames.events}-value`, EVENT_SCHEMA);
+    const outcomeId = await registry.idOf(`${topicNames.enriched}-value`, OUTCOME_SCHEMA);
     return new ChatCodec(registry, eventId, outcomeId);
   }
 

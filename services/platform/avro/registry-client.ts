@@ -1,8 +1,13 @@
+import { Agent as HttpsAgent } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry';
 import avro, { type Type } from 'avsc';
-import { messageOf, ParleyError } from '../../core/errors.ts';
+import { type Response as FetchResponse, fetch } from 'undici';
+import { isParleyError, messageOf, ParleyError } from '../../core/errors.ts';
+import type { RegistryAccess } from './registry-access.ts';
 import type { OwnSchema } from './schema-files.ts';
+
+type Middleware = NonNullable<ConstructorParameters<typeof SchemaRegistry>[0]['middlewares']>[number];
 
 /** The registry did not answer: an outage, not poison. Whoever needs a schema waits and tries again. */
 export class RegistryUnavailableError extends Error {
@@ -31,37 +36,61 @@ async function withTimeout<T>(what: string, work: Promise<T>): Promise<T> {
   }
 }
 
+const withHeaders =
+  (headers: Readonly<Record<string, string>>): Middleware =>
+  () => ({ prepareRequest: async (next) => (await next()).enhance({ headers }) });
+
+const refused = (url: string, status: number, what: string) =>
+  new ParleyError('REGISTRY_REFUSED', `the registry at ${url} answered ${status} (${what})`);
+
+const describe = (error: unknown): string => {
+  const status = statusOf(error);
+  return status === undefined ? messageOf(error) : `it answered ${status}: ${messageOf(error)}`;
+};
+
 const statusOf = (error: unknown): number | undefined => (error as { status?: number }).status;
 
 /** The schema registry: used at start and when an unknown schema id appears, never per record. */
 export class RegistryClient {
   readonly #registry: SchemaRegistry;
-  readonly #url: string;
+  readonly #access: RegistryAccess;
 
-  constructor(url: string) {
-    this.#url = url;
-    this.#registry = new SchemaRegistry({ host: url, retry: { retries: 2, maxRetryTimeInSecs: 1 } });
+  constructor(access: RegistryAccess) {
+    this.#access = access;
+    this.#registry = new SchemaRegistry({
+      host: access.url,
+      retry: { retries: 2, maxRetryTimeInSecs: 1 },
+      middlewares: [withHeaders(access.headers)],
+      ...(access.ca !== undefined && { agent: new HttpsAgent({ ca: access.ca }) }),
+    });
   }
 
   /**
-   * Registers a schema under FULL_TRANSITIVE and returns its id; the same schema gets the same id again.
+   * The schema's id. It is registered under FULL_TRANSITIVE, or looked up where nothing may be written; the same schema
+   * gets the same id again.
    *
-   * @throws {ParleyError} SCHEMA_INCOMPATIBLE, or REGISTRY_UNREACHABLE.
+   * @throws {ParleyError} SCHEMA_INCOMPATIBLE, SCHEMA_NOT_REGISTERED, REGISTRY_REFUSED or REGISTRY_UNREACHABLE.
    */
-  async register(subject: string, schema: OwnSchema): Promise<number> {
+  async idOf(subject: string, schema: OwnSchema): Promise<number> {
+    const { url, mayRegister } = this.#access;
+    const work = () => (mayRegister ? this.#register(subject, schema) : this.#lookUp(subject, schema));
     const deadline = performance.now() + START_BOUND_MS;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await withTimeout(`registering ${subject}`, this.#register(subject, schema));
+        return await withTimeout(`registering ${subject}`, work());
       } catch (error) {
+        if (isParleyError(error)) throw error;
+        const status = statusOf(error);
+        if (status === 401 || status === 403)
+          throw refused(url, status, mayRegister ? `registering ${subject}` : subject);
         // The library sets the rule after it registered: of services that start at once some meet no rule yet and some
         // are told 409 for theirs, and one that dies in between leaves the subject without.
         const otherRule = (error as Error).name === 'ConfluentSchemaRegistryCompatibilityError';
-        const refused = otherRule || statusOf(error) === 409;
-        const mayTryAgain = refused ? attempt < REGISTER_ATTEMPTS : performance.now() < deadline;
+        const conflicts = otherRule || status === 409;
+        const mayTryAgain = conflicts ? attempt < REGISTER_ATTEMPTS : performance.now() < deadline;
         if (!mayTryAgain) {
-          const code = refused ? 'SCHEMA_INCOMPATIBLE' : 'REGISTRY_UNREACHABLE';
-          throw new ParleyError(code, `${subject} at ${this.#url}: ${messageOf(error)}`, { cause: error });
+          const code = conflicts ? 'SCHEMA_INCOMPATIBLE' : 'REGISTRY_UNREACHABLE';
+          throw new ParleyError(code, `${subject} at ${url}: ${describe(error)}`, { cause: error });
         }
         if (otherRule) await this.#setCompatibility(subject);
         await delay(Math.random() * REGISTER_RETRY_MS);
@@ -70,13 +99,40 @@ export class RegistryClient {
   }
 
   async #setCompatibility(subject: string): Promise<void> {
-    const response = await fetch(`${this.#url}/config/${encodeURIComponent(subject)}`, {
+    const response = await this.#fetch(`/config/${encodeURIComponent(subject)}`, {
       method: 'PUT',
-      headers: { 'content-type': 'application/vnd.schemaregistry.v1+json' },
       body: JSON.stringify({ compatibility: COMPATIBILITY.FULL_TRANSITIVE }),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     await response.body?.cancel();
+  }
+
+  async #lookUp(subject: string, schema: OwnSchema): Promise<number> {
+    const response = await this.#fetch(`/subjects/${encodeURIComponent(subject)}`, {
+      method: 'POST',
+      body: JSON.stringify({ schema: schema.json, schemaType: 'AVRO' }),
+    });
+    const text = await response.text();
+    if (response.status === 404) {
+      throw new ParleyError(
+        'SCHEMA_NOT_REGISTERED',
+        `${subject} at ${this.#access.url} lacks the schema of this version`,
+      );
+    }
+    if (!response.ok) throw Object.assign(new Error(`status ${response.status}`), { status: response.status });
+    return (JSON.parse(text) as { id: number }).id;
+  }
+
+  async #fetch(
+    path: string,
+    init: { method?: string; body?: string; signal?: AbortSignal } = {},
+  ): Promise<FetchResponse> {
+    const { url, headers, dispatcher } = this.#access;
+    return await fetch(`${url}${path}`, {
+      ...init,
+      headers: { 'content-type': 'application/vnd.schemaregistry.v1+json', ...headers },
+      signal: init.signal ?? AbortSignal.timeout(TIMEOUT_MS),
+      ...(dispatcher && { dispatcher }),
+    });
   }
 
   async #register(subject: string, schema: OwnSchema): Promise<number> {
@@ -108,7 +164,7 @@ export class RegistryClient {
    */
   async #schema(id: number): Promise<string | undefined> {
     try {
-      const response = await fetch(`${this.#url}/schemas/ids/${id}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+      const response = await this.#fetch(`/schemas/ids/${id}`);
       const text = await response.text();
       if (response.status === 404 || response.status === 422) return undefined;
       if (!response.ok) throw new Error(`the registry answered ${response.status}`);
@@ -120,7 +176,7 @@ export class RegistryClient {
   }
 
   async ping(signal: AbortSignal): Promise<void> {
-    const response = await fetch(`${this.#url}/schemas/types`, { signal });
+    const response = await this.#fetch('/schemas/types', { signal });
     await response.body?.cancel();
     if (!response.ok) throw new RegistryUnavailableError(`status ${response.status}`);
   }

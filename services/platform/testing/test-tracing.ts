@@ -1,6 +1,5 @@
-import { type Environment, readConfig } from '../../core/config.ts';
+import type { Environment } from '../../core/config.ts';
 import { Metrics } from '../metrics.ts';
-import { TRACING_SPEC } from '../tracing/config.ts';
 import type { Tracer } from '../tracing/tracer.ts';
 import { startTracing } from '../tracing/tracing.ts';
 import { OtlpReceiver, type ReceivedSpan } from './otlp-receiver.ts';
@@ -18,12 +17,13 @@ export interface TestTracing {
 export async function openTracing(env: Environment = {}, log = testLog()): Promise<TestTracing> {
   const receiver = await OtlpReceiver.listen();
   const metrics = new Metrics('test');
-  const config = readConfig(TRACING_SPEC, {
-    OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
-    OTEL_TRACES_SAMPLER: 'always_on',
-    ...env,
+  const tracer = await startTracing({
+    env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_SAMPLER: 'always_on', ...env },
+    service: 'test',
+    instance: 'test-1',
+    log,
+    metrics,
   });
-  const tracer = await startTracing({ config, service: 'test', instance: 'test-1', log, metrics });
   if (!tracer) throw new Error('these variables switch traces off');
   return {
     tracer,

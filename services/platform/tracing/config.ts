@@ -1,4 +1,15 @@
-import { type ConfigOf, flag, int, number, oneOf, optional, pairs, text, url } from '../../core/config.ts';
+import {
+  type ConfigOf,
+  type Environment,
+  flag,
+  int,
+  number,
+  oneOf,
+  optional,
+  pairs,
+  text,
+  url,
+} from '../../core/config.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 
@@ -14,7 +25,11 @@ export const TRACING_SPEC = {
   OTEL_EXPORTER_OTLP_PROTOCOL: oneOf(PROTOCOLS, { default: 'http/protobuf', doc: 'How spans are written' }),
   OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: optional(oneOf(PROTOCOLS, { doc: 'The same; goes before' })),
   OTEL_TRACES_EXPORTER: oneOf(['otlp', 'none'], { default: 'otlp', doc: 'none: no traces, whatever else is set' }),
-  OTEL_SDK_DISABLED: flag({ default: false, doc: 'true: no traces, whatever else is set' }),
+  // By the specification any spelling of true, and nothing else, is true.
+  OTEL_SDK_DISABLED: {
+    ...flag({ default: false, doc: 'true: no traces, whatever else is set' }),
+    read: (value: string) => value.toLowerCase() === 'true',
+  },
   OTEL_TRACES_SAMPLER: oneOf(
     [
       'parentbased_traceidratio',
@@ -38,7 +53,8 @@ export const TRACING_SPEC = {
 export type TracingConfig = ConfigOf<typeof TRACING_SPEC>;
 
 export interface TracingOptions {
-  readonly config: TracingConfig;
+  /** The process's, given by its `main.ts`. */
+  readonly env: Environment;
   /** `gateway`, `enricher`, … */
   readonly service: string;
   readonly instance: string;

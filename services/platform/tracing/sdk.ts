@@ -20,7 +20,8 @@ const KINDS = {
   client: otel.SpanKind.CLIENT,
 } as const;
 
-interface SdkOptions extends TracingOptions {
+interface SdkOptions extends Omit<TracingOptions, 'env'> {
+  readonly config: TracingConfig;
   readonly endpoint: string;
   readonly ratio: number;
 }

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { type Environment, readConfig } from '../../core/config.ts';
+import { type Environment, readLeniently } from '../../core/config.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import type { Logger } from '../logger.ts';
 import { OtlpReceiver } from '../testing/otlp-receiver.ts';
@@ -64,7 +64,11 @@ describe('the context in record headers', () => {
 });
 
 const endpoint = 'http://collector:4318';
-const read = (env: Environment) => readConfig(TRACING_SPEC, env);
+const warnings: string[] = [];
+const read = (env: Environment) => {
+  warnings.length = 0;
+  return readLeniently(TRACING_SPEC, env, (problem) => warnings.push(problem));
+};
 
 describe('the variables', () => {
   it.each<[Environment, string | undefined]>([
@@ -95,13 +99,26 @@ describe('the variables', () => {
 
   it.each<[Environment, string]>([
     [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, 'OTEL_EXPORTER_OTLP_PROTOCOL is "grpc"'],
-    [{ OTEL_TRACES_SAMPLER: 'jaeger_remote' }, 'OTEL_TRACES_SAMPLER is "jaeger_remote"'],
+    [{ OTEL_TRACES_SAMPLER: 'parentbased_jaeger_remote' }, 'OTEL_TRACES_SAMPLER is "parentbased_jaeger_remote"'],
     [{ OTEL_TRACES_SAMPLER_ARG: '1.5' }, 'OTEL_TRACES_SAMPLER_ARG is "1.5"'],
-    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318' }, 'OTEL_EXPORTER_OTLP_ENDPOINT is "collector:4318"'],
+    [{ OTEL_TRACES_EXPORTER: 'otlp,console' }, 'OTEL_TRACES_EXPORTER is "otlp,console"'],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317' }, 'OTEL_EXPORTER_OTLP_ENDPOINT is "collector:4317"'],
+    [{ OTEL_BSP_SCHEDULE_DELAY: '0' }, 'OTEL_BSP_SCHEDULE_DELAY is "0"'],
     [{ OTEL_RESOURCE_ATTRIBUTES: 'a=1,b' }, 'OTEL_RESOURCE_ATTRIBUTES is "a=1,b"'],
     [{ OTEL_RESOURCE_ATTRIBUTES: 'a=%' }, 'OTEL_RESOURCE_ATTRIBUTES is "a=%"'],
-  ])('%j is refused', (env, problem) => {
-    expect(() => read(env)).toThrow(problem);
+  ])('%j warn once and leave the default', (env, problem) => {
+    expect(read(env)).toEqual(read({}));
+    read(env);
+    expect(warnings).toEqual([expect.stringContaining(problem)]);
+  });
+
+  it.each([
+    ['True', true],
+    ['TRUE', true],
+    ['1', false],
+    ['yes', false],
+  ])('OTEL_SDK_DISABLED=%s is %s, as the specification reads it', (value, disabled) => {
+    expect([read({ OTEL_SDK_DISABLED: value }).OTEL_SDK_DISABLED, warnings]).toEqual([disabled, []]);
   });
 
   it('are those of docs/operations.md, with the same defaults, both ways', () => {
@@ -125,12 +142,10 @@ function loadedWith(env: Environment): string[] {
     registerHooks({ load: (url, context, next) => { loaded.add(url); return next(url, context); } });
     const at = (path) => import(new URL(path, ${JSON.stringify(import.meta.url)}).href);
     const { startTracing } = await at('./tracing.ts');
-    const { TRACING_SPEC } = await at('./config.ts');
-    const { readConfig } = await at('../../core/config.ts');
     const { Metrics } = await at('../metrics.ts');
     const { createLogger } = await at('../logger.ts');
     const options = { service: 'x', instance: 'x-1', log: createLogger('x', 'silent'), metrics: new Metrics('x') };
-    const tracer = await startTracing({ ...options, config: readConfig(TRACING_SPEC, process.env) });
+    const tracer = await startTracing({ ...options, env: process.env });
     console.log(JSON.stringify({ on: tracer !== undefined, loaded: [...loaded] }));
     process.exit(0);`;
   const output = execFileSync(process.execPath, ['--input-type=module', '--eval', script], { env, encoding: 'utf8' });

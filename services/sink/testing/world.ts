@@ -3,6 +3,7 @@ import type { TopicId } from '../../core/brands.ts';
 import { conversationKey } from '../../core/partitioner.ts';
 import type { ChatOutcome } from '../../core/records.ts';
 import { ChatCodec } from '../../platform/avro/codec.ts';
+import { openRegistry } from '../../platform/avro/registry-access.ts';
 import { type ClickHouse, createClickHouse } from '../../platform/clickhouse/clickhouse.ts';
 import { OffsetCommitter } from '../../platform/kafka/consume/offset-committer.ts';
 import { createKafka, type Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
@@ -55,7 +56,10 @@ export class SinkWorld {
     const kafka = createKafka({ brokers, clientId: 'sink-test', log });
     const { prefix, partitions } = options;
     await ensureTopics(kafka, { prefix, partitions, replicationFactor: 1 });
-    const codec = await ChatCodec.connect({ registryUrl: options.registryUrl, topicNames: topicNames(prefix) });
+    const codec = await ChatCodec.connect({
+      registry: openRegistry(options.registryUrl),
+      topicNames: topicNames(prefix),
+    });
     const producer = await BatchProducer.connect(kafka, { log, metrics: new Metrics('test') });
     const clickhouse = createClickHouse({ url: options.clickhouseUrl, database: options.database, log });
     const view = await ClusterView.connect(kafka, brokers);

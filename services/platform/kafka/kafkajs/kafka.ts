@@ -1,12 +1,14 @@
-import { connect as connectTcp } from 'node:net';
-import kafkajs, { type Kafka, type KafkaConfig } from 'kafkajs';
+import { connect as connectTcp, isIP } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import kafkajs, { type Kafka, type KafkaConfig, type SASLOptions } from 'kafkajs';
+import { parseHostPort } from '../../../core/config.ts';
 import type { Logger } from '../../logger.ts';
+import type { KafkaConnection, KafkaTls } from '../connection.ts';
 import { applyKafkajsPatches } from './kafkajs-patches.ts';
 
 export type { Kafka } from 'kafkajs';
 
-export interface KafkaOptions {
-  readonly brokers: readonly string[];
+export interface KafkaOptions extends KafkaConnection {
   readonly clientId: string;
   readonly log: Logger;
 }
@@ -24,18 +26,20 @@ const isRoutine = (message: string, error: unknown) =>
  * kafkajs with our patches. A half-open connection is given up after 5 s (the default, 30 s with five tries, was an
  * outage of 224 s); retries are endless with at most 2 s between them, since every caller has its own bound.
  */
-export function createKafka({ brokers, clientId, log }: KafkaOptions): Kafka {
+export function createKafka(options: KafkaOptions): Kafka {
+  const { brokers, clientId, log, tls, sasl } = options;
   applyKafkajsPatches();
   const kafkaLog = log.child({ library: 'kafkajs' });
   const config: KafkaConfig = {
-    brokers: [...brokers],
+    brokers: brokers.map(seedOf),
     clientId,
-    connectionTimeout: 3_000,
-    requestTimeout: 5_000,
+    connectionTimeout: options.connectionTimeout ?? 3_000,
+    requestTimeout: options.requestTimeout ?? 5_000,
+    ...(tls && { ssl: tls }),
+    ...(sasl && { sasl: sasl as SASLOptions }),
     retry: { initialRetryTime: 50, maxRetryTime: 2_000, retries: 12, multiplier: 2, factor: 0.3 },
     logLevel: kafkajs.logLevel.WARN,
-    socketFactory: ({ host, port, onConnect }) =>
-      connectTcp({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 }, onConnect),
+    socketFactory: socketFactory(tls),
     logCreator:
       () =>
       ({ namespace, level, log: { message, timestamp: _time, logger: _logger, stack: _stack, ...fields } }) => {
@@ -47,3 +51,24 @@ export function createKafka({ brokers, clientId, log }: KafkaOptions): Kafka {
   };
   return new kafkajs.Kafka(config);
 }
+
+const IPV6_SEED = '.ipv6';
+
+/** kafkajs cuts a seed broker at its first colon: an IPv6 address travels as a name without any, until the socket. */
+function seedOf(broker: string): string {
+  const { host, port } = parseHostPort(broker) ?? { host: broker, port: 0 };
+  return isIP(host) === 6 ? `${host.replaceAll(':', '_')}${IPV6_SEED}:${port}` : broker;
+}
+
+const addressOf = (host: string): string =>
+  host.endsWith(IPV6_SEED) ? host.slice(0, -IPV6_SEED.length).replaceAll('_', ':') : host;
+
+const socketFactory =
+  (tls: KafkaTls | undefined): NonNullable<KafkaConfig['socketFactory']> =>
+  ({ host: name, port, onConnect }) => {
+    const host = addressOf(name);
+    const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 10_000 };
+    if (!tls) return connectTcp(options, onConnect);
+    // A certificate is issued to a name; an address is checked against its IP entries, without SNI.
+    return connectTls({ ...options, ...(isIP(host) === 0 && { servername: host }), ...tls }, onConnect);
+  };

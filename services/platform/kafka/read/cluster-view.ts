@@ -1,5 +1,6 @@
 import type { EpochMs, TopicId } from '../../../core/brands.ts';
 import { isOfOtherTopic } from '../../../core/commit-owner.ts';
+import { parseHostPort } from '../../../core/config.ts';
 import { messageOf, ParleyError } from '../../../core/errors.ts';
 import { tcpProbe } from '../../tcp-probe.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
@@ -30,8 +31,8 @@ export interface GroupDescription {
 const DESCRIBE_TOPIC = 2;
 
 function probe(broker: string, timeoutMs: number): Promise<void> {
-  const at = broker.lastIndexOf(':');
-  return tcpProbe(broker.slice(0, at), Number(broker.slice(at + 1)), timeoutMs);
+  const { host, port } = parseHostPort(broker) ?? { host: broker, port: 0 };
+  return tcpProbe(host, port, timeoutMs);
 }
 
 /**

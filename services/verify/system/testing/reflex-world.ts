@@ -4,6 +4,7 @@ import type { ChatEvent } from '../../../core/records.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 import type { StackAddresses } from '../../../local/testing/stack.ts';
 import { ChatCodec } from '../../../platform/avro/codec.ts';
+import { openRegistry } from '../../../platform/avro/registry-access.ts';
 import { type ClickHouse, createClickHouse } from '../../../platform/clickhouse/clickhouse.ts';
 import { OffsetCommitter } from '../../../platform/kafka/consume/offset-committer.ts';
 import { createKafka, type Kafka } from '../../../platform/kafka/kafkajs/kafka.ts';
@@ -64,7 +65,7 @@ export class ReflexWorld {
     const kafka = createKafka({ brokers, clientId: 'reflex-test', log });
     await ensureTopics(kafka, { prefix: names.TOPIC_PREFIX, partitions, replicationFactor: 1 });
     const topics = topicNames(names.TOPIC_PREFIX);
-    const codec = await ChatCodec.connect({ registryUrl: addresses.registryUrl, topicNames: topics });
+    const codec = await ChatCodec.connect({ registry: openRegistry(addresses.registryUrl), topicNames: topics });
     const producer = await BatchProducer.connect(kafka, { log, metrics: new Metrics('test') });
     return new ReflexWorld(options, kafka, codec, producer, await ClusterView.connect(kafka, brokers));
   }
