@@ -12,7 +12,7 @@ export interface KafkaTls {
   readonly key?: string;
 }
 
-export type KafkaSasl =
+type KafkaSasl =
   | {
       readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
       readonly username: string;
