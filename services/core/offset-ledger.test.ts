@@ -94,6 +94,18 @@ describe('OffsetLedger', () => {
     expect(ledger.watermark).toBe(15);
   });
 
+  it('forgets what was recovered within a gap, so that no offset a span later passes for complete', () => {
+    const ledger = new OffsetLedger(100, [105, 106, 107, 108, 109, 110]);
+    ledger.takeGap(100, 4_999);
+    ledger.complete(100);
+    expect([ledger.watermark, ledger.completedAhead, [...ledger.completed()]]).toEqual([5_000, 0, []]);
+    expect(ledger.isComplete(105 + LEDGER_SPAN)).toBe(false);
+  });
+
+  it('refuses to complete what was not taken', () => {
+    expect(() => new OffsetLedger(0).complete(3)).toThrow(/not taken/);
+  });
+
   it('refuses to take an offset twice', () => {
     const ledger = new OffsetLedger(0);
     ledger.take(0);

@@ -153,6 +153,23 @@ describe('the enricher’s bounds', () => {
     expect(world.enricher.inFlight).toBe(MAX_IN_FLIGHT_BYTES / (1 << 20));
   });
 
+  it('starts nothing between the settling of a partition and the end of the rejoin', async () => {
+    world = new World();
+    const kept = await world.assign('chat.events', 0);
+    const lost = await world.assign('chat.events', 1);
+    for (const { handler } of [kept, lost]) await handler.settle(1_000);
+    kept.handler.take([record(0, 't')]);
+    await world.open(100);
+    expect(world.started).toEqual([]);
+    kept.handler.kept?.();
+    await world.open(100);
+    expect(world.started).toEqual([]);
+    lost.state.active = false;
+    lost.handler.release();
+    await world.open(100);
+    expect(world.started).toHaveLength(1);
+  });
+
   it('gives back what a partition had queued when it is lost', async () => {
     world = new World();
     const { handler, state } = await world.assign('chat.events', 0);

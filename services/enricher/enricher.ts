@@ -1,5 +1,6 @@
 import { messageOf } from '../core/errors.ts';
 import { decodeLedger } from '../core/ledger-metadata.ts';
+import { OffsetLedger } from '../core/offset-ledger.ts';
 import { tenantOfKey } from '../core/partitioner.ts';
 import type { Claim, PartitionHandler } from '../platform/kafka/consume/claim.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -49,6 +50,8 @@ export class Enricher {
     replay: { records: 0, bytes: 0, paused: false },
   };
   #startScheduled = false;
+  /** Partitions before or in a rejoin: what is started now, another instance may have to start again. */
+  readonly #settling = new Set<PartitionWorker>();
   readonly #committer: NodeJS.Timeout;
 
   constructor(options: EnricherOptions) {
@@ -60,6 +63,8 @@ export class Enricher {
       failed: (job, error) => this.#failed(job, error),
       held: (worker, records, bytes) => this.#account(this.#laneOf(worker), records, bytes),
       skipped: () => options.metrics.skipped.inc(),
+      settling: (worker) => void this.#settling.add(worker),
+      kept: (worker) => this.#settled(worker),
       released: (worker) => this.#released(worker),
     };
     this.#committer = setInterval(() => this.#commitAll(), COMMIT_INTERVAL_MS);
@@ -87,15 +92,15 @@ export class Enricher {
     const { metrics, log } = this.#options;
     const { topic, partition, topicId, logStart } = claim;
     const { offset, metadata } = claim.committed;
-    const ledger = decodeLedger(metadata, topicId, offset ?? logStart);
+    const recovered = decodeLedger(metadata, topicId, offset ?? logStart);
     // The offset of a topic that was deleted and made again would skip records of this one.
-    const watermark = offset === null || ledger.state === 'other_topic' ? logStart : offset;
-    metrics.ledgerMetadata.inc({ state: ledger.state });
-    if (ledger.state !== 'read' && ledger.state !== 'missing') {
-      const fields = { topic, partition, state: ledger.state, committed: offset, watermark };
+    const watermark = offset === null || recovered.state === 'other_topic' ? logStart : offset;
+    metrics.ledgerMetadata.inc({ state: recovered.state });
+    if (recovered.state !== 'read' && recovered.state !== 'missing') {
+      const fields = { topic, partition, state: recovered.state, committed: offset, watermark };
       log.warn(fields, 'commit metadata is not of this log: completed work may be repeated');
     }
-    const worker = new PartitionWorker(claim, watermark, ledger.completed, this.#events);
+    const worker = new PartitionWorker(claim, new OffsetLedger(watermark, recovered.completed), this.#events);
     this.#workers.push(worker);
     worker.setIntakePaused(this.#intake[this.#laneOf(worker)].paused);
     worker.begin();
@@ -135,9 +140,16 @@ export class Enricher {
       conclude(spanOf(job), false);
     }
     this.#workers = this.#workers.filter((each) => each !== worker);
+    this.#settled(worker);
+  }
+
+  #settled(worker: PartitionWorker): void {
+    this.#settling.delete(worker);
+    this.schedule();
   }
 
   #startAll(): void {
+    if (this.#settling.size > 0) return;
     const { maxInFlight, maxReplayInFlight, room } = this.#options;
     const most = Math.min(room(), maxInFlight - this.#inFlight);
     const started = this.#startFrom('live', most);

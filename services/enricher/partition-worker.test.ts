@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import type { TopicId } from '../core/brands.ts';
 import { decodeLedger, encodeLedger } from '../core/ledger-metadata.ts';
@@ -27,7 +27,7 @@ const record = (offset: number): FetchedRecord => ({
 });
 
 /** A claim whose commits a test can read. */
-function claimOf(logStart = 0) {
+function claimOf(logStart = 0, committedOffset: number | null = 0) {
   const commits: OffsetAndMetadata[] = [];
   let paused = false;
   const claim = {
@@ -38,7 +38,7 @@ function claimOf(logStart = 0) {
     logEnd: 1_000,
     highWatermark: 1_000,
     seek: () => {},
-    committed: { offset: null, metadata: '' },
+    committed: { offset: committedOffset, metadata: '' },
     active: true,
     pause: () => {
       paused = true;
@@ -52,11 +52,16 @@ function claimOf(logStart = 0) {
 }
 
 /** A partition whose jobs a test starts, all that are on offer at a time. */
-function workerOf({ watermark = 0, completed = [] as number[], logStart = 0 } = {}) {
-  const { claim, commits, paused } = claimOf(logStart);
+function workerOf({
+  watermark = 0,
+  completed = [] as number[],
+  logStart = 0,
+  committed = watermark as number | null,
+} = {}) {
+  const { claim, commits, paused } = claimOf(logStart, committed);
   let held = 0;
   let offered: Job[] = [];
-  const worker = new PartitionWorker(claim, watermark, completed, {
+  const worker = new PartitionWorker(claim, new OffsetLedger(watermark, completed), {
     offer: (_, job) => void offered.push(job),
     ended: () => {},
     failed: () => {},
@@ -64,6 +69,8 @@ function workerOf({ watermark = 0, completed = [] as number[], logStart = 0 } = 
       held += records;
     },
     skipped: () => {},
+    settling: () => {},
+    kept: () => {},
     released: () => {
       offered = [];
     },
@@ -137,8 +144,58 @@ describe('PartitionWorker', () => {
     const { worker, startAll } = workerOf({ watermark: 10, logStart: 25 });
     expect(worker.startAt).toBe(25);
     expect(startAll()).toMatchObject([{ kind: 'gap', first: 10, last: 24 }]);
-    worker.take([record(25), record(30)]);
-    expect(startAll()).toMatchObject([{ kind: 'record' }, { kind: 'gap', first: 26, last: 29 }, { kind: 'record' }]);
+  });
+
+  it('makes a gap of what delete-records took while it read, in its place among the records', () => {
+    const { worker, startAll } = workerOf();
+    worker.take([record(0)]);
+    worker.cutTo(3);
+    worker.take([record(3)]);
+    expect(startAll()).toMatchObject([{ kind: 'record' }, { kind: 'gap', first: 1, last: 2 }, { kind: 'record' }]);
+  });
+
+  it('takes a jump within the log for offsets without a record: nothing is lost, and the watermark passes them', async () => {
+    const { worker, startAll, commits } = workerOf();
+    worker.take([record(0), record(4)]);
+    worker.readTo(6);
+    const jobs = startAll();
+    expect(jobs).toMatchObject([{ kind: 'record' }, { kind: 'record' }]);
+    for (const offset of [4, 0]) worker.complete(offset);
+    await worker.commit();
+    expect(commits.at(-1)?.offset).toBe(6);
+  });
+
+  it('commits where an idle partition stands, so that its lag is known', async () => {
+    const { worker, commits } = workerOf({ watermark: 7, logStart: 7, committed: null });
+    await worker.commit();
+    await worker.commit();
+    expect(commits.map(({ offset }) => offset)).toEqual([7]);
+  });
+
+  it.each([
+    ['the NLP API that does not answer', { running: true, commitHangs: false }],
+    ['Kafka that does not take the commit', { running: false, commitHangs: true }],
+    ['both', { running: true, commitHangs: true }],
+  ])('settles within its bound whatever waits for %s', async (_what, { running, commitHangs }) => {
+    jest.useFakeTimers();
+    try {
+      const { worker, claim, startAll } = workerOf();
+      if (commitHangs) Object.assign(claim, { commit: () => new Promise<never>(() => undefined) });
+      worker.take([record(0), record(1)]);
+      const [first, second] = startAll() as [Job, Job];
+      worker.ended(first);
+      worker.complete(0);
+      if (!running) worker.ended(second);
+      void worker.commit();
+      let settled = false;
+      void worker.settle(1_000).then(() => {
+        settled = true;
+      });
+      await jest.advanceTimersByTimeAsync(1_001);
+      expect(settled).toBe(true);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   it('completes nothing for a claim that was lost', async () => {

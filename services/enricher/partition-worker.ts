@@ -1,14 +1,23 @@
 import { Fifo } from '../core/collections/fifo.ts';
 import { Link, LinkedList } from '../core/collections/linked-list.ts';
 import { encodeLedger } from '../core/ledger-metadata.ts';
-import { OffsetLedger } from '../core/offset-ledger.ts';
+import type { OffsetLedger } from '../core/offset-ledger.ts';
 import { type Claim, ClaimLostError, type PartitionHandler } from '../platform/kafka/consume/claim.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { Span } from '../platform/tracing/tracer.ts';
 import type { Receiver } from './analyse/callbacks.ts';
 
-/** One thing to do of a partition: a record, or a range of offsets that retention removed. */
+/** One thing to do for a partition: a record, or a range of offsets that retention removed. */
 export type Job = RecordJob | GapJob;
+
+/** A range of offsets that hold no record any more (`lost`), or never held one that could be read. */
+interface Hole {
+  readonly first: number;
+  readonly last: number;
+  readonly lost: boolean;
+}
+type Entry = FetchedRecord | Hole;
+const isHole = (entry: Entry): entry is Hole => 'lost' in entry;
 
 /** Receives how the work on it ended: true once Kafka has acked all that it gave rise to, false when its claim was lost. */
 class Work extends Link implements Receiver<boolean> {
@@ -69,12 +78,18 @@ export interface WorkerEvents {
   readonly held: (worker: PartitionWorker, records: number, bytes: number) => void;
   /** A record that an earlier instance completed was stepped over. */
   readonly skipped: () => void;
+  /** A rejoin is near: nothing is started until it is over. */
+  readonly settling: (worker: PartitionWorker) => void;
+  /** The partition was kept over the rejoin. */
+  readonly kept: (worker: PartitionWorker) => void;
   /** The partition is gone: what it offered and was not started is void. */
   readonly released: (worker: PartitionWorker) => void;
 }
 
 /** Beyond the span so many records are kept here; then fetching of this partition pauses. */
 const MAX_HELD_RECORDS = 256;
+/** Share of the time to settle that work in flight may take; the rest is the commit's. */
+const SETTLE_WORK_SHARE = 0.75;
 
 /** @returns the first offset of a job. */
 export const offsetOf = (job: Job): number => (job.kind === 'record' ? job.record.offset : job.first);
@@ -83,6 +98,11 @@ export const offsetOf = (job: Job): number => (job.kind === 'record' ? job.recor
  * One partition of chat.events or chat.replay in the enricher: the ledger of what was fetched, and what lies beyond the
  * ledger's span. Which of the offered jobs is started, and when, is up to the {@link Enricher}, which is fair between
  * tenants and partitions.
+ *
+ *     consumer ─▶ entries, every offset in one ─▶ held while beyond the span ─▶ ledger ─▶ offered ─▶ started ─▶ complete
+ *
+ * The first entry that is held is a record that waits for the watermark: a hole needs no room. All before it is taken, so
+ * that the watermark reaches it, at the latest when all that is in flight is complete.
  */
 export class PartitionWorker implements PartitionHandler {
   readonly claim: Claim;
@@ -91,19 +111,24 @@ export class PartitionWorker implements PartitionHandler {
   readonly events: WorkerEvents;
   /** Started and not ended, in the order of starting. */
   readonly #running = new LinkedList<Job>();
-  readonly #held = new Fifo<FetchedRecord>();
-  #expected: number;
+  readonly #held = new Fifo<Entry>();
+  /** The offset that the consumer hands over next. */
+  #position: number;
   #intakePaused = false;
   #spanFull = false;
-  #completedSinceCommit = false;
+  #completedSinceCommit: boolean;
   #committing: Promise<void> | undefined;
+  #onIdle: (() => void) | undefined;
 
-  /** @param watermark where the group stands; what lies between it and the log's start is gone, a gap. */
-  constructor(claim: Claim, watermark: number, completed: Iterable<number>, events: WorkerEvents) {
+  /** @param ledger where the group stands; what lies between its watermark and the log's start is gone, a gap. */
+  constructor(claim: Claim, ledger: OffsetLedger, events: WorkerEvents) {
+    const { watermark } = ledger;
     this.claim = claim;
     this.startAt = Math.max(watermark, claim.logStart);
-    this.#expected = watermark;
-    this.#ledger = new OffsetLedger(watermark, completed);
+    this.#position = watermark;
+    // An idle partition has a committed offset as well: without one, other tools show its lag as unknown.
+    this.#completedSinceCommit = claim.committed.offset !== watermark;
+    this.#ledger = ledger;
     this.events = events;
   }
 
@@ -118,16 +143,24 @@ export class PartitionWorker implements PartitionHandler {
 
   /** Offers the gap before the log's start, if there is one: no record may ever come to show it. */
   begin(): void {
-    this.#offerGapBefore(this.startAt);
+    this.cutTo(this.startAt);
   }
 
   take(records: readonly FetchedRecord[]): void {
     for (const record of records) {
-      if (this.#held.size === 0 && this.#admit(record)) continue;
-      this.#held.push(record);
-      this.events.held(this, 1, record.size);
+      this.readTo(record.offset);
+      this.#position = record.offset + 1;
+      this.#enter(record);
     }
     if (this.#held.size >= MAX_HELD_RECORDS) this.#pause({ spanFull: true });
+  }
+
+  readTo(next: number): void {
+    this.#skipTo(next, false);
+  }
+
+  cutTo(logStart: number): void {
+    this.#skipTo(logStart, true);
   }
 
   started(job: Job, nowMs: number): void {
@@ -138,6 +171,7 @@ export class PartitionWorker implements PartitionHandler {
   /** Nothing is to be done for it any more, whether it is complete or the partition was lost. */
   ended(job: Job): void {
     this.#running.delete(job);
+    if (this.#running.size === 0) this.#onIdle?.();
   }
 
   /** All that the job at `offset` gave rise to is acked. */
@@ -162,29 +196,52 @@ export class PartitionWorker implements PartitionHandler {
     await this.#committing;
   }
 
+  /** Resolves within the bound, whatever the NLP API and Kafka do; a commit that takes longer goes on. */
   async settle(boundMs: number): Promise<void> {
+    this.events.settling(this);
     const deadline = performance.now() + boundMs;
-    while (this.#running.size > 0 && performance.now() < deadline && this.claim.active) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    await this.#committing;
-    await this.commit();
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+    if (this.#running.size > 0 && this.claim.active) await within(idle, boundMs * SETTLE_WORK_SHARE);
+    this.#onIdle = undefined;
+    await within(this.#commitLatest(), deadline - performance.now());
+  }
+
+  kept(): void {
+    this.events.kept(this);
   }
 
   release(): void {
-    for (let record = this.#held.shift(); record; record = this.#held.shift()) this.events.held(this, -1, -record.size);
+    for (let entry = this.#held.shift(); entry; entry = this.#held.shift()) this.#unhold(entry);
     this.events.released(this);
   }
 
-  /** Into the ledger, and on offer; false when the offset is beyond the span. */
-  #admit(record: FetchedRecord): boolean {
-    const { offset } = record;
+  #skipTo(next: number, lost: boolean): void {
+    if (next <= this.#position) return;
+    const hole = { first: this.#position, last: next - 1, lost };
+    this.#position = next;
+    this.#enter(hole);
+  }
+
+  /** In order: what is held goes first. */
+  #enter(entry: Entry): void {
+    if (this.#held.size === 0 && this.#admit(entry)) return;
+    this.#held.push(entry);
+    if (!isHole(entry)) this.events.held(this, 1, entry.size);
+  }
+
+  /** Into the ledger, and on offer; false for a record beyond the span. */
+  #admit(entry: Entry): boolean {
+    if (isHole(entry)) {
+      this.#admitHole(entry);
+      return true;
+    }
+    const { offset } = entry;
     if (!this.#ledger.hasRoomFor(offset)) return false;
-    this.#offerGapBefore(offset);
     const done = this.#ledger.isComplete(offset);
     this.#ledger.take(offset);
-    this.#expected = offset + 1;
-    if (!done) this.events.offer(this, new RecordJob(this, record, this.events.trace?.(this.claim, record)));
+    if (!done) this.events.offer(this, new RecordJob(this, entry, this.events.trace?.(this.claim, entry)));
     else {
       this.#completedSinceCommit = true;
       this.events.skipped();
@@ -192,20 +249,26 @@ export class PartitionWorker implements PartitionHandler {
     return true;
   }
 
+  /** What is lost gets an outcome. What never held a record gets none: it is complete at once. */
+  #admitHole({ first, last, lost }: Hole): void {
+    this.#ledger.takeGap(first, last);
+    if (lost) this.events.offer(this, new GapJob(this, first, last));
+    else {
+      this.#ledger.complete(first);
+      this.#completedSinceCommit = true;
+    }
+  }
+
   #admitHeld(): void {
-    for (let record = this.#held.peek(); record && this.#admit(record); record = this.#held.peek()) {
+    for (let entry = this.#held.peek(); entry && this.#admit(entry); entry = this.#held.peek()) {
       this.#held.shift();
-      this.events.held(this, -1, -record.size);
+      this.#unhold(entry);
     }
     if (this.#held.size < MAX_HELD_RECORDS / 2) this.#pause({ spanFull: false });
   }
 
-  #offerGapBefore(offset: number): void {
-    const first = this.#expected;
-    if (offset <= first) return;
-    this.#ledger.takeGap(first, offset - 1);
-    this.#expected = offset;
-    this.events.offer(this, new GapJob(this, first, offset - 1));
+  #unhold(entry: Entry): void {
+    if (!isHole(entry)) this.events.held(this, -1, -entry.size);
   }
 
   #pause({ intakePaused = this.#intakePaused, spanFull = this.#spanFull }): void {
@@ -215,6 +278,12 @@ export class PartitionWorker implements PartitionHandler {
     const now = intakePaused || spanFull;
     if (now && !before) this.claim.pause();
     else if (before && !now) this.claim.resume();
+  }
+
+  /** A commit that is under way may have been taken before the last record was done. */
+  async #commitLatest(): Promise<void> {
+    await this.#committing;
+    await this.commit();
   }
 
   async #commitOnce(): Promise<void> {
@@ -227,5 +296,18 @@ export class PartitionWorker implements PartitionHandler {
     } catch (error) {
       if (!(error instanceof ClaimLostError)) throw error;
     }
+  }
+}
+
+/** Waits for the work, and no longer than the bound. Rejects as the work does, within it. */
+async function within(work: Promise<void>, boundMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const bound = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, Math.max(boundMs, 0));
+  });
+  try {
+    await Promise.race([work, bound]);
+  } finally {
+    clearTimeout(timer);
   }
 }

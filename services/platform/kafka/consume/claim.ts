@@ -44,14 +44,26 @@ export interface Claim {
   commit(snapshot: () => OffsetAndMetadata): Promise<void>;
 }
 
-/** What a service does with one partition. */
+/**
+ * What a service does with one partition. The consumer calls it in offset order: what `take`, `readTo` and `cutTo` name
+ * lies behind all that they named before.
+ */
 export interface PartitionHandler {
   /** The first offset to read. */
   readonly startAt: number;
-  /** Takes records over, in offset order, and returns at once; offsets may jump where retention removed records. */
+  /**
+   * Takes records over and returns at once. Offsets may jump: what lies before a record and behind the one before it
+   * holds no record (a transaction's marker, an aborted record, one that compaction removed). It is not lost.
+   */
   take(records: readonly FetchedRecord[]): void;
+  /** The log was read up to `next`, and holds no record there behind those that were taken. */
+  readTo?(next: number): void;
+  /** The log was cut and starts at `logStart` now (retention, delete-records): what was not read before it is lost. */
+  cutTo?(logStart: number): void;
   /** Before every rejoin: finish and commit what can be within the bound. The partition may be kept afterwards. */
   settle(boundMs: number): Promise<void>;
+  /** After a rejoin: the partition is still ours, and work on it goes on. */
+  kept?(): void;
   /** The partition is no longer ours: drop all state and start nothing new. */
   release(): void;
 }

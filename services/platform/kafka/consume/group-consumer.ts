@@ -213,6 +213,7 @@ export class GroupConsumer implements ClaimOwner {
       // kafkajs rewinds to the committed offset at every join.
       if (kept.handler) this.seek(kept);
       this.setPaused(topic, partition, kept.paused);
+      kept.handler?.kept?.();
       return;
     }
     const claim = new PartitionClaim(topic, partition, session, this);
@@ -282,6 +283,7 @@ export class GroupConsumer implements ClaimOwner {
     this.#options.log.error({ topic, partition, position: claim.position, log_start: logStart }, 'offset out of range');
     if (claim.position < logStart) {
       claim.position = logStart;
+      claim.handler?.cutTo?.(logStart);
       this.seek(claim);
     } else this.#reopen(claim);
   }
