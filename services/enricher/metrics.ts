@@ -43,11 +43,18 @@ export function enricherMetrics(metrics: Metrics): EnricherMetrics {
   return {
     outcomes: countOutcomes(metrics),
     deadLetters: metrics.counter('parley_dead_letters_total', 'Dead letters by reason', ['reason']),
-    nlpCalls: metrics.tallied('parley_nlp_call_seconds', 'Attempts at the NLP API', LATENCY_BUCKETS_S, 'result'),
-    nlpRetries: metrics.counter('parley_nlp_retries_total', 'Retries by the cause of the failed attempt', ['cause']),
-    nlpHedges: metrics.counter('parley_nlp_hedges_total', 'Hedged calls, by which of the two answered first', [
+    nlpCalls: metrics.tallied(
+      'parley_nlp_call_seconds',
+      'Calls to the NLP API (each retry and hedge is one) by result',
+      LATENCY_BUCKETS_S,
       'result',
-    ]),
+    ),
+    nlpRetries: metrics.counter('parley_nlp_retries_total', 'Retries by the cause of the failed attempt', ['cause']),
+    nlpHedges: metrics.counter(
+      'parley_nlp_hedges_total',
+      'Hedged requests, by which of the two attempts answered first',
+      ['result'],
+    ),
     nlpLimitMoves: metrics.counter('parley_nlp_limit_moves_total', 'Moves of the concurrency limit by their reason', [
       'why',
     ]),
@@ -103,7 +110,7 @@ export function registerGauges(metrics: Metrics, gauges: EnricherGauges): void {
   gauge('parley_records_queued', 'Records fetched and not started', gauges.queued);
   gauge('parley_records_queued_bytes', 'Bytes of the records fetched and not started', gauges.queuedBytes);
   gauge('parley_nlp_in_flight', 'Calls to the NLP API in flight', gauges.nlpInFlight);
-  gauge('parley_nlp_waiting', 'Attempts that wait for a permit', gauges.nlpWaiting);
+  gauge('parley_nlp_waiting', 'Calls that wait for a permit', gauges.nlpWaiting);
   gauge('parley_nlp_concurrency_limit', 'Calls to the NLP API in flight at most, as it adapts', gauges.nlpLimit);
   gauge('parley_nlp_breaker_open', '1 while the circuit breaker is not closed', gauges.breakerOpen);
   gauge('parley_oldest_unfinished_ms', 'Age of the oldest record taken and not complete', gauges.oldestUnfinishedMs);

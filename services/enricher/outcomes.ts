@@ -7,7 +7,7 @@ import { MAX_ID_CHARS, MAX_TIME_MS, MIN_TIME_MS } from './event-check.ts';
 /** The text of a dead-lettered outcome is cut to this: the whole record stands on chat.dlq. */
 const MAX_DEAD_TEXT_CHARS = 8_192;
 
-interface Told {
+interface Entry {
   readonly attempts: number;
   readonly enrichedAt: EpochMs;
 }
@@ -15,7 +15,7 @@ interface Told {
 export function enriched(
   source: Coordinates,
   event: ChatEvent,
-  analysis: Pick<Told, 'attempts'> & { readonly insight: Insight; readonly nlpMs: number; readonly cacheHit: boolean },
+  analysis: Pick<Entry, 'attempts'> & { readonly insight: Insight; readonly nlpMs: number; readonly cacheHit: boolean },
   enrichedAt: EpochMs,
 ): ChatOutcome {
   const { insight, nlpMs, attempts, cacheHit } = analysis;
@@ -31,13 +31,13 @@ export function enriched(
 export function degraded(
   source: Coordinates,
   event: ChatEvent,
-  told: Told & { readonly insight: Insight },
+  entry: Entry & { readonly insight: Insight },
 ): ChatOutcome {
   return {
-    ...common(source, event, told),
+    ...common(source, event, entry),
     outcome: 'degraded',
     reason: 'nlp_unavailable' satisfies DegradedReason,
-    insight: told.insight,
+    insight: entry.insight,
   };
 }
 
@@ -45,9 +45,9 @@ export function degraded(
 export function provisional(
   source: Coordinates,
   event: ChatEvent,
-  told: Told & { readonly insight: Insight },
+  entry: Entry & { readonly insight: Insight },
 ): ChatOutcome {
-  return { ...common(source, event, told), outcome: 'degraded', provisional: true, insight: told.insight };
+  return { ...common(source, event, entry), outcome: 'degraded', provisional: true, insight: entry.insight };
 }
 
 /** The outcome of a record that is on chat.dlq; its event is known unless it could not be decoded. */
@@ -55,10 +55,10 @@ export function deadLettered(
   source: Coordinates,
   record: FetchedRecord,
   event: ChatEvent | undefined,
-  told: Told & { readonly reason: DlqReason },
+  entry: Entry & { readonly reason: DlqReason },
 ): ChatOutcome {
-  const base = event ? common(source, sane(event, record, told), told) : unknown(source, record, told);
-  return { ...base, outcome: 'dead_lettered', reason: told.reason };
+  const base = event ? common(source, sane(event, record, entry), entry) : unknown(source, record, entry);
+  return { ...base, outcome: 'dead_lettered', reason: entry.reason };
 }
 
 /** What retention removed before it was read: one outcome for the whole range. */
@@ -82,7 +82,7 @@ export function gap(source: Coordinates, lastOffset: number, enrichedAt: EpochMs
 /** Being filled in: a copy of thirty fields for each message would cost as much as encoding them. */
 type Draft = { -readonly [Field in keyof ChatOutcome]: ChatOutcome[Field] };
 
-function common(source: Coordinates, event: ChatEvent, { attempts, enrichedAt }: Told): Draft {
+function common(source: Coordinates, event: ChatEvent, { attempts, enrichedAt }: Entry): Draft {
   return {
     source,
     last_offset: null,
@@ -115,7 +115,7 @@ function common(source: Coordinates, event: ChatEvent, { attempts, enrichedAt }:
 }
 
 /** Nothing is known of the message but its place: it gets an id of its own, and Kafka's timestamp. */
-function unknown(source: Coordinates, record: FetchedRecord, { attempts, enrichedAt }: Told): ChatOutcome {
+function unknown(source: Coordinates, record: FetchedRecord, { attempts, enrichedAt }: Entry): ChatOutcome {
   const at = plausible(record.timestamp, enrichedAt);
   const event: ChatEvent = {
     message_id: `dead:${source.topic_id}:${source.partition}:${source.offset}`,
@@ -143,7 +143,7 @@ function unknown(source: Coordinates, record: FetchedRecord, { attempts, enriche
 }
 
 /** The same event with whatever made it invalid cut to what ClickHouse and the topic can take. */
-function sane(event: ChatEvent, record: FetchedRecord, { enrichedAt }: Told): ChatEvent {
+function sane(event: ChatEvent, record: FetchedRecord, { enrichedAt }: Entry): ChatEvent {
   const at = plausible(record.timestamp, enrichedAt);
   const id = (value: string) => value.slice(0, MAX_ID_CHARS);
   return {

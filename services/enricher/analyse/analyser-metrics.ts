@@ -9,7 +9,7 @@ interface Counted {
   readonly cache: ResultCache | undefined;
 }
 
-/** What batcher and cache count, read at each scrape. */
+/** Counts of batcher and cache, read at each scrape. */
 export function registerAnalyserMetrics(metrics: Metrics, { batcher, analyser, cache }: Counted): void {
   metrics.counter(
     'parley_nlp_request_documents_total',
@@ -19,7 +19,7 @@ export function registerAnalyserMetrics(metrics: Metrics, { batcher, analyser, c
   );
   metrics.counter(
     'parley_nlp_cache_lookups_total',
-    'Texts by where their result was: known, being asked for by another message, to be asked for',
+    'Texts by where their result was: in the cache, in another message’s call, in no place yet',
     ['result'],
     (counter) => {
       if (!cache) return;

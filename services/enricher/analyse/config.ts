@@ -4,7 +4,7 @@ import { int, oneOf, optional, text } from '../../core/config.ts';
 export const ANALYSER_SPEC = {
   NLP_PROVIDER: oneOf(['parley', 'json'], {
     default: 'parley',
-    doc: 'How NLP_URL is spoken to: as schemas/nlp-api.openapi.yaml says, or as the file NLP_MAPPING says',
+    doc: 'The protocol at NLP_URL: as schemas/nlp-api.openapi.yaml says, or as the file NLP_MAPPING says',
   }),
   NLP_MAPPING: optional(text({ doc: 'With NLP_PROVIDER=json: the file that describes requests and answers' })),
   NLP_BATCH: oneOf(['auto', 'on', 'off'], {

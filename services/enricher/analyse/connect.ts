@@ -18,7 +18,7 @@ interface ConnectOptions {
   readonly log: Logger;
   readonly registry: Metrics;
   readonly metrics: EnricherMetrics;
-  /** As it is at the start: what a mapping file names of it. */
+  /** The environment at the start, for the variables that a mapping file names. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly tracer?: Tracer | undefined;
   /** The API answers again. */

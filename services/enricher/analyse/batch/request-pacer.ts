@@ -22,7 +22,7 @@ export class RequestPacer<T> {
     this.#filledAtMs = now();
   }
 
-  /** `onTurn` is told when it may go: at once, if nothing waits and the rate allows it. */
+  /** `onTurn` gets the item when it may go: at once, if nothing waits and the rate allows it. */
   submit(item: T): void {
     this.#waiting.push(item);
     if (this.#timer === undefined) this.#release();

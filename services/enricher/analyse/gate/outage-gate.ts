@@ -12,8 +12,8 @@ import { ApiHealth } from './api-health.ts';
  * Exactly one message probes: cockatiel would park every other caller of a half-open breaker and let
  * them all go at once. Bounded by the messages in flight.
  *
- * Who waits and who is turned away probe in turns. Were it always those who wait, a single one that the API chokes on
- * would keep the gate closed to all who do not.
+ * Messages that wait and messages that are turned away probe in turns. If those that wait always did, one text that the API
+ * chokes on would keep the gate closed for all messages that do not wait.
  */
 export class OutageGate {
   readonly #probeAfterMs: number;
@@ -21,9 +21,9 @@ export class OutageGate {
   readonly #health = new ApiHealth();
   #state: 'pass' | 'hold' | 'probe' | 'probing' = 'pass';
   #waiting: (() => void)[] = [];
-  /** The last probe was one that waited. */
+  /** The last probe was a message that had waited. */
   #waiterProbed = false;
-  /** Somebody was turned away since the last probe. */
+  /** A message was turned away since the last probe. */
   #turnedAway = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -100,7 +100,7 @@ export class OutageGate {
 
   #probeWaiter(): void {
     const next = this.#waiting.shift();
-    // When nobody waits, the next message to come is the probe.
+    // Where none waits, the next message to come is the probe.
     this.#state = next ? 'probing' : 'probe';
     next?.();
   }

@@ -13,13 +13,13 @@ export interface BreakerOptions {
 
 export const isBrokenCircuit = (error: unknown): boolean => error instanceof BrokenCircuitError;
 
-/** Whether it counts against the API: a throttle does not, since an API that throttles is alive. */
+/** Whether an error counts against the API. A throttle does not, since an API that throttles is alive. */
 const isFailure = (error: unknown): boolean =>
   error instanceof NlpError && (error.failure === 'failed' || error.failure === 'misconfigured');
 
 /**
- * cockatiel's circuit breaker. While it is closed it only counts, so it is told of outcomes when they are known and
- * holds nothing meanwhile; an outcome that comes after it opened is not its business: it would take that for its probe.
+ * cockatiel's circuit breaker. A closed breaker only counts, so outcomes are put into it as they come and it holds
+ * nothing meanwhile. An outcome that comes after it opened is left out, since it would be taken for the probe.
  *
  * A success is put straight into the window that the breaker judges by, as its own `execute` would do: in closed state
  * that is all that `execute` does with one, at the price of four promises.
@@ -61,14 +61,14 @@ export class Breaker {
     this.#circuit.onFailure(listener);
   }
 
-  /** An attempt that was begun while it was closed had an answer. */
+  /** An attempt that began while the breaker was closed had an answer. */
   succeeded(): void {
     if (!this.isClosed) return;
     this.#window.success(CircuitState.Closed);
     this.#onSuccess();
   }
 
-  /** The same, failed. @throws always: `error`. */
+  /** An attempt that began while the breaker was closed failed. @throws always: `error`. */
   async failed(error: unknown): Promise<never> {
     if (!this.isClosed) throw error;
     return await this.#circuit.execute(() => {
@@ -76,7 +76,7 @@ export class Breaker {
     });
   }
 
-  /** An attempt while it is not closed: a probe, or refused. @throws {BrokenCircuitError} when it lets none through. */
+  /** An attempt while the breaker is not closed: it is the probe, or refused. @throws {BrokenCircuitError} when it lets none through. */
   execute<T>(attempt: () => Promise<T>): Promise<T> {
     return this.#circuit.execute(attempt);
   }

@@ -1,8 +1,8 @@
 const SAMPLES = 512;
-/** Quantiles are taken anew after so many samples, the first ones sooner: sorting at each would cost more than it tells. */
+/** Quantiles are taken anew after so many samples, the first ones sooner: sorting after each sample would cost too much. */
 const REFRESH_EVERY = 256;
 const FIRST_EVERY = 64;
-/** Fewer say nothing about a tail. */
+/** Fewer samples say nothing about a tail. */
 const ENOUGH = 100;
 
 /** Quantiles of the last 512 latencies, in milliseconds; undefined until there are 100. */

@@ -107,9 +107,9 @@ export class HttpClient {
 }
 
 const ABORTED = new Error('aborted');
-const NOBODY: Receiver<HttpResponse> = { received: () => {}, failed: () => {} };
+const FORGOTTEN: Receiver<HttpResponse> = { received: () => {}, failed: () => {} };
 
-/** One request and its response, as undici tells of it. */
+/** One request and its response: the handler of undici's events. */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly path: string;
   body: string | Buffer;
@@ -168,13 +168,13 @@ class Exchange implements Dispatcher.DispatchHandler {
     const bytes = this.#rest ? Buffer.concat(this.#rest) : this.#first;
     const response = { status: this.#status, retryAfter: this.#retryAfter, body: bytes?.toString('utf8') ?? '' };
     this.#settle();
-    // First: whoever is told makes the next request, and this connection is the best for it.
+    // The connection first: the receiver's next request is best made on it.
     this.#release();
     if (!isWanted) return;
     try {
       receiver.received(response);
     } catch (error) {
-      // Not undici's to handle, which would take it for a broken connection.
+      // Kept from undici, which would take it for a broken connection.
       process.nextTick(() => {
         throw error;
       });
@@ -191,7 +191,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     const receiver = this.#receiver;
     this.#settle();
     const error = new NlpError('failed', code, message, { cause });
-    // Not from within: undici may refuse a request while it is handed over.
+    // Later, since undici may refuse a request while it is handed over, and a provider never answers from within.
     queueMicrotask(() => receiver.failed(error));
   }
 
@@ -203,7 +203,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#settled = true;
     if (this.#controller) this.#controller.rawHeaders = [];
     this.#controller = undefined;
-    this.#receiver = NOBODY;
+    this.#receiver = FORGOTTEN;
     this.#first = undefined;
     this.#rest = undefined;
     this.body = '';

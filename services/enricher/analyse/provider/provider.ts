@@ -5,10 +5,10 @@ import type { Cancellation } from '../cancellation.ts';
 import type { NlpError } from '../nlp-errors.ts';
 
 export interface NlpDocument {
-  /** Unique within a request only if the caller sees to it: bots choose their own ids. */
+  /** Two documents of a request may have the same id, since bots choose their own. */
   readonly id: string;
   readonly text: string;
-  /** Of a message that is traced. */
+  /** Undefined for a message that is not traced. */
   readonly span?: Span | undefined;
 }
 
@@ -49,7 +49,7 @@ export interface NlpProvider {
   /**
    * One request.
    *
-   * @param receiver is told one result a document, in the order of the documents whatever the order of the answer; or an
+   * @param receiver gets one result a document, in the order of the documents whatever the order of the answer; or an
    * {@link NlpError} when the request failed as a whole, whose `failure` says what is to be done.
    * @param headers sent besides the provider's own.
    */

@@ -16,7 +16,7 @@ export interface ApiReply {
   readonly body?: unknown;
 }
 
-/** A real HTTP server on a free port of the loopback interface; what it answers is the test's to say. */
+/** A real HTTP server on a free port of the loopback interface; its answers are the test's. */
 export class ScriptedApi {
   readonly requests: ApiRequest[] = [];
   /** `undefined`: never answered. */
@@ -61,7 +61,7 @@ export interface SentDocument {
   readonly text: string;
 }
 
-/** The analysis of one document in the Parley API's shape; the intent repeats the text, so that a test can tell whose it is. */
+/** The analysis of one document in the Parley API's shape; the intent repeats the text, so that a test sees whose it is. */
 export const analysisOf = ({ id, text }: SentDocument, model = 'scripted/1') => ({
   id,
   language: { code: 'en', confidence: 1 },
