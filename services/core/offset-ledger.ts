@@ -22,7 +22,8 @@ interface Gap {
  * is one range apart from the ring.
  */
 export class OffsetLedger {
-  readonly #span: number;
+  /** How far completions may run ahead of the watermark. */
+  readonly span: number;
   readonly #bits: Uint8Array;
   /** By first offset, ascending: gaps that the watermark has not passed. */
   readonly #gaps = new Map<number, Gap>();
@@ -37,7 +38,7 @@ export class OffsetLedger {
    * @param span how far completions may run ahead; a multiple of 8.
    */
   constructor(watermark: number, completed: Iterable<number> = [], span = LEDGER_SPAN) {
-    this.#span = span;
+    this.span = span;
     this.#bits = new Uint8Array(span >> 3);
     this.#watermark = watermark;
     this.#untaken = watermark;
@@ -63,7 +64,7 @@ export class OffsetLedger {
 
   /** Whether an offset is within the span; when not, the partition waits for its watermark. */
   hasRoomFor(offset: number): boolean {
-    return offset - this.#watermark < this.#span;
+    return offset - this.#watermark < this.span;
   }
 
   isComplete(offset: number): boolean {
@@ -115,7 +116,7 @@ export class OffsetLedger {
 
   /** The one way for the watermark to move: what it passes leaves no trace behind. */
   #moveTo(watermark: number): void {
-    const end = Math.min(watermark, this.#watermark + this.#span);
+    const end = Math.min(watermark, this.#watermark + this.span);
     for (let offset = this.#watermark; offset < end && this.#ahead > 0; offset++) {
       if (this.#has(offset)) this.#clear(offset);
     }
@@ -132,19 +133,19 @@ export class OffsetLedger {
   }
 
   #has(offset: number): boolean {
-    const bit = offset % this.#span;
+    const bit = offset % this.span;
     return ((this.#bits[bit >> 3] as number) & (1 << (bit & 7))) !== 0;
   }
 
   #set(offset: number): void {
     if (this.#has(offset)) return;
-    const bit = offset % this.#span;
+    const bit = offset % this.span;
     this.#bits[bit >> 3] = (this.#bits[bit >> 3] as number) | (1 << (bit & 7));
     this.#ahead++;
   }
 
   #clear(offset: number): void {
-    const bit = offset % this.#span;
+    const bit = offset % this.span;
     this.#bits[bit >> 3] = (this.#bits[bit >> 3] as number) & ~(1 << (bit & 7));
     this.#ahead--;
   }

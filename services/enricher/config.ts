@@ -3,6 +3,10 @@ import { ParleyError } from '../core/errors.ts';
 import { KAFKA_SPEC, NLP_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
 import { ANALYSER_SPEC } from './analyse/config.ts';
 
+/** A stop settles, then flushes and disconnects: within the 30 s that containers get. */
+const MAX_SETTLE_MS = 20_000;
+export const DRAIN_TIMEOUT_MS = MAX_SETTLE_MS + 8_000;
+
 export const ENRICHER_SPEC = {
   ...KAFKA_SPEC,
   ...REGISTRY_SPEC,
@@ -68,6 +72,12 @@ export const ENRICHER_SPEC = {
     max: 300_000,
     doc: 'Silence after which Kafka reassigns',
   }),
+  GROUP_SETTLE_MS: int({
+    default: 1_000,
+    min: 0,
+    max: MAX_SETTLE_MS,
+    doc: 'How long calls in flight may take to end before a rejoin or a stop; less than GROUP_SESSION_TIMEOUT_MS',
+  }),
 };
 
 export type EnricherConfig = ConfigOf<typeof ENRICHER_SPEC>;
@@ -82,6 +92,14 @@ export function readEnricherConfig(env: Environment): EnricherConfig {
       `NLP_HALF_OPEN_AFTER_MS is "${halfOpenAfterMs}"; allowed is more than NLP_TIMEOUT_MS, ${timeoutMs}`,
     );
   }
+  const { GROUP_SETTLE_MS: settleMs, GROUP_SESSION_TIMEOUT_MS: sessionMs } = config;
+  if (settleMs >= sessionMs) {
+    // No heartbeat goes out while a member settles.
+    throw new ParleyError(
+      'CONFIG_INVALID',
+      `GROUP_SETTLE_MS is "${settleMs}"; allowed is less than GROUP_SESSION_TIMEOUT_MS, ${sessionMs}`,
+    );
+  }
   if (config.NLP_PROVIDER === 'json' && config.NLP_MAPPING === undefined) {
     throw new ParleyError(
       'CONFIG_INVALID',
@@ -92,13 +110,20 @@ export function readEnricherConfig(env: Environment): EnricherConfig {
 }
 
 /**
- * Of one partition in one fetch: some 80 records, 1,000 over twelve partitions. What comes in one fetch is decoded before any
- * of it is handed over, so a fetch that found a full chat.replay would hold live records up. A single larger record still comes.
+ * Bytes of one partition in one fetch: some 80 records. A single larger record still comes.
  */
 export const MAX_FETCH_BYTES = 32 << 10;
 /**
- * Fetched and not started yet, over all partitions of a lane in an instance: then fetching of this lane pauses. Each has its
- * own, since replay waits: in an outage what was put off fills its share, and live messages go on.
+ * Bytes of one fetch over all partitions that one broker leads, however many the instance holds: 12 partitions in full, or
+ * 96 by turns, since kafkajs asks for them in random order. All of a fetch is decoded before any of it is handed over: some
+ * 1,000 records of 400 bytes at 10 µs each hold the event loop up for 10 ms.
+ */
+export const MAX_FETCH_BYTES_IN_ALL = 12 * MAX_FETCH_BYTES;
+/**
+ * Fetched and not started yet, over all partitions of a lane in an instance, however many these are: 2,500 records and
+ * 32 MiB for both lanes, and one more record of each. At that fetching of the lane pauses, and what comes all the same is
+ * handed back. Each lane has its own, since replay waits: in an outage deferred messages fill their share, and live ones
+ * go on.
  */
 export const MAX_QUEUED = {
   live: { records: 1_500, bytes: 24 << 20 },

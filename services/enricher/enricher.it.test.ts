@@ -1,12 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Kafka } from 'kafkajs';
 import { decodeLedger } from '../core/ledger-metadata.ts';
+import { LEDGER_SPAN } from '../core/offset-ledger.ts';
 import type { ChatOutcome } from '../core/records.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
 import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
+import { groupNames } from '../platform/kafka/topics.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
 import { testLog } from '../platform/testing/topic-log.ts';
+import { MAX_QUEUED } from './config.ts';
 import { type Bench, closeBenches, openBench, outcomesOf, PARTITIONS, produce } from './testing/bench.ts';
 
 let kafka: Kafka;
@@ -241,6 +244,56 @@ describe('enricher', () => {
     ]);
     await second.kill('SIGTERM');
   });
+
+  it('goes on behind records that were deleted while it was paused, more of them than the ledger spans', async () => {
+    const at = await bench('enricher_deleted');
+    const held: (() => void)[] = [];
+    at.nlp.answer = (id, response) => void held.push(() => at.nlp.ok(id, response));
+    const service = await spawnService('enricher', { ...at.env, ...PATIENT, NLP_CONCURRENCY: '100' });
+    await service.ready();
+    const metric = async (name: string) => {
+      const text = await (await fetch(`${service.adminUrl}/metrics`)).text();
+      return Number(new RegExp(`^${name}\\S* (\\S+)$`, 'm').exec(text)?.[1]);
+    };
+    const total = LEDGER_SPAN + 4_000;
+    for (let from = 0; from < total; from += 2_000) {
+      const count = Math.min(2_000, total - from);
+      await Promise.all(Array.from({ length: count }, (_, n) => produce(at, 2, { message_id: `m${from + n}` })));
+    }
+    // Enough is queued: the partition is paused, and not fetched any more.
+    await eventually(async () => expect(await metric('parley_records_queued')).toBe(MAX_QUEUED.live.records));
+    const kept = total - 500;
+    const admin = kafka.admin();
+    await admin.connect();
+    await admin.fetchTopicOffsets(at.topics.events);
+    const partitions = [{ partition: 2, offset: String(kept) }];
+    await admin.deleteTopicRecords({ topic: at.topics.events, partitions });
+    at.nlp.answer = (id, response) => at.nlp.ok(id, response);
+    for (const answer of held.splice(0)) answer();
+
+    // Each offset is in one outcome, a gap standing for all of its range.
+    const accounted = async () => {
+      const offsets = (await outcomesOf(at)).flatMap(({ source, last_offset }) => {
+        const last = last_offset ?? source.offset;
+        return Array.from({ length: last - source.offset + 1 }, (_, n) => source.offset + n);
+      });
+      return offsets.sort((a, b) => a - b);
+    };
+    const everything = Array.from({ length: total }, (_, offset) => offset);
+    await eventually(async () => expect(await accounted()).toEqual(everything), { timeoutMs: 60_000 });
+    const gaps = (await outcomesOf(at)).filter(({ outcome }) => outcome === 'gap');
+    expect(gaps).toMatchObject([{ last_offset: kept - 1 }]);
+    const committed = async () => {
+      const [topic] = await admin.fetchOffsets({
+        groupId: groupNames(at.env['TOPIC_PREFIX'] as string).enricher,
+        topics: [at.topics.events],
+      });
+      return topic?.partitions.find(({ partition }) => partition === 2)?.offset;
+    };
+    await eventually(async () => expect(await committed()).toBe(String(total)));
+    await admin.disconnect();
+    await service.kill('SIGTERM');
+  }, 120_000);
 
   it('hands partitions over without loss when instances come and go', async () => {
     const at = await bench('enricher_rebalance');

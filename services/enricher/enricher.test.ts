@@ -16,7 +16,7 @@ const TOPIC_ID = 'dgoboNlSR7q7_iKvHit0vg' as TopicId;
 
 /** A claim that says whether it is paused. */
 function claimOf(topic: string, partition: number) {
-  const state = { paused: false, active: true };
+  const state = { paused: false, active: true, handedBack: -1 };
   const claim = {
     topic,
     partition,
@@ -34,7 +34,9 @@ function claimOf(topic: string, partition: number) {
     resume: () => {
       state.paused = false;
     },
-    seek: () => {},
+    seek: (offset: number) => {
+      state.handedBack = offset;
+    },
     commit: async (snapshot) => void snapshot(),
   } satisfies Claim;
   return { claim, state };
@@ -136,6 +138,43 @@ describe('the enricher’s bounds', () => {
     expect([full.state.paused, idle.state.paused]).toEqual([true, false]);
   });
 
+  it.each([
+    ['records', 400],
+    ['bytes', 64 << 10],
+  ])(
+    'holds for %s with 96 partitions of each topic on one instance, and every record has its turn',
+    async (_what, size) => {
+      world = new World();
+      const PARTITIONS = 96;
+      const RECORDS = 60;
+      const assigned = await Promise.all(
+        ['chat.events', 'chat.replay'].flatMap((topic) =>
+          Array.from({ length: PARTITIONS }, (_, partition) => world.assign(topic, partition)),
+        ),
+      );
+      const positions = assigned.map(() => 0);
+      let most = { records: 0, bytes: 0 };
+      while (world.started.length < assigned.length * RECORDS) {
+        for (const [n, { handler, state }] of assigned.entries()) {
+          const from = positions[n] as number;
+          // One fetch was under way when the partition was paused.
+          if (state.paused && from > 0) continue;
+          state.handedBack = RECORDS;
+          handler.take(Array.from({ length: RECORDS - from }, (_, each) => record(from + each, 't', size)));
+          positions[n] = state.handedBack;
+        }
+        const { queued, queuedBytes } = world.enricher;
+        most = { records: Math.max(most.records, queued), bytes: Math.max(most.bytes, queuedBytes) };
+        await world.open(500);
+        world.finish();
+      }
+      expect(most.records).toBeLessThanOrEqual(4_000);
+      expect(most.bytes).toBeLessThanOrEqual(32 << 20);
+      expect(new Set(world.started.map(({ lane, partition }) => `${lane}/${partition}`)).size).toBe(assigned.length);
+      expect(world.started).toHaveLength(assigned.length * RECORDS);
+    },
+  );
+
   it('has no more records and bytes in flight than allowed', async () => {
     world = new World({ maxInFlight: 30 });
     const { handler } = await world.assign('chat.events', 0);
@@ -146,10 +185,10 @@ describe('the enricher’s bounds', () => {
 
     world = new World();
     const large = await world.assign('chat.events', 0);
-    large.handler.take(Array.from({ length: 31 }, (_, offset) => record(offset, 't', 1 << 20)));
-    await world.open(1_000);
-    large.handler.take(Array.from({ length: 100 }, (_, n) => record(31 + n, 't', 1 << 20)));
-    await world.open(1_000);
+    for (let first = 0; first < 100; first += 20) {
+      large.handler.take(Array.from({ length: 20 }, (_, n) => record(first + n, 't', 1 << 20)));
+      await world.open(1_000);
+    }
     expect(world.enricher.inFlight).toBe(MAX_IN_FLIGHT_BYTES / (1 << 20));
   });
 

@@ -12,6 +12,7 @@ import { FairQueue } from './fair-queue.ts';
 import type { EnricherMetrics } from './metrics.ts';
 import { type Job, offsetOf, PartitionWorker, type WorkerEvents } from './partition-worker.ts';
 import type { RecordProcessor } from './record-processor.ts';
+import { retryDelayMs, StuckRecords } from './stuck-records.ts';
 
 export interface EnricherOptions {
   readonly processor: RecordProcessor;
@@ -26,7 +27,6 @@ export interface EnricherOptions {
   readonly tracing?: { readonly tracer: Tracer; readonly group: string } | undefined;
 }
 
-const UNFORESEEN_RETRY_MS = 1_000;
 const NO_TENANT = '';
 
 const bytesOf = (job: Job): number => (job.kind === 'record' ? job.record.size : 0);
@@ -52,6 +52,7 @@ export class Enricher {
   #startScheduled = false;
   /** Partitions before or in a rejoin: what is started now, another instance may have to start again. */
   readonly #settling = new Set<PartitionWorker>();
+  readonly stuck = new StuckRecords();
   readonly #committer: NodeJS.Timeout;
 
   constructor(options: EnricherOptions) {
@@ -61,7 +62,6 @@ export class Enricher {
       offer: (worker, job) => this.#offer(worker, job),
       ended: (job, isDone) => this.#ended(job, isDone),
       failed: (job, error) => this.#failed(job, error),
-      held: (worker, records, bytes) => this.#account(this.#laneOf(worker), records, bytes),
       skipped: () => options.metrics.skipped.inc(),
       settling: (worker) => void this.#settling.add(worker),
       kept: (worker) => this.#settled(worker),
@@ -140,6 +140,7 @@ export class Enricher {
       conclude(spanOf(job), false);
     }
     this.#workers = this.#workers.filter((each) => each !== worker);
+    this.stuck.released(worker);
     this.#settled(worker);
   }
 
@@ -184,6 +185,7 @@ export class Enricher {
 
   #ended(job: Job, isDone: boolean): void {
     const { worker } = job;
+    this.stuck.ended(job);
     worker.ended(job);
     if (isDone) worker.complete(offsetOf(job));
     conclude(spanOf(job), isDone);
@@ -194,14 +196,15 @@ export class Enricher {
   #failed(job: Job, error: unknown): void {
     const { topic, partition } = job.worker.claim;
     const span = spanOf(job);
-    const fields = { err: error, topic, partition, offset: offsetOf(job), ...traceIdOf(span) };
+    const failures = this.stuck.failed(job, error);
+    const fields = { err: error, topic, partition, offset: offsetOf(job), failures, ...traceIdOf(span) };
     this.#options.log.error(fields, `a record failed: ${messageOf(error)}`);
     span?.event('failed', { 'error.type': error instanceof Error ? error.name : 'other' });
     const again = () => {
       if (job.worker.claim.active) this.#run(job, this.#laneOf(job.worker));
       else conclude(span, false);
     };
-    setTimeout(again, UNFORESEEN_RETRY_MS).unref();
+    setTimeout(again, retryDelayMs(failures)).unref();
     this.#leave(job);
   }
 

@@ -9,14 +9,20 @@ import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.t
 import { type RunningService, runService, type ServiceContext } from '../platform/lifecycle.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
 import { connectNlp } from './analyse/connect.ts';
-import { IN_FLIGHT_FACTOR, MAX_FETCH_BYTES, readEnricherConfig } from './config.ts';
+import {
+  DRAIN_TIMEOUT_MS,
+  IN_FLIGHT_FACTOR,
+  MAX_FETCH_BYTES,
+  MAX_FETCH_BYTES_IN_ALL,
+  readEnricherConfig,
+} from './config.ts';
 import { Enricher } from './enricher.ts';
 import { enricherMetrics, registerGauges } from './metrics.ts';
 import { connectOutage } from './outage/connect.ts';
 import { OutcomeEmitter } from './outcome-emitter.ts';
 import { RecordProcessor } from './record-processor.ts';
 
-await runService({ name: 'enricher', env: process.env, adminPort: 9481, drainTimeoutMs: 15_000, start });
+await runService({ name: 'enricher', env: process.env, adminPort: 9481, drainTimeoutMs: DRAIN_TIMEOUT_MS, start });
 
 async function start(context: ServiceContext): Promise<RunningService> {
   const config = readEnricherConfig(context.env);
@@ -87,20 +93,26 @@ async function start(context: ServiceContext): Promise<RunningService> {
     stormTripped: () => (outage.storm.state === 'storm' ? 1 : 0),
     stormHeld: () => outage.storm.held,
   });
+  enricher.stuck.export(registry);
   await outage.prepare();
   const consumer = await GroupConsumer.start({
     kafka,
     groupId,
     topics: [topics.events, topics.replay],
     sessionTimeoutMs: config.GROUP_SESSION_TIMEOUT_MS,
+    settleMs: config.GROUP_SETTLE_MS,
     maxBytesPerPartition: MAX_FETCH_BYTES,
+    maxBytes: MAX_FETCH_BYTES_IN_ALL,
     log,
     metrics: registry,
     fail: context.fail,
     assign: enricher.assign,
   });
+  // Without the API messages are degraded, unless they have to wait for it; the registry is needed for new schemas alone.
+  const needsApi = config.ON_NLP_OUTAGE === 'wait';
   return {
-    checks: { kafka: consumer.check, registry: codec.check, nlp: nlp.check },
+    checks: { kafka: consumer.check, records: enricher.stuck.check, ...(needsApi && { nlp: nlp.check }) },
+    advisory: { registry: codec.check, ...(!needsApi && { nlp: nlp.check }) },
     routes: outage.routes,
     stop: async () => {
       await consumer.close();

@@ -13,7 +13,7 @@ import { Enricher } from './enricher.ts';
 import { faultOf, MAX_TEXT_CHARS } from './event-check.ts';
 import { enricherMetrics } from './metrics.ts';
 import { deadLettered, gap } from './outcomes.ts';
-import { type Job, PartitionWorker } from './partition-worker.ts';
+import { type Job, offsetOf, PartitionWorker } from './partition-worker.ts';
 import type { RecordProcessor } from './record-processor.ts';
 
 const TOPIC_ID = 'dgoboNlSR7q7_iKvHit0vg' as TopicId;
@@ -29,6 +29,7 @@ const record = (offset: number): FetchedRecord => ({
 /** A claim whose commits a test can read. */
 function claimOf(logStart = 0, committedOffset: number | null = 0) {
   const commits: OffsetAndMetadata[] = [];
+  const seeks: number[] = [];
   let paused = false;
   const claim = {
     topic: 'chat.events',
@@ -37,7 +38,7 @@ function claimOf(logStart = 0, committedOffset: number | null = 0) {
     logStart,
     logEnd: 1_000,
     highWatermark: 1_000,
-    seek: () => {},
+    seek: (offset: number) => void seeks.push(offset),
     committed: { offset: committedOffset, metadata: '' },
     active: true,
     pause: () => {
@@ -48,7 +49,7 @@ function claimOf(logStart = 0, committedOffset: number | null = 0) {
     },
     commit: async (snapshot: () => OffsetAndMetadata) => void commits.push(snapshot()),
   } satisfies Claim;
-  return { claim, commits, paused: () => paused };
+  return { claim, commits, seeks, paused: () => paused };
 }
 
 /** A partition whose jobs a test starts, all that are on offer at a time. */
@@ -58,16 +59,12 @@ function workerOf({
   logStart = 0,
   committed = watermark as number | null,
 } = {}) {
-  const { claim, commits, paused } = claimOf(logStart, committed);
-  let held = 0;
+  const { claim, commits, seeks, paused } = claimOf(logStart, committed);
   let offered: Job[] = [];
   const worker = new PartitionWorker(claim, new OffsetLedger(watermark, completed), {
     offer: (_, job) => void offered.push(job),
     ended: () => {},
     failed: () => {},
-    held: (_, records) => {
-      held += records;
-    },
     skipped: () => {},
     settling: () => {},
     kept: () => {},
@@ -80,7 +77,7 @@ function workerOf({
     for (const job of offered) worker.started(job, nowMs);
     return offered.splice(0);
   };
-  return { worker, claim, commits, paused, startAll, held: () => held };
+  return { worker, claim, commits, paused, startAll, seeks };
 }
 
 describe('PartitionWorker', () => {
@@ -208,33 +205,40 @@ describe('PartitionWorker', () => {
     expect(commits).toEqual([]);
   });
 
-  it('holds what lies beyond the span, alone pauses its own partition, and goes on as the watermark moves', () => {
-    const { worker, claim, startAll, paused, held } = workerOf();
-    const records = Array.from({ length: LEDGER_SPAN + 300 }, (_, offset) => record(offset));
-    worker.take(records);
+  it('hands back what lies beyond the span, alone pauses its own partition, and goes on once a quarter of the span is free', () => {
+    const { worker, startAll, paused, seeks } = workerOf();
+    const records = (from: number, count: number) => Array.from({ length: count }, (_, n) => record(from + n));
+    worker.take(records(0, LEDGER_SPAN + 300));
     expect(startAll()).toHaveLength(LEDGER_SPAN);
-    expect([paused(), held()]).toEqual([true, 300]);
-    // One slow record holds the watermark: all above it may be done and nothing more is offered.
+    expect([paused(), seeks]).toEqual([true, [LEDGER_SPAN]]);
+    // What was read behind a record that was handed back does not count.
+    worker.readTo(LEDGER_SPAN + 300);
+    // One slow record holds the watermark: all above it may be done and nothing more is fetched.
     for (let offset = 1; offset < LEDGER_SPAN; offset++) worker.complete(offset);
-    expect(startAll()).toEqual([]);
+    expect(paused()).toBe(true);
     worker.complete(0);
+    expect(paused()).toBe(false);
+    worker.take(records(LEDGER_SPAN, 300));
     expect(startAll()).toHaveLength(300);
-    expect([paused(), held()]).toEqual([false, 0]);
     // The instance's own pause is another matter: it ends when the instance says so.
     worker.setIntakePaused(true);
-    worker.take([]);
-    expect(paused()).toBe(true);
+    worker.take(records(LEDGER_SPAN + 300, 2));
+    expect([startAll(), paused(), seeks.at(-1)]).toEqual([[], true, LEDGER_SPAN + 300]);
     worker.setIntakePaused(false);
     expect(paused()).toBe(false);
-    expect(claim.active).toBe(true);
   });
 
-  it('gives back what it held when released', () => {
-    const { worker, held, startAll } = workerOf();
-    worker.take(Array.from({ length: LEDGER_SPAN + 3 }, (_, offset) => record(offset)));
-    expect(held()).toBe(3);
-    worker.release();
-    expect([held(), startAll()]).toEqual([0, []]);
+  it('goes on after a gap larger than the span, which comes while the span is full', () => {
+    const { worker, startAll, paused } = workerOf();
+    worker.take(Array.from({ length: LEDGER_SPAN + 1 }, (_, offset) => record(offset)));
+    const jobs = startAll();
+    worker.cutTo(5 * LEDGER_SPAN);
+    jobs.push(...startAll());
+    expect(jobs.at(-1)).toMatchObject({ kind: 'gap', first: LEDGER_SPAN, last: 5 * LEDGER_SPAN - 1 });
+    for (const job of jobs) worker.complete(offsetOf(job));
+    expect(paused()).toBe(false);
+    worker.take([record(5 * LEDGER_SPAN)]);
+    expect(startAll()).toHaveLength(1);
   });
 });
 
@@ -269,6 +273,17 @@ describe('the configuration', () => {
     expect(readEnricherConfig({}).NLP_TIMEOUT_MS).toBe(2_000);
     expect(() => readEnricherConfig({ NLP_TIMEOUT_MS: '5000' })).toThrow(
       'NLP_HALF_OPEN_AFTER_MS is "5000"; allowed is more than NLP_TIMEOUT_MS, 5000',
+    );
+  });
+});
+
+describe('the time to settle', () => {
+  it('has to end before the session does, since no heartbeat goes out meanwhile', () => {
+    expect(readEnricherConfig({ GROUP_SESSION_TIMEOUT_MS: '30000', GROUP_SETTLE_MS: '15000' }).GROUP_SETTLE_MS).toBe(
+      15_000,
+    );
+    expect(() => readEnricherConfig({ GROUP_SETTLE_MS: '6000' })).toThrow(
+      'GROUP_SETTLE_MS is "6000"; allowed is less than GROUP_SESSION_TIMEOUT_MS, 6000',
     );
   });
 });

@@ -1,4 +1,3 @@
-import { Fifo } from '../core/collections/fifo.ts';
 import { Link, LinkedList } from '../core/collections/linked-list.ts';
 import { encodeLedger } from '../core/ledger-metadata.ts';
 import type { OffsetLedger } from '../core/offset-ledger.ts';
@@ -9,15 +8,6 @@ import type { Receiver } from './analyse/callbacks.ts';
 
 /** One thing to do for a partition: a record, or a range of offsets that retention removed. */
 export type Job = RecordJob | GapJob;
-
-/** A range of offsets that hold no record any more (`lost`), or never held one that could be read. */
-interface Hole {
-  readonly first: number;
-  readonly last: number;
-  readonly lost: boolean;
-}
-type Entry = FetchedRecord | Hole;
-const isHole = (entry: Entry): entry is Hole => 'lost' in entry;
 
 /** Receives how the work on it ended: true once Kafka has acked all that it gave rise to, false when its claim was lost. */
 class Work extends Link implements Receiver<boolean> {
@@ -74,8 +64,6 @@ export interface WorkerEvents {
   readonly ended: (job: Job, isDone: boolean) => void;
   /** Work on a job failed for a reason that was not foreseen: it is to be done again. */
   readonly failed: (job: Job, error: unknown) => void;
-  /** Records that wait for the watermark to move, not offered yet: so many more, or fewer. */
-  readonly held: (worker: PartitionWorker, records: number, bytes: number) => void;
   /** A record that an earlier instance completed was stepped over. */
   readonly skipped: () => void;
   /** A rejoin is near: nothing is started until it is over. */
@@ -86,8 +74,8 @@ export interface WorkerEvents {
   readonly released: (worker: PartitionWorker) => void;
 }
 
-/** Beyond the span so many records are kept here; then fetching of this partition pauses. */
-const MAX_HELD_RECORDS = 256;
+/** A partition whose span was full is fetched again when this part of it is free, so that a fetch brings more than one record. */
+const SPAN_PART_TO_RESUME = 4;
 /** Share of the time to settle that work in flight may take; the rest is the commit's. */
 const SETTLE_WORK_SHARE = 0.75;
 
@@ -95,14 +83,16 @@ const SETTLE_WORK_SHARE = 0.75;
 export const offsetOf = (job: Job): number => (job.kind === 'record' ? job.record.offset : job.first);
 
 /**
- * One partition of chat.events or chat.replay in the enricher: the ledger of what was fetched, and what lies beyond the
- * ledger's span. Which of the offered jobs is started, and when, is up to the {@link Enricher}, which is fair between
- * tenants and partitions.
+ * One partition of chat.events or chat.replay in the enricher: the ledger of what was fetched. Which of the offered jobs is
+ * started, and when, is up to the {@link Enricher}, which is fair between tenants and partitions.
  *
- *     consumer ─▶ entries, every offset in one ─▶ held while beyond the span ─▶ ledger ─▶ offered ─▶ started ─▶ complete
+ *     consumer ─▶ every offset once: record, lost or empty ─▶ ledger ─▶ offered ─▶ started ─▶ complete
+ *        ▲                    │
+ *        └── handed back ◀────┘ beyond the ledger's span, or more than the instance may have queued
  *
- * The first entry that is held is a record that waits for the watermark: a hole needs no room. All before it is taken, so
- * that the watermark reaches it, at the latest when all that is in flight is complete.
+ * A record that is handed back is fetched again later, so nothing waits here but what the ledger took; whatever has no
+ * record needs no room. So the watermark reaches the record that was handed back, at the latest when all that is in
+ * flight is complete, and the partition goes on.
  */
 export class PartitionWorker implements PartitionHandler {
   readonly claim: Claim;
@@ -111,9 +101,10 @@ export class PartitionWorker implements PartitionHandler {
   readonly events: WorkerEvents;
   /** Started and not ended, in the order of starting. */
   readonly #running = new LinkedList<Job>();
-  readonly #held = new Fifo<Entry>();
   /** The offset that the consumer hands over next. */
   #position: number;
+  /** Records were handed back: what the consumer read behind them does not count. */
+  #handedBack = false;
   #intakePaused = false;
   #spanFull = false;
   #completedSinceCommit: boolean;
@@ -147,19 +138,23 @@ export class PartitionWorker implements PartitionHandler {
   }
 
   take(records: readonly FetchedRecord[]): void {
+    this.#handedBack = false;
     for (const record of records) {
-      this.readTo(record.offset);
-      this.#position = record.offset + 1;
-      this.#enter(record);
+      this.#skipTo(record.offset, false);
+      if (!this.#admit(record)) {
+        this.#handedBack = true;
+        this.claim.seek(record.offset);
+        return;
+      }
     }
-    if (this.#held.size >= MAX_HELD_RECORDS) this.#pause({ spanFull: true });
   }
 
   readTo(next: number): void {
-    this.#skipTo(next, false);
+    if (!this.#handedBack) this.#skipTo(next, false);
   }
 
   cutTo(logStart: number): void {
+    this.#handedBack = false;
     this.#skipTo(logStart, true);
   }
 
@@ -179,7 +174,7 @@ export class PartitionWorker implements PartitionHandler {
     if (!this.claim.active) return;
     this.#ledger.complete(offset);
     this.#completedSinceCommit = true;
-    if (this.#held.size > 0) this.#admitHeld();
+    if (this.#spanFull && this.#hasRoomToResume()) this.#pause({ spanFull: false });
   }
 
   /** The instance as a whole has fetched enough, or has not. */
@@ -213,35 +208,28 @@ export class PartitionWorker implements PartitionHandler {
   }
 
   release(): void {
-    for (let entry = this.#held.shift(); entry; entry = this.#held.shift()) this.#unhold(entry);
     this.events.released(this);
   }
 
+  /** What is lost gets an outcome. What never held a record gets none: it is complete at once. */
   #skipTo(next: number, lost: boolean): void {
-    if (next <= this.#position) return;
-    const hole = { first: this.#position, last: next - 1, lost };
+    const first = this.#position;
+    if (next <= first) return;
     this.#position = next;
-    this.#enter(hole);
+    this.#ledger.takeGap(first, next - 1);
+    if (lost) this.events.offer(this, new GapJob(this, first, next - 1));
+    else this.complete(first);
   }
 
-  /** In order: what is held goes first. */
-  #enter(entry: Entry): void {
-    if (this.#held.size === 0 && this.#admit(entry)) return;
-    this.#held.push(entry);
-    if (!isHole(entry)) this.events.held(this, 1, entry.size);
-  }
-
-  /** Into the ledger, and on offer; false for a record beyond the span. */
-  #admit(entry: Entry): boolean {
-    if (isHole(entry)) {
-      this.#admitHole(entry);
-      return true;
-    }
-    const { offset } = entry;
-    if (!this.#ledger.hasRoomFor(offset)) return false;
+  /** Into the ledger, and on offer; false: it has to come again. */
+  #admit(record: FetchedRecord): boolean {
+    const { offset } = record;
+    if (!this.#ledger.hasRoomFor(offset)) this.#pause({ spanFull: true });
+    if (this.#spanFull || this.#intakePaused) return false;
+    this.#position = offset + 1;
     const done = this.#ledger.isComplete(offset);
     this.#ledger.take(offset);
-    if (!done) this.events.offer(this, new RecordJob(this, entry, this.events.trace?.(this.claim, entry)));
+    if (!done) this.events.offer(this, new RecordJob(this, record, this.events.trace?.(this.claim, record)));
     else {
       this.#completedSinceCommit = true;
       this.events.skipped();
@@ -249,26 +237,8 @@ export class PartitionWorker implements PartitionHandler {
     return true;
   }
 
-  /** What is lost gets an outcome. What never held a record gets none: it is complete at once. */
-  #admitHole({ first, last, lost }: Hole): void {
-    this.#ledger.takeGap(first, last);
-    if (lost) this.events.offer(this, new GapJob(this, first, last));
-    else {
-      this.#ledger.complete(first);
-      this.#completedSinceCommit = true;
-    }
-  }
-
-  #admitHeld(): void {
-    for (let entry = this.#held.peek(); entry && this.#admit(entry); entry = this.#held.peek()) {
-      this.#held.shift();
-      this.#unhold(entry);
-    }
-    if (this.#held.size < MAX_HELD_RECORDS / 2) this.#pause({ spanFull: false });
-  }
-
-  #unhold(entry: Entry): void {
-    if (!isHole(entry)) this.events.held(this, -1, -entry.size);
+  #hasRoomToResume(): boolean {
+    return this.#ledger.hasRoomFor(this.#position + Math.floor(this.#ledger.span / SPAN_PART_TO_RESUME));
   }
 
   #pause({ intakePaused = this.#intakePaused, spanFull = this.#spanFull }): void {
@@ -294,7 +264,9 @@ export class PartitionWorker implements PartitionHandler {
         return { offset: this.#ledger.watermark, metadata: encodeLedger(this.#ledger, this.claim.topicId) };
       });
     } catch (error) {
-      if (!(error instanceof ClaimLostError)) throw error;
+      if (error instanceof ClaimLostError) return;
+      this.#completedSinceCommit = true;
+      throw error;
     }
   }
 }

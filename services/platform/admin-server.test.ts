@@ -7,13 +7,17 @@ afterAll(async () => {
   for (const server of servers) await server.stop();
 });
 
-async function serve(checks: Checks, { accepting = (): boolean => true, host = '127.0.0.1' } = {}) {
+async function serve(
+  checks: Checks,
+  { accepting = (): boolean => true, host = '127.0.0.1', advisory = {} as Checks } = {},
+) {
   const server = await AdminServer.start({
     port: 0,
     fallbackToFreePort: false,
     host,
     metrics: new Metrics('test'),
     checks,
+    advisory,
     accepting,
   });
   servers.push(server);
@@ -44,6 +48,20 @@ describe('readiness as metrics', () => {
     ]);
     kafka = true;
     expect(await metric('parley_ready')).toEqual(['parley_ready{service="test"} 1']);
+  });
+
+  it('reports a dependency that it can do without, and is ready all the same', async () => {
+    const away = async () => {
+      throw new Error('away');
+    };
+    const { get, metric } = await serve({ kafka: async () => ({}) }, { advisory: { registry: away } });
+    expect(JSON.parse(await get('/readyz'))).toMatchObject({
+      ready: true,
+      dependencies: { kafka: { state: 'up' }, registry: { state: 'down', error: 'away', gates: false } },
+    });
+    expect(await metric('parley_dependency_up')).toContain(
+      'parley_dependency_up{dependency="registry",service="test"} 0',
+    );
   });
 
   it('is not ready while draining, whatever the dependencies say', async () => {

@@ -16,6 +16,8 @@ export interface CheckResult {
   readonly latency_ms: number;
   readonly version?: string;
   readonly error?: string;
+  /** False where a service stays ready without this dependency, as it needs it for few messages or can do without. */
+  readonly gates?: false;
 }
 
 const CHECK_TIMEOUT_MS = 2_000;
@@ -28,6 +30,8 @@ export interface AdminServerOptions {
   readonly host?: string;
   readonly metrics: Metrics;
   readonly checks: Checks;
+  /** Reported like {@link checks}, and the service is ready whatever they find: it works without, or its way around. */
+  readonly advisory?: Checks | undefined;
   /** Not ready while this is false, whatever the checks say: starting, draining. */
   readonly accepting: () => boolean;
   readonly routes?: AdminRoutes;
@@ -65,9 +69,15 @@ interface Readiness {
   readonly dependencies: Readonly<Record<string, CheckResult>>;
 }
 
-async function readiness({ checks, accepting }: Pick<AdminServerOptions, 'checks' | 'accepting'>): Promise<Readiness> {
-  const dependencies = await runChecks(checks);
-  return { ready: accepting() && Object.values(dependencies).every(({ state }) => state === 'up'), dependencies };
+async function readiness({ checks, advisory = {}, accepting }: AdminServerOptions): Promise<Readiness> {
+  const [required, others] = await Promise.all([runChecks(checks), runChecks(advisory)]);
+  const reported = Object.entries(others).map(
+    ([name, result]) => [name, { ...result, gates: false as const }] as const,
+  );
+  return {
+    ready: accepting() && Object.values(required).every(({ state }) => state === 'up'),
+    dependencies: { ...required, ...Object.fromEntries(reported) },
+  };
 }
 
 /** What `/readyz` says, for those who read only metrics; checked at each scrape, in at most 2 s. */

@@ -19,7 +19,10 @@ export interface ServiceContext {
 export interface RunningService {
   /** Where users of the service reach it, if anywhere. */
   readonly url?: string;
+  /** What it needs for each message: not ready while one of them fails. */
   readonly checks: Checks;
+  /** What it needs for some messages, or can do without: reported, and ready all the same. */
+  readonly advisory?: Checks;
   readonly routes?: AdminRoutes;
   /** What `/metrics` answers, where the service is more than this process. */
   readonly scrape?: () => Promise<string>;
@@ -96,6 +99,7 @@ async function serve(definition: ServiceDefinition, config: LifecycleConfig, log
     fallbackToFreePort: config.ADMIN_PORT === undefined,
     metrics,
     checks: service.checks,
+    advisory: service.advisory,
     accepting: () => accepting,
     ...(service.routes && { routes: service.routes }),
     ...(service.scrape && { scrape: service.scrape }),

@@ -76,7 +76,7 @@ export class OutageWorld {
   async enricher(env: Record<string, string> = {}): Promise<TestedEnricher> {
     const PARLEY_RUN_DIR = join(this.#dataDir, 'run');
     const service = await spawnService('enricher', { ...this.at.env, ...QUICK, PARLEY_RUN_DIR, ...env });
-    // With the API down it is up and not ready.
+    // Up, whatever its dependencies are.
     return await eventually(async () => {
       const instance = (await readInstanceFiles(PARLEY_RUN_DIR)).find(({ pid }) => pid === service.pid);
       if (!instance) throw new Error(`the enricher is not up: ${service.logs()}`);

@@ -29,6 +29,8 @@ export interface GroupConsumerOptions {
   readonly fail?: (error: Error) => void;
   /** Of one fetch: what is fetched at once is decoded at once, and nothing else runs meanwhile. */
   readonly maxBytesPerPartition?: number;
+  /** Bytes of one fetch over all partitions that a broker leads; a single larger record still comes. */
+  readonly maxBytes?: number;
   /** Makes the handler of a partition. Runs aside, so it may take its time; retried while the claim lasts. */
   readonly assign: (claim: Claim) => Promise<PartitionHandler>;
 }
@@ -73,7 +75,13 @@ export class GroupConsumer implements ClaimOwner {
   }
 
   static async start(given: GroupConsumerOptions): Promise<GroupConsumer> {
-    const defaults = { sessionTimeoutMs: 6_000, settleMs: 1_000, maxBytesPerPartition: 1 << 20, fail: () => {} };
+    const defaults = {
+      sessionTimeoutMs: 6_000,
+      settleMs: 1_000,
+      maxBytesPerPartition: 1 << 20,
+      maxBytes: 8 << 20,
+      fail: () => {},
+    };
     const options = { ...defaults, ...given };
     const committer = await OffsetCommitter.connect(options.kafka, options.groupId, options.log);
     const opener = await PartitionOpener.connect(options, committer);
@@ -129,16 +137,17 @@ export class GroupConsumer implements ClaimOwner {
   }
 
   async #runMember(): Promise<void> {
-    const { kafka, groupId, topics, log, sessionTimeoutMs, maxBytesPerPartition } = this.#options;
+    const { kafka, groupId, topics, log, sessionTimeoutMs, settleMs, maxBytesPerPartition, maxBytes } = this.#options;
     const consumer = kafka.consumer({
       groupId,
       sessionTimeout: sessionTimeoutMs,
       heartbeatInterval: Math.floor(sessionTimeoutMs / 5),
-      rebalanceTimeout: 10_000,
+      // A member hears of a rebalance with a heartbeat and settles first: the others wait for it.
+      rebalanceTimeout: Math.max(10_000, 2 * settleMs + sessionTimeoutMs),
       // Resuming a partition waits for the fetch under way, so fetches are short.
       maxWaitTimeInMs: 100,
       minBytes: 1,
-      maxBytes: 8 << 20,
+      maxBytes,
       maxBytesPerPartition,
       allowAutoTopicCreation: false,
       metadataMaxAge: 30_000,
