@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { seededRandom } from '../../services/operator/demo/conversations.ts';
+import { seededRandom } from '../../services/core/random.ts';
 import { interleaved, measure, textsOf } from './hit-rate.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'parley-hits-'));

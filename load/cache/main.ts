@@ -3,8 +3,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isParleyError, messageOf } from '../../services/core/errors.ts';
+import { seededRandom } from '../../services/core/random.ts';
 import { ANALYSER_SPEC } from '../../services/enricher/analyse/config.ts';
-import { seededRandom } from '../../services/operator/demo/conversations.ts';
 import { formatTable } from '../../services/operator/text-table.ts';
 import { type HitRate, interleaved, measure, textsOf } from './hit-rate.ts';
 
@@ -12,7 +12,7 @@ const DEFAULT_BYTES = ANALYSER_SPEC.NLP_CACHE_BYTES.default as number;
 
 const HELP = `How often the enricher's result cache would have answered: streams the texts of chat data through its key and its cache.
 
-usage: node load/cache/main.ts [options] [FILE…]
+usage: npm run load -- cache [options] [FILE…]
 
   FILE…            JSON Lines, plain or gzip, with conversation_id, speaker, text
                    (default: *.jsonl.gz in PARLEY_SHARED_DATA, else ../shared/data)

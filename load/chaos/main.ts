@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { writeFile } from 'node:fs/promises';
-import { CommanderError } from 'commander';
 import { messageOf } from '../../services/core/errors.ts';
+import { interruptSignal, progress, runCommand } from '../kit/run-command.ts';
 import { markdownReport } from './markdown.ts';
 import { type ChaosCommandOptions, chaosCommand } from './options.ts';
 import { runOutage } from './outage.ts';
@@ -11,10 +11,7 @@ import { describeChaos } from './report.ts';
 import { boundMs, runChaos } from './run.ts';
 import { describePlan } from './schedule-text.ts';
 
-const interrupt = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
-const progress = (line: string) => process.stderr.write(`${line}\n`);
-const context = { progress, signal: interrupt.signal };
+const context = { progress, signal: interruptSignal() };
 let seed: number | undefined;
 
 /** The seed's schedule of faults. */
@@ -47,15 +44,7 @@ const command = chaosCommand(async (options) => {
   process.exitCode = ok ? 0 : 1;
 });
 
-try {
-  await command.parseAsync(process.argv);
-} catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
-  else {
-    const why = interrupt.signal.aborted ? 'interrupted' : messageOf(error);
-    progress(`chaos: seed ${seed}: ${why}`);
-    process.exitCode = 1;
-  }
-}
-// Not by an empty event loop: a client that is still trying to reach a part that is gone would hold it open.
-process.stdout.write('', () => process.exit());
+await runCommand(command, (error) => {
+  progress(`chaos: seed ${seed}: ${context.signal.aborted ? 'interrupted' : messageOf(error)}`);
+  return 1;
+});

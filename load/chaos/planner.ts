@@ -1,4 +1,4 @@
-import { seededRandom } from '../../services/operator/demo/conversations.ts';
+import { seededRandom } from '../../services/core/random.ts';
 import { type EventKind, type Fault, faultsOf, firstInstances, LINKS, SCALED, type Service } from './faults.ts';
 
 export interface ChaosEvent {

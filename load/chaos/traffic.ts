@@ -1,6 +1,6 @@
 import { ParleyClient } from '../../services/client/parley-client.ts';
 import { systemClock } from '../../services/core/clock.ts';
-import { seededRandom } from '../../services/operator/demo/conversations.ts';
+import { seededRandom } from '../../services/core/random.ts';
 import { tokenSigner } from '../../services/operator/local-token.ts';
 import { Chats, demoChats } from '../kit/chats.ts';
 import { arrivals } from '../open-loop/arrivals.ts';

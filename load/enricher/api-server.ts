@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { int, readConfig } from '../../services/core/config.ts';
-import { seededRandom } from '../../services/operator/demo/conversations.ts';
+import { seededRandom } from '../../services/core/random.ts';
 import { type ApiFaults, NO_FAULTS } from './api/faults.ts';
 import { LoadApi } from './api/load-api.ts';
 

@@ -9,7 +9,7 @@ import { killReport } from './kill-run.ts';
 import { loadEvents, NOISY_TENANT } from './messages.ts';
 import type { LoggedOutcome } from './outcome-log.ts';
 import { selfTimes } from './profile-summary.ts';
-import { figuresOf, medianRun, type RunFigures } from './run-figures.ts';
+import { figuresOf } from './run-figures.ts';
 import { soakReport } from './soak-run.ts';
 
 const MB = 2 ** 20;
@@ -112,11 +112,6 @@ describe('figures of a run', () => {
       [1, 1, 1, 2],
       [200, 200, 200, 200],
     ]);
-  });
-
-  it('have a median that one run far off does not move', () => {
-    const runs = [70, 900, 80].map((cpu) => ({ cpu_us_per_message: cpu }) as RunFigures);
-    expect(medianRun(runs, (run) => run.cpu_us_per_message)).toBe(80);
   });
 });
 

@@ -81,7 +81,7 @@ export function benchCommand(run: (options: BenchOptions) => Promise<void>): Com
     .option('--soak <duration>', 'the enricher at full speed for so long: is its memory flat?', durationOption)
     .option('--scenario <name>', `one of ${Object.keys(SCENARIOS).join(', ')}`, scenarioOption)
     .option('--json', 'print one JSON document on stdout')
-    .showHelpAfterError('(node load/enricher/main.ts --help shows what is allowed)')
+    .showHelpAfterError('(npm run bench:enricher -- --help shows what is allowed)')
     .exitOverride();
   return command.action(() => run(command.opts<BenchOptions>()));
 }

@@ -1,6 +1,7 @@
 import { type Cell, formatTable } from '../../services/operator/text-table.ts';
+import { median } from '../kit/percentiles.ts';
 import type { BenchReport } from './comparison.ts';
-import { medianRun, type RunFigures } from './run-figures.ts';
+import type { RunFigures } from './run-figures.ts';
 import type { SystemName } from './system-under-test.ts';
 
 const COLUMNS: readonly (readonly [title: string, of: (run: RunFigures) => number])[] = [
@@ -32,13 +33,13 @@ export function describeBench({ runs, options }: BenchReport): string {
   ).filter(([title]) => options.loopDelay || !/LOOP/.test(title));
   const rows: Cell[][] = [];
   for (const [name, all] of Object.entries(runs)) {
-    rows.push([name, ...shown.map(([, of]) => round(medianRun(all, of)))]);
+    rows.push([name, ...shown.map(([, of]) => round(median(all.map(of))))]);
   }
   const { baseline } = runs;
   if (baseline) {
     for (const [name, all] of Object.entries(runs) as [SystemName, readonly RunFigures[]][]) {
       if (name === 'baseline') continue;
-      rows.push([`${name} ÷ baseline`, ...shown.map(([, of]) => ratio(medianRun(all, of), medianRun(baseline, of)))]);
+      rows.push([`${name} ÷ baseline`, ...shown.map(([, of]) => ratio(median(all.map(of)), median(baseline.map(of))))]);
     }
   }
   return formatTable(['MEDIANS', ...shown.map(([title]) => title)], rows);

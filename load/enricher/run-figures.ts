@@ -119,9 +119,3 @@ function insightLatency({ outcomes, receivedAtMs, endedAtMs, firstMeasured }: Ob
   const waited = receivedAtMs.map((received, number) => (answeredAtMs[number] ?? endedAtMs) - received);
   return percentilesOf(waited.slice(firstMeasured));
 }
-
-/** The middle one; of an even number the lower of the two. */
-export function medianRun(runs: readonly RunFigures[], by: (run: RunFigures) => number): number {
-  const values = runs.map(by).sort((a, b) => a - b);
-  return values[(values.length - 1) >> 1] ?? Number.NaN;
-}

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Turn } from '../kit/chats.ts';
+import { median } from '../kit/percentiles.ts';
 import type { ProcSample } from '../kit/proc-stat.ts';
 import { Bench, type RunContext } from './bench.ts';
 import { loadEvents } from './messages.ts';
@@ -80,8 +81,4 @@ export function soakReport(
   const maxMb = Math.round(samples.reduce((most, { rssBytes }) => Math.max(most, rssBytes), 0) / 2 ** 20);
   const flat = Math.max(...rssMb.slice(-3)) <= Math.max(...rssMb.slice(3, 6)) * FLAT;
   return { ok: flat && maxMb <= BOUND_MB, ...counts, max_rss_mb: maxMb, rss_mb: rssMb };
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
+import { LatencyHistogram, type LatencySummary } from '../../services/operator/latency-histogram.ts';
 import type { ClientCommand, ClientReport, ReportOf, SendPlan } from './client-protocol.ts';
 
 const CLIENT = join(import.meta.dirname, 'client.ts');
@@ -71,6 +72,10 @@ export class ClientProcesses {
     );
   }
 }
+
+/** Of all processes together, milliseconds. */
+export const ackLatency = (reports: readonly ReportOf<'send'>[]): LatencySummary =>
+  LatencyHistogram.merged(reports.map(({ latencies }) => latencies)).summary();
 
 function sumUp(records: readonly Readonly<Record<string, number>>[]): Record<string, number> {
   const sums: Record<string, number> = {};

@@ -27,7 +27,8 @@ export type ClientReport =
       readonly acked: number;
       readonly nacked: number;
       readonly elapsedMs: number;
-      readonly latencies: readonly number[];
+      /** Of acks, in milliseconds, as `LatencyHistogram` encodes them. */
+      readonly latencies: string;
     }
   | {
       readonly did: 'status';

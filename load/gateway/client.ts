@@ -1,5 +1,5 @@
 import { WebSocket } from 'ws';
-import { Latencies } from '../kit/latencies.ts';
+import { LatencyHistogram } from '../../services/operator/latency-histogram.ts';
 import type { ClientCommand, ClientReport, SendPlan } from './client-protocol.ts';
 
 /**
@@ -11,7 +11,7 @@ const closes: Record<string, number> = {};
 const refusals: Record<string, number> = {};
 /** Sockets that are ended on purpose: their closes do not count. */
 const dropped = new WeakSet<WebSocket>();
-let latencies = new Latencies();
+let latencies = new LatencyHistogram();
 let counts = { sent: 0, acked: 0, nacked: 0 };
 let onAck: () => void = () => {};
 /** When each message in flight was sent; its id is its index. */
@@ -117,7 +117,7 @@ function sendOne(): void {
 
 /** At a fixed rate whatever the answers do, or with so many messages outstanding. */
 async function send({ ratePerS, outstanding, seconds }: SendPlan): Promise<void> {
-  latencies = new Latencies();
+  latencies = new LatencyHistogram();
   counts = { sent: 0, acked: 0, nacked: 0 };
   const started = performance.now();
   const endMs = started + seconds * 1_000;
@@ -139,7 +139,7 @@ async function send({ ratePerS, outstanding, seconds }: SendPlan): Promise<void>
   for (let i = 0; i < 200 && counts.acked + counts.nacked < counts.sent; i++) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  reply({ did: 'send', ...counts, elapsedMs, latencies: latencies.buckets() });
+  reply({ did: 'send', ...counts, elapsedMs, latencies: latencies.encoded() });
 }
 
 process.on('message', (command: ClientCommand) => {

@@ -1,8 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { percentile } from '../kit/latencies.ts';
-import { cpuSeconds, residentBytes } from '../kit/processes.ts';
+import { sampleFamily } from '../kit/process-family.ts';
 import type { Bench, SystemUnderTest } from './bench.ts';
-import { ClientProcesses } from './client-processes.ts';
+import { ackLatency, ClientProcesses } from './client-processes.ts';
 
 export interface ConnectionsOptions {
   readonly connections: number;
@@ -50,11 +49,11 @@ export async function holdConnections(
   const clients = new ClientProcesses(options.clients);
   try {
     await warmUp(bench, system);
-    const idle = residentBytes(system.pid);
+    const idle = sampleFamily(system.pid).rssBytes;
     progress(`idle: ${Math.round(idle / MIB)} MiB`);
     const { ms, refusals } = await clients.open(system.url, await bench.tokens(options.connections));
     progress(`${options.connections} connections in ${(ms / 1_000).toFixed(1)} s`);
-    const cpuBefore = cpuSeconds(system.pid);
+    const cpuBefore = sampleFamily(system.pid).cpuMicros;
     const samples: Sample[] = [];
     const started = performance.now();
     const endMs = started + options.minutes * 60_000;
@@ -71,7 +70,7 @@ export async function holdConnections(
       opened_in_s: Math.round(ms / 100) / 10,
       refusals,
       idle_resident_mib: Math.round(idle / MIB),
-      cpu_cores: Math.round(((cpuSeconds(system.pid) - cpuBefore) / elapsedS) * 100) / 100,
+      cpu_cores: Math.round((sampleFamily(system.pid).cpuMicros - cpuBefore) / elapsedS / 10_000) / 100,
       samples,
     };
   } finally {
@@ -100,7 +99,7 @@ async function observe(
   const sent = rate > 0 ? await clients.send({ ratePerS: rate, seconds: STEP_S }) : [];
   if (rate === 0) await delay(STEP_S * 1_000);
   const { open, closes } = await clients.status();
-  const resident = residentBytes(system.pid);
+  const resident = sampleFamily(system.pid).rssBytes;
   return {
     at_s: Math.round((performance.now() - started) / 1_000),
     open,
@@ -108,9 +107,6 @@ async function observe(
     resident_mib: Math.round(resident / MIB),
     bytes_per_connection: Math.round((resident - idle) / connections),
     acked: sent.reduce((sum, { acked }) => sum + acked, 0),
-    ack_p99_ms: percentile(
-      sent.map(({ latencies }) => latencies),
-      0.99,
-    ),
+    ack_p99_ms: ackLatency(sent).p99,
   };
 }

@@ -1,7 +1,7 @@
-import { median, percentile } from '../kit/latencies.ts';
-import { cpuSeconds } from '../kit/processes.ts';
+import { median } from '../kit/percentiles.ts';
+import { sampleFamily } from '../kit/process-family.ts';
 import type { Bench, SystemUnderTest } from './bench.ts';
-import { ClientProcesses } from './client-processes.ts';
+import { ackLatency, ClientProcesses } from './client-processes.ts';
 
 export interface CostOptions {
   readonly sockets: number;
@@ -68,16 +68,13 @@ async function measure(
   try {
     await clients.open(system.url, tokens);
     await clients.send({ ratePerS: rate, seconds: WARM_UP_S });
-    const before = cpuSeconds(system.pid);
+    const before = sampleFamily(system.pid).cpuMicros;
     const reports = await clients.send({ ratePerS: rate, seconds });
-    const used = cpuSeconds(system.pid) - before;
+    const usedMicros = sampleFamily(system.pid).cpuMicros - before;
     const acked = reports.reduce((sum, report) => sum + report.acked, 0);
     return {
-      cpu_us_per_message: Math.round((used * 1e7) / acked) / 10,
-      ack_p99_ms: percentile(
-        reports.map(({ latencies }) => latencies),
-        0.99,
-      ),
+      cpu_us_per_message: Math.round((usedMicros * 10) / acked) / 10,
+      ack_p99_ms: ackLatency(reports).p99,
       acked,
       nacked: reports.reduce((sum, report) => sum + report.nacked, 0),
     };

@@ -1,6 +1,5 @@
-import { percentile } from '../kit/latencies.ts';
 import type { Bench } from './bench.ts';
-import { ClientProcesses } from './client-processes.ts';
+import { ackLatency, ClientProcesses } from './client-processes.ts';
 
 export interface LatencyOptions {
   readonly sockets: number;
@@ -39,14 +38,13 @@ export async function latencyAtHalfRate(
     progress(`at most ${Math.round(maxRate)} messages/s`);
     await clients.send({ ratePerS: maxRate / 2, seconds: 3 });
     const half = await clients.send({ ratePerS: maxRate / 2, seconds });
-    const buckets = half.map(({ latencies }) => latencies);
-    const p99 = percentile(buckets, 0.99);
+    const { p50, p99 } = ackLatency(half);
     return {
       ok: p99 <= MAX_P99_MS,
       options,
       max_rate: Math.round(maxRate),
       half_rate: Math.round(maxRate / 2),
-      ack_p50_ms: percentile(buckets, 0.5),
+      ack_p50_ms: p50,
       ack_p99_ms: p99,
     };
   } finally {

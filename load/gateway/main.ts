@@ -1,15 +1,13 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander';
-import { messageOf } from '../../services/core/errors.ts';
+import { Command } from 'commander';
 import { startTestStack } from '../../services/local/testing/test-stack.ts';
 import { integerOption, numberOption } from '../../services/operator/option-readers.ts';
+import { progress, runCommand } from '../kit/run-command.ts';
 import { Bench } from './bench.ts';
 import { type ConnectionsOptions, holdConnections } from './connections.ts';
 import { type CostOptions, measureCost } from './cost.ts';
 import { type LatencyOptions, latencyAtHalfRate } from './latency.ts';
 import { type StormOptions, storm } from './storm.ts';
-
-const progress = (line: string) => process.stderr.write(`${line}\n`);
 
 /** Runs one benchmark on the stack of `PARLEY_TEST_STACK`, or on one of its own. */
 async function run(benchmark: (bench: Bench) => Promise<{ ok: boolean }>): Promise<void> {
@@ -26,9 +24,9 @@ async function run(benchmark: (bench: Bench) => Promise<{ ok: boolean }>): Promi
   }
 }
 
-const program = new Command('gateway-bench')
+const program = new Command('load gateway')
   .description(
-    'Benchmarks of the gateway; one JSON document on stdout, progress on stderr. Exit code 1: a system is missed.',
+    'Benchmarks of the gateway; one JSON document on stdout, progress on stderr. Exit code 1: a bound is missed.',
   )
   .option('--json', 'on one line')
   .exitOverride();
@@ -77,13 +75,4 @@ program
   .option('--clients <n>', 'client processes, each with a source address of its own', integerOption(1, 64), 4)
   .action((options: StormOptions) => run((bench) => storm(bench, options, progress)));
 
-try {
-  await program.parseAsync(process.argv);
-} catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
-  else {
-    progress(`gateway-bench: ${messageOf(error)}`);
-    process.exitCode = 1;
-  }
-}
-process.stdout.write('', () => process.exit());
+await runCommand(program);

@@ -1,8 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts';
-import { percentile } from '../kit/latencies.ts';
 import type { Bench, SystemUnderTest } from './bench.ts';
-import { ClientProcesses } from './client-processes.ts';
+import { ackLatency, ClientProcesses } from './client-processes.ts';
 
 export interface StormOptions {
   readonly connections: number;
@@ -52,11 +51,7 @@ export async function storm(
     const after = await clients.send({ ratePerS: options.rate, seconds: LOAD_S });
     const acked = [...before, ...after].reduce((sum, report) => sum + report.acked, 0);
     const inLog = await recordsIn(bench);
-    const p99 = (reports: typeof before) =>
-      percentile(
-        reports.map(({ latencies }) => latencies),
-        0.99,
-      );
+    const p99 = (reports: typeof before) => ackLatency(reports).p99;
     return {
       ok: back.ms <= MAX_BACK_S * 1_000 && readiness.not_ready === 0 && inLog >= acked,
       options,

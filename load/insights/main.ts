@@ -1,15 +1,14 @@
 #!/usr/bin/env node
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
-import { messageOf } from '../../services/core/errors.ts';
 import { integerOption } from '../../services/operator/option-readers.ts';
 import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 import { benchStack } from '../kit/bench-stack.ts';
-import { parseCpuMicros } from '../kit/proc-stat.ts';
+import { sampleProcess } from '../kit/proc-stat.ts';
+import { progress, runCommand } from '../kit/run-command.ts';
 import type { Figures, Role } from './worker.ts';
 
 interface Options {
@@ -22,8 +21,6 @@ interface Options {
 
 const PARTITIONS = 12;
 const WARM_UP_MS = 4_000;
-
-const progress = (line: string) => process.stderr.write(`${line}\n`);
 
 const ask = (child: ChildProcess, command: Role | string): Promise<unknown> =>
   new Promise((resolve) => {
@@ -96,7 +93,7 @@ async function compare({ rate, seconds, workers, runs }: Options) {
     workers,
     perSecond: rate,
   };
-  const brokerMicros = () => parseCpuMicros(readFileSync(`/proc/${stack.pids['kafka']}/stat`, 'latin1'));
+  const brokerMicros = () => sampleProcess(stack.pids['kafka'] as number).cpuMicros;
   const readers = <K extends Role['kind']>(kind: K): K[] => Array.from({ length: workers }, () => kind);
   const ways: readonly [string, readonly Role['kind'][]][] = [
     ['outcomes alone', ['produce']],
@@ -127,7 +124,7 @@ async function compare({ rate, seconds, workers, runs }: Options) {
   }
 }
 
-const program = new Command('insights-bench')
+const program = new Command('load insights')
   .description(
     'What it costs to bring an insight to the gateway worker that holds its socket (docs/adr/0010): every worker looking ' +
       'through the headers of chat.enriched, with our scan and with the decoding of kafkajs, against a slim topic with a ' +
@@ -138,13 +135,9 @@ const program = new Command('insights-bench')
   .option('--workers <n>', 'readers', integerOption(1, 16), 4)
   .option('--runs <n>', 'of each way, in turn', integerOption(1, 100), 3)
   .option('--json', 'on one line')
+  .exitOverride()
   .action(async (options: Options) => {
     process.stdout.write(`${JSON.stringify(await compare(options), null, options.json ? 0 : 2)}\n`);
   });
 
-try {
-  await program.parseAsync(process.argv);
-} catch (error) {
-  progress(`insights-bench: ${messageOf(error)}`);
-  process.exitCode = 1;
-}
+await runCommand(program);

@@ -1,14 +1,12 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import type { BreakablePart } from '../../services/local/testing/breakable-stack.ts';
+import { sampleProcess } from './proc-stat.ts';
 
-const run = promisify(execFile);
 const SAMPLE_MS = 1_000;
 
 const PHASES = ['before', 'away', 'after'] as const;
 type Phase = (typeof PHASES)[number];
 
-/** Most resident memory of one process in each phase, MiB. */
+/** Most resident memory of one process in each phase, MiB; 0 on anything but Linux. */
 export interface MemoryPeak {
   readonly part: string;
   readonly before_mib: number;
@@ -27,7 +25,7 @@ export class Memory {
   constructor(parts: ReadonlyMap<string, BreakablePart>, names: readonly string[]) {
     this.#parts = parts;
     this.#names = names;
-    this.#timer = setInterval(() => void this.#sample(), SAMPLE_MS);
+    this.#timer = setInterval(() => this.#sample(), SAMPLE_MS);
   }
 
   begin(phase: Phase): void {
@@ -45,17 +43,21 @@ export class Memory {
     clearInterval(this.#timer);
   }
 
-  async #sample(): Promise<void> {
-    const phase = this.#phase;
-    if (!phase) return;
-    const byPid = new Map(this.#names.map((name) => [this.#parts.get(name)?.pid, name]));
-    const pids = [...byPid.keys()].filter((pid) => pid !== undefined);
-    // Kilobytes, on every Unix. Of none of the processes there: an error, and the next sample tells.
-    const { stdout } = await run('ps', ['-o', 'pid=,rss=', '-p', pids.join(',')]).catch(() => ({ stdout: '' }));
-    for (const line of stdout.trim().split('\n')) {
-      const [pid = 0, kib = 0] = line.trim().split(/\s+/).map(Number);
-      const key = `${phase} ${byPid.get(pid)}`;
-      this.#peaks.set(key, Math.max(this.#peaks.get(key) ?? 0, Math.round(kib / 1_024)));
+  #sample(): void {
+    if (!this.#phase) return;
+    for (const name of this.#names) {
+      const pid = this.#parts.get(name)?.pid;
+      const key = `${this.#phase} ${name}`;
+      if (pid !== undefined) this.#peaks.set(key, Math.max(this.#peaks.get(key) ?? 0, residentMib(pid)));
     }
+  }
+}
+
+function residentMib(pid: number): number {
+  try {
+    return Math.round(sampleProcess(pid).rssBytes / 2 ** 20) || 0;
+  } catch {
+    // The process has just ended, or this is no Linux.
+    return 0;
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { ManualClock, systemClock } from '../../services/core/clock.ts';
+import { seededRandom } from '../../services/core/random.ts';
 import { eventually } from '../../services/core/testing/eventually.ts';
-import { seededRandom } from '../../services/operator/demo/conversations.ts';
 import { Chats, demoChats } from '../kit/chats.ts';
 import { cpuPerMessage, parseCpuSeconds } from '../kit/cpu.ts';
 import { assertLoopback } from '../kit/loopback.ts';

@@ -1,4 +1,5 @@
 import type { Clock } from '../../services/core/clock.ts';
+import { within } from '../../services/core/within.ts';
 import { LatencyHistogram } from '../../services/operator/latency-histogram.ts';
 import type { NextTurn } from '../kit/chats.ts';
 
@@ -71,15 +72,10 @@ export class OpenLoop {
   /** Waits for outstanding acks. @returns whether all came within the bound. */
   async settled(timeoutMs: number): Promise<boolean> {
     if (this.unsettled === 0) return true;
-    let timer: NodeJS.Timeout | undefined;
-    const bound = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs);
-    });
     const done = new Promise<void>((resolve) => {
       this.#settle = resolve;
     });
-    await Promise.race([bound, done]);
-    clearTimeout(timer);
+    await within(timeoutMs, done, () => undefined);
     return this.unsettled === 0;
   }
 

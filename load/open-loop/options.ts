@@ -27,7 +27,7 @@ const DESCRIPTION = `A steady open-loop run against the stack on this machine: m
 latency counts from the moment a message was meant to go. Ends with parley verify and exits by it.`;
 
 export function loadCommand(run: (options: LoadOptions) => Promise<void>): Command {
-  const command = new Command('load')
+  const command = new Command('load open-loop')
     .description(DESCRIPTION)
     .option('--bots <n>', 'connections', integerOption(1, 15_000), 500)
     .option('--tenants <n>', 'tenants they belong to', integerOption(1, 15_000), 10)
@@ -40,7 +40,7 @@ export function loadCommand(run: (options: LoadOptions) => Promise<void>): Comma
     .option('--url <url>', 'the gateway (default: the running one)')
     .option('--wait <duration>', 'how long verify waits for what is in flight', durationOption, durationMs(120_000))
     .option('--json', 'print one JSON document on stdout')
-    .showHelpAfterError('(npm run load -- --help shows what is allowed)')
+    .showHelpAfterError('(npm run load -- open-loop --help shows what is allowed)')
     .exitOverride();
   return command.action(() => run(command.opts<LoadOptions>()));
 }

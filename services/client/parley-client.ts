@@ -1,4 +1,5 @@
 import { type FinalNackCode, isTemporaryNack } from '../core/wire-codes.ts';
+import { within } from '../core/within.ts';
 import { defaultTransport } from './default-transport.ts';
 import { ParleyClientError } from './errors.ts';
 import type { Insight, NackFrame, OutgoingMessage, ServerFrame, WelcomeLimits } from './frames.ts';
@@ -136,12 +137,8 @@ export class ParleyClient {
   async close({ timeoutMs = 10_000 } = {}): Promise<void> {
     this.#closing = true;
     if (this.#outbox.size > 0 && !this.#closedBy) {
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const bound = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, timeoutMs);
-      });
-      await Promise.race([bound, new Promise<void>((resolve) => this.#onEmpty.push(resolve))]);
-      clearTimeout(timer);
+      const empty = new Promise<void>((resolve) => this.#onEmpty.push(resolve));
+      await within(timeoutMs, empty, () => undefined);
     }
     this.#fail(closedError());
     await this.#link.close();

@@ -1,5 +1,5 @@
 import { ParleyError } from '../core/errors.ts';
-import { type Random, standardNormal } from './random.ts';
+import type { Random } from '../core/random.ts';
 
 /** The 99 % point of the standard normal distribution. */
 const Z99 = 2.3263478740408408;
@@ -32,6 +32,11 @@ export function logNormalOf(meanMs: number, p99Ms: number): LogNormal {
   }
   const sigma = Z99 - Math.sqrt(Math.max(0, Z99 ** 2 - 2 * Math.log(ratio)));
   return { mu: Math.log(meanMs) - sigma ** 2 / 2, sigma };
+}
+
+/** A standard normal variate by Box and Muller; 1 − u keeps the logarithm finite. */
+export function standardNormal(random: Random): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
 /** Draws how long one call takes, in milliseconds. */

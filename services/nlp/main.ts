@@ -1,6 +1,7 @@
 import { systemClock } from '../core/clock.ts';
 import { readConfig } from '../core/config.ts';
 import { ParleyError } from '../core/errors.ts';
+import { seededRandom } from '../core/random.ts';
 import { runService, type ServiceContext } from '../platform/lifecycle.ts';
 import { apiRoutes } from './api/api-routes.ts';
 import { NlpServer } from './api/server.ts';
@@ -10,7 +11,6 @@ import { faultRoutes } from './faults/routes.ts';
 import { faultsFromEnvironment } from './faults/settings.ts';
 import { latencySource } from './latency.ts';
 import { createNlpMetrics } from './nlp-metrics.ts';
-import { seededRandom } from './random.ts';
 
 async function start({ env, metrics: registry }: ServiceContext) {
   const config = readConfig(NLP_SERVICE_SPEC, env);

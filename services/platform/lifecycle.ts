@@ -1,5 +1,6 @@
 import { type ConfigOf, int, oneOf, optional, readConfig, text } from '../core/config.ts';
 import { isParleyError, messageOf } from '../core/errors.ts';
+import { within } from '../core/within.ts';
 import { type AdminRoutes, AdminServer, type Checks } from './admin-server.ts';
 import { removeInstanceFile, writeInstanceFile } from './instance-file.ts';
 import { instanceName } from './instance-name.ts';
@@ -125,15 +126,6 @@ async function serve(definition: ServiceDefinition, config: LifecycleConfig, log
 }
 
 async function settledWithin(work: Promise<void>, timeoutMs: number): Promise<'done' | unknown> {
-  let timer: NodeJS.Timeout | undefined;
-  const bound = new Promise<unknown>((resolve) => {
-    timer = setTimeout(() => resolve(new Error('drain bound reached')), timeoutMs);
-  });
-  try {
-    return await Promise.race([work.then(() => 'done' as const), bound]);
-  } catch (error) {
-    return error;
-  } finally {
-    clearTimeout(timer);
-  }
+  const done = work.then(() => 'done' as const);
+  return await within(timeoutMs, done, () => new Error('drain bound reached')).catch((error: unknown) => error);
 }

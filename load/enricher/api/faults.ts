@@ -48,17 +48,3 @@ export const noCalls = () => ({
   most_in_flight: 0,
   connections: 0,
 });
-
-/** A bucket of one second's calls that fills up evenly. */
-export class Throttle {
-  #tokens = 0;
-  #filledAtMs = 0;
-
-  admits(perS: number, nowMs: number): boolean {
-    this.#tokens = Math.min(perS, this.#tokens + ((nowMs - this.#filledAtMs) * perS) / 1_000);
-    this.#filledAtMs = nowMs;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
-  }
-}

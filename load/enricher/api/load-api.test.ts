@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '../../../services/core/testing/eventually.ts';
 import { DelayWheel } from './delay-wheel.ts';
-import { NO_FAULTS, Throttle } from './faults.ts';
+import { NO_FAULTS } from './faults.ts';
 import { LoadApi } from './load-api.ts';
 import { readRequest } from './request-reader.ts';
 
@@ -122,12 +122,5 @@ describe('its parts', () => {
     wheel.stop();
     // Slots are whole milliseconds.
     expect(tookMs[1]).toBeGreaterThan(48);
-  });
-
-  it('admit a second of calls at once and then as they fill up', () => {
-    const throttle = new Throttle();
-    const admitted = (nowMs: number) =>
-      Array.from({ length: 9 }, () => throttle.admits(4, nowMs)).filter(Boolean).length;
-    expect([admitted(10_000), admitted(10_500), admitted(10_600), admitted(60_000)]).toEqual([4, 2, 0, 4]);
   });
 });

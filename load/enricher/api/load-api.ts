@@ -1,10 +1,12 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type Socket } from 'node:net';
+import { systemClock } from '../../../services/core/clock.ts';
+import { TokenBucket } from '../../../services/core/token-bucket.ts';
 import { batchAnswer, singleAnswer, statusAnswer } from './answers.ts';
 import { DelayWheel } from './delay-wheel.ts';
 import { DocumentBook } from './document-book.ts';
-import { type ApiFaults, type ApiStats, NO_FAULTS, noCalls, Throttle } from './faults.ts';
+import { type ApiFaults, type ApiStats, NO_FAULTS, noCalls } from './faults.ts';
 import { type ApiRequest, readRequest } from './request-reader.ts';
 
 interface Pending {
@@ -33,7 +35,7 @@ export class LoadApi {
   readonly book = new DocumentBook();
   readonly #options: LoadApiOptions;
   readonly #wheel = new DelayWheel<Pending>(MAX_DELAY_MS, (due) => this.#answerAll(due));
-  readonly #throttle = new Throttle();
+  #throttle: TokenBucket | undefined;
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
   #port = 0;
@@ -63,6 +65,8 @@ export class LoadApi {
   /** What is in flight goes on by the faults that were set when it came. */
   async setFaults(faults: ApiFaults): Promise<void> {
     this.#faults = faults;
+    const perS = faults.throttle_per_s;
+    this.#throttle = perS > 0 ? new TokenBucket(perS, perS, systemClock) : undefined;
     if (faults.down) this.close();
     else if (!this.#server) await this.listen();
   }
@@ -96,7 +100,7 @@ export class LoadApi {
   }
 
   #take(socket: Socket, request: ApiRequest): void {
-    const { error_share, hang_share, delay_factor, throttle_per_s, retry_after_s } = this.#faults;
+    const { error_share, hang_share, delay_factor, retry_after_s } = this.#faults;
     const { random, minDelayMs, maxDelayMs } = this.#options;
     const stats = this.#stats;
     stats.calls++;
@@ -108,7 +112,7 @@ export class LoadApi {
       return;
     }
     const nowMs = performance.now();
-    if (throttle_per_s > 0 && !this.#throttle.admits(throttle_per_s, nowMs)) {
+    if (this.#throttle && this.#throttle.take() > 0) {
       stats.throttled++;
       send(socket, request, statusAnswer(429, `retry-after: ${retry_after_s}\r\n`));
       return;

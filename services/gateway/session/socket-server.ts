@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { messageOf, ParleyError } from '../../core/errors.ts';
+import { within } from '../../core/within.ts';
 import type { Credentials } from '../handshake/auth.ts';
 import { pathOf, STREAM_PATH, SUBPROTOCOL } from '../handshake/handshake.ts';
 import type { AdmittedHandshake, HandshakeAdmission } from '../handshake/handshake-admission.ts';
@@ -138,16 +139,11 @@ export class SocketServer {
       },
       Math.min(GOODBYE_MS, drainTimeoutMs / 2),
     );
-    let timer: NodeJS.Timeout | undefined;
-    const bound = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, drainTimeoutMs);
-    });
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
       if (this.#sessions.size === 0) resolve();
     });
-    await Promise.race([empty, bound]);
-    clearTimeout(timer);
+    await within(drainTimeoutMs, empty, () => undefined);
     clearTimeout(letGo);
     clearInterval(this.#ticker);
     for (const each of this.#sessions) each.cut();

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
-import type { Random } from '../random.ts';
+import type { Random } from '../../core/random.ts';
+import { TokenBucket } from '../../core/token-bucket.ts';
 import { type FaultSettings, NO_FAULTS } from './settings.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 const FAULT_KINDS = [
   'error',

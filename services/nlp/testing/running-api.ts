@@ -1,10 +1,10 @@
 import { Agent, type Dispatcher, request } from 'undici';
 import { ManualClock } from '../../core/clock.ts';
+import { seededRandom } from '../../core/random.ts';
 import { analyse } from '../analyser.ts';
 import { apiRoutes } from '../api/api-routes.ts';
 import { NlpServer, type NlpServerOptions } from '../api/server.ts';
 import { FaultInjector, type FaultKind } from '../faults/injector.ts';
-import { seededRandom } from '../random.ts';
 
 export interface Reply {
   readonly status: number;

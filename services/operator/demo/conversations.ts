@@ -1,3 +1,4 @@
+import { type Random, seededRandom } from '../../core/random.ts';
 import type { Speaker } from '../../core/wire-codes.ts';
 import { type Concern, MOODS, type Mood, type Phrases } from './phrases.ts';
 import { FRENCH, GERMAN } from './phrases-de-fr.ts';
@@ -26,19 +27,6 @@ const LANGUAGES: readonly Phrases[] = [
 ];
 const NAMES = ['Anna', 'Ben', 'Carla', 'Deniz', 'Emil', 'Fatima', 'Giulia', 'Hugo', 'Ines', 'Jonas', 'Kenji', 'Lin'];
 const CITIES = ['Berlin', 'Lyon', 'Madrid', 'Porto', 'Osaka', 'Chicago', 'Dublin', 'Graz'];
-
-/** Mulberry32: small, seeded, and the same on every machine. Returns a number in [0, 1). */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-type Random = () => number;
 
 function pick<T>(random: Random, choices: readonly T[]): T {
   const choice = choices[Math.floor(random() * choices.length)];

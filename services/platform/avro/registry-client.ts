@@ -4,6 +4,7 @@ import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-sc
 import avro, { type Type } from 'avsc';
 import { type Response as FetchResponse, fetch } from 'undici';
 import { isParleyError, messageOf, ParleyError } from '../../core/errors.ts';
+import { within } from '../../core/within.ts';
 import type { RegistryAccess } from './registry-access.ts';
 import type { OwnSchema } from './schema-files.ts';
 
@@ -21,20 +22,10 @@ const REGISTER_ATTEMPTS = 4;
 const START_BOUND_MS = 20_000;
 const REGISTER_RETRY_MS = 500;
 
-async function withTimeout<T>(what: string, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const bound = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new RegistryUnavailableError(`${what}: no answer in ${TIMEOUT_MS} ms`)),
-      TIMEOUT_MS,
-    );
+const withTimeout = <T>(what: string, work: Promise<T>): Promise<T> =>
+  within(TIMEOUT_MS, work, () => {
+    throw new RegistryUnavailableError(`${what}: no answer in ${TIMEOUT_MS} ms`);
   });
-  try {
-    return await Promise.race([work, bound]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 const withHeaders =
   (headers: Readonly<Record<string, string>>): Middleware =>

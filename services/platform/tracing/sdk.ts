@@ -6,6 +6,7 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { AlwaysOnSampler, BatchSpanProcessor } from '@opentelemetry/sdk-trace';
 import { VERSION } from '../../core/package-info.ts';
+import { within } from '../../core/within.ts';
 import type { TracingConfig, TracingOptions } from './config.ts';
 import { SpanDelivery } from './span-delivery.ts';
 import type { SpanContext } from './trace-context.ts';
@@ -65,7 +66,7 @@ export function startSdk({ config, service, instance, log, metrics, endpoint, ra
     draws: () => Math.random() < ratio,
     start: (name, options) => new SdkSpan(tracer, name, options),
     close: async () => {
-      await within(CLOSE_MS, sdk.shutdown());
+      await within(CLOSE_MS, sdk.shutdown(), () => undefined).catch(() => undefined);
       // What it registered is global, and would stand in the way of another one.
       otel.trace.disable();
       otel.context.disable();
@@ -76,16 +77,6 @@ export function startSdk({ config, service, instance, log, metrics, endpoint, ra
 function exporterOf(config: TracingConfig, url: string) {
   const protocol = config.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL ?? config.OTEL_EXPORTER_OTLP_PROTOCOL;
   return protocol === 'http/json' ? new JsonExporter({ url }) : new ProtobufExporter({ url });
-}
-
-/** Whatever becomes of it: the collector has been heard of in the log, and the process is about to end. */
-async function within(boundMs: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const bound = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, boundMs);
-  });
-  await Promise.race([work.catch(() => {}), bound]);
-  clearTimeout(timer);
 }
 
 const foreign = ({ traceId, spanId, traceState }: SpanContext): otel.SpanContext => ({

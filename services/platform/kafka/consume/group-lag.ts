@@ -1,3 +1,4 @@
+import { within } from '../../../core/within.ts';
 import type { Metrics } from '../../metrics.ts';
 import type { PartitionClaim } from './partition-claim.ts';
 
@@ -54,15 +55,6 @@ export function exportLag(metrics: Metrics, source: LagSource): void {
 
 /** The ends of a topic's logs; undefined when the broker does not answer in time. */
 async function readEnds({ logEnds }: LagSource, topic: string): Promise<ReadonlyMap<number, number> | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const bound = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), READ_TIMEOUT_MS);
-  });
-  try {
-    return await Promise.race([logEnds(topic), bound]);
-  } catch {
-    return undefined;
-  } finally {
-    clearTimeout(timer);
-  }
+  const nothing = () => undefined;
+  return await within(READ_TIMEOUT_MS, logEnds(topic), nothing).catch(nothing);
 }

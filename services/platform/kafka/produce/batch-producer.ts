@@ -1,4 +1,5 @@
 import { LinkedList } from '../../../core/collections/linked-list.ts';
+import { within } from '../../../core/within.ts';
 import type { Logger } from '../../logger.ts';
 import type { Metrics } from '../../metrics.ts';
 import { LATENCY_BUCKETS_S } from '../../metrics.ts';
@@ -136,12 +137,7 @@ export class BatchProducer {
     this.#closed = true;
     clearInterval(this.#sweeper);
     const flushed = Promise.all(this.#lanes.map((lane) => lane.close()));
-    let timer: NodeJS.Timeout | undefined;
-    const bound = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, boundMs);
-    });
-    await Promise.race([flushed, bound]);
-    clearTimeout(timer);
+    await within(boundMs, flushed, () => undefined);
     for (const lane of this.#lanes) lane.abandon(new ProducerClosedError('the producer was closed before Kafka acked'));
   }
 

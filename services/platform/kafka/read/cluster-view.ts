@@ -2,6 +2,7 @@ import type { EpochMs, TopicId } from '../../../core/brands.ts';
 import { isOfOtherTopic } from '../../../core/commit-owner.ts';
 import { parseHostPort } from '../../../core/config.ts';
 import { messageOf, ParleyError } from '../../../core/errors.ts';
+import { within } from '../../../core/within.ts';
 import { tcpProbe } from '../../tcp-probe.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { fetchLogRanges, type LogRange } from './log-ranges.ts';
@@ -147,20 +148,16 @@ export class ClusterView {
   }
 
   async #bounded<T>(what: string, work: () => Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const bound = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${this.#timeoutMs} ms`)), this.#timeoutMs);
-    });
     try {
-      return await Promise.race([work(), bound]);
+      return await within(this.#timeoutMs, work(), () => {
+        throw new Error(`no answer within ${this.#timeoutMs} ms`);
+      });
     } catch (error) {
       throw new ParleyError(
         'KAFKA_UNREACHABLE',
         `Kafka at ${this.#brokers} did not answer (${what}): ${messageOf(error)}. Start the stack with npm start, or set KAFKA_BROKERS.`,
         { cause: error },
       );
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../core/errors.ts';
+import { within } from '../../../core/within.ts';
 import type { Logger } from '../../logger.ts';
 import { type FetchedSet, fetchRaw } from '../kafkajs/fetch-request.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
@@ -62,7 +63,7 @@ export class TailReader {
   /** Resolves when no fetch is outstanding any more, or after a second: a Kafka that is away may be tried for longer. */
   async close(): Promise<void> {
     this.#stop.abort();
-    await Promise.race([this.#ended, delay(CLOSE_MS)]);
+    await within(CLOSE_MS, this.#ended, () => undefined);
   }
 
   get #closing(): boolean {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../core/clock.ts';
+import type { Clock } from './clock.ts';
 
 /** Lets `ratePerS` calls a second through, and `burst` at once after a pause. */
 export class TokenBucket {
