@@ -54,6 +54,11 @@ export const ERRORS = {
     text: 'A port that a part must listen on is taken by another process.',
     remedy: 'Stop that process, or set the variable that the message names to a free port.',
   },
+  PRODUCE_REFUSED: {
+    text: 'Kafka takes no record of a partition: a right is missing, or a setting of the topic or a clock is wrong. The log names Kafka’s own error.',
+    remedy:
+      'TOPIC_AUTHORIZATION_FAILED: grant WRITE and DESCRIBE on the topic; INVALID_TIMESTAMP: mend this machine’s clock or the topic’s message.timestamp bounds. The records wait and are sent again by themselves, those of a gateway until KAFKA_ACK_TIMEOUT_MS.',
+  },
   OFFSET_BEYOND_LOG_END: {
     text: 'A committed offset lies beyond the end of its partition: the log was truncated or is another cluster’s.',
     remedy: 'The partition is stopped on purpose. Check the cluster; then reset the group’s offset for it by hand.',

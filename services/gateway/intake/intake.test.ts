@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { epochMs } from '../../core/brands.ts';
 import { ManualClock } from '../../core/clock.ts';
+import { RecordRefusedError } from '../../platform/kafka/produce/batch-producer.ts';
 import { createLogger } from '../../platform/logger.ts';
 import { REPLY_TO_HEADER } from '../../platform/record-headers.ts';
 import { openTracing } from '../../platform/testing/test-tracing.ts';
@@ -171,6 +172,7 @@ function intakeWith(producer: HandProducer, tracer?: Tracer) {
     replyTo,
     acked: (id: string) => calls.push(`${name} acked ${id}`) > 0,
     unavailable: (id: string) => calls.push(`${name} unavailable ${id}`),
+    refused: (id: string, { code }: { code: string }) => calls.push(`${name} refused ${id} ${code}`),
   });
   const accept = (name: string, it: ValidMessage, replyTo?: string) =>
     intake.accept(identity, it, NOW, waiter(name, replyTo));
@@ -223,6 +225,23 @@ describe('Intake', () => {
     producer.sent[1]?.ack();
     await intake.idle();
     expect(accept('a', message('1'))).toBe('known');
+  });
+
+  it('refuses for good the one message that Kafka refuses, and takes others as before', async () => {
+    const producer = new HandProducer();
+    const { intake, calls, accept } = intakeWith(producer);
+    accept('a', message('1'));
+    accept('b', message('1'));
+    accept('a', message('2'));
+    producer.sent[0]?.fail(new RecordRefusedError('MESSAGE_TOO_LARGE', 'chat.events', 2_000_000));
+    producer.sent[1]?.fail(new RecordRefusedError('INVALID_RECORD', 'chat.events', 200));
+    await intake.idle();
+    expect(calls).toEqual(['a refused 1 text_too_long', 'b refused 1 text_too_long', 'a refused 2 invalid_field']);
+    const results = Array.from({ length: 100 }, (_, i) => accept('a', message(`m${i}`)));
+    expect(new Set(results)).toEqual(new Set(['waiting']));
+    // Nothing of it can be in the log: sent again, it is no resend.
+    accept('a', message('1'));
+    expect(producer.event(producer.sent.length - 1)).toMatchObject({ resent: false });
   });
 
   it('lets only a few probe while Kafka does not answer, and all again after the first ack', async () => {

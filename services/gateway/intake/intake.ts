@@ -3,7 +3,8 @@ import type { EpochMs } from '../../core/brands.ts';
 import { messageOf } from '../../core/errors.ts';
 import { partitionOf } from '../../core/partitioner.ts';
 import type { ChatEvent } from '../../core/records.ts';
-import type { OutgoingRecord } from '../../platform/kafka/produce/batch-producer.ts';
+import type { FinalNackCode } from '../../core/wire-codes.ts';
+import { type OutgoingRecord, RecordRefusedError } from '../../platform/kafka/produce/batch-producer.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { REPLY_TO_HEADER } from '../../platform/record-headers.ts';
 import { startSend } from '../../platform/tracing/messaging-spans.ts';
@@ -21,6 +22,8 @@ export interface Waiter {
   acked(messageId: string): boolean;
   /** Kafka did not say that it has it; it may have it all the same. */
   unavailable(messageId: string): void;
+  /** Kafka will not take this very message, however often it is sent. */
+  refused(messageId: string, refusal: { readonly code: FinalNackCode; readonly message: string }): void;
 }
 
 export type Acceptance = 'waiting' | 'joined' | 'known' | 'overloaded' | 'unavailable';
@@ -95,7 +98,8 @@ export class Intake {
     const headers = headersOf(waiter.replyTo, span);
     producer.post({ topic, partition, key: recordKey, value, headers, resendValue }, (error) => {
       if (span) finish(span, error);
-      if (error) this.#failed(messageKey, error);
+      if (error instanceof RecordRefusedError) this.#refused(messageKey, error);
+      else if (error) this.#failed(messageKey, error);
       else this.#safe(messageKey);
     });
     return 'waiting';
@@ -122,6 +126,19 @@ export class Intake {
     this.#options.known.note(messageKey, 'unclear');
     const { messageId, waiters } = this.#land(messageKey);
     for (const waiter of waiters) waiter.unavailable(messageId);
+  }
+
+  /** The message's own fault and nobody's outage: nothing of it is in the log, and nothing is remembered. */
+  #refused(messageKey: string, error: RecordRefusedError): void {
+    this.#options.log.warn({ error: error.code, bytes: error.bytes }, 'Kafka refused a message for its own sake');
+    const { messageId, waiters } = this.#land(messageKey);
+    const tooLarge = error.code === 'MESSAGE_TOO_LARGE' || error.code === 'RECORD_LIST_TOO_LARGE';
+    const message = tooLarge
+      ? `with its metadata it has about ${error.bytes} bytes, more than Kafka takes: shorten it`
+      : `Kafka does not take it (${error.code})`;
+    for (const waiter of waiters) {
+      waiter.refused(messageId, { code: tooLarge ? 'text_too_long' : 'invalid_field', message });
+    }
   }
 
   #land(messageKey: string): { messageId: string; waiters: readonly Waiter[] } {

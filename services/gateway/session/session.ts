@@ -182,6 +182,7 @@ export class Session {
       replyTo: this.#replyTo,
       acked: () => this.#acked(id, startedMs, acceptance === 'joined' ? 'joined' : 'acked'),
       unavailable: () => this.#unavailable(id),
+      refused: (_, refusal) => this.#refused({ kind: 'refused', id, ...refusal }),
     });
     switch (acceptance) {
       case 'waiting':
@@ -231,6 +232,12 @@ export class Session {
     this.#inFlight -= 1;
     const message = 'Kafka did not answer in time; send it again with a higher attempt';
     this.#postpone(id, 'unavailable', this.#jitter(UNAVAILABLE_RETRY_MS), message);
+    this.#closeWhenDrained();
+  }
+
+  #refused(refusal: Refusal): void {
+    this.#inFlight -= 1;
+    this.#refuse(refusal);
     this.#closeWhenDrained();
   }
 

@@ -1,6 +1,5 @@
 import { createRequire } from 'node:module';
 import type { Kafka, KafkaMessage } from 'kafkajs';
-import type { OutgoingMessage } from './record-batch-encoder.ts';
 
 /**
  * The few inner parts of kafkajs 2.2.4 that Parley has to reach, each with the type of just what is used. kafkajs has
@@ -22,6 +21,8 @@ interface OffsetCommitRequest {
 export interface InternalBroker {
   readonly connectionPool: { send(protocol: object): Promise<unknown> };
   offsetCommit(request: OffsetCommitRequest): Promise<unknown>;
+  /** Idempotent, not transactional: any broker gives one. */
+  initProducerId(request: { transactionTimeout: number }): Promise<{ producerId: unknown; producerEpoch: number }>;
   offsetFetch(request: {
     groupId: string;
     topics: readonly { topic: string; partitions: readonly { partition: number }[] }[];
@@ -66,6 +67,7 @@ export interface InternalCluster {
     }[],
   ): Promise<{ partitions: { partition: number; offset: string }[] }[]>;
   removeBroker(address: { host: string; port: number }): void;
+  readonly brokerPool: { findConnectedBroker(): Promise<InternalBroker> };
 }
 
 export interface InternalConsumerGroup {
@@ -98,39 +100,6 @@ export interface InternalRequestQueue {
 export const RequestQueueClass = require('kafkajs/src/network/requestQueue') as Prototype<{
   scheduleCheckPendingRequests(this: InternalRequestQueue): void;
 }>;
-
-export interface InternalProduce {
-  readonly acks: number;
-  readonly timeout: number;
-  readonly compression?: number;
-  readonly transactionalId?: string | null;
-  readonly producerId: unknown;
-  readonly producerEpoch: number;
-  readonly topicData: readonly {
-    readonly topic: string;
-    readonly partitions: readonly {
-      readonly partition: number;
-      readonly firstSequence: number;
-      readonly messages: readonly (OutgoingMessage & { readonly timestamp?: string })[];
-    }[];
-  }[];
-}
-
-/** kafkajs takes for an encoder what has these two. */
-interface Encoded {
-  readonly buf: Buffer;
-  readonly buffer: Buffer;
-}
-
-export type ProduceProtocol = (produce: InternalProduce) => {
-  readonly request: { readonly encode: () => Promise<Encoded> };
-  readonly response: object;
-};
-
-/** The versions of Produce that kafkajs knows; looked up anew for each request. */
-export const produceRequests = require('kafkajs/src/protocol/requests/produce') as {
-  protocol: (wanted: { version: number }) => ProduceProtocol;
-};
 
 /** A cluster connection of our own with a client's options: for requests that its public API has no call for. */
 export function openCluster(kafka: Kafka): InternalCluster {

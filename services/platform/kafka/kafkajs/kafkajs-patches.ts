@@ -1,13 +1,6 @@
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import kafkajs from 'kafkajs';
-import {
-  ConnectionClass,
-  type InternalProduce,
-  type InternalRequestQueue,
-  produceRequests,
-  RequestQueueClass,
-} from './kafkajs-internals.ts';
-import { ProduceEncoder } from './record-batch-encoder.ts';
+import { ConnectionClass, type InternalRequestQueue, RequestQueueClass } from './kafkajs-internals.ts';
 
 const PENDING_CHECK_MS = 10;
 let applied = false;
@@ -21,7 +14,6 @@ export function applyKafkajsPatches(): void {
   armTimerOnlyWhenPending();
   memoisePendingConnect();
   registerZstd();
-  encodeProduceAtOnce();
 }
 
 /**
@@ -62,34 +54,3 @@ function registerZstd(): void {
     decompress: async (buffer: Buffer) => zstdDecompressSync(buffer),
   });
 }
-
-/** The newest version of Produce that kafkajs knows, and every broker since 2.1. */
-const PRODUCE_VERSION = 7;
-
-/** See {@link ProduceEncoder}; what that does not know (transactions, compression, other times) goes the old way. */
-function encodeProduceAtOnce(): void {
-  const { protocol } = produceRequests;
-  const encoder = new ProduceEncoder();
-  produceRequests.protocol = (wanted) => {
-    const original = protocol(wanted);
-    if (wanted.version !== PRODUCE_VERSION) return original;
-    return (produce) => {
-      const both = original(produce);
-      if (!isPlain(produce)) return both;
-      const encode = async () => {
-        const { acks, timeout: timeoutMs, producerEpoch, topicData: topics } = produce;
-        const producerId = String(produce.producerId);
-        const bytes = encoder.encode({ acks, timeoutMs, topics, producerId, producerEpoch }, Date.now());
-        return { buf: bytes, buffer: bytes };
-      };
-      return { ...both, request: { ...both.request, encode } };
-    };
-  };
-}
-
-const isPlain = ({ compression, transactionalId, topicData }: InternalProduce): boolean =>
-  !compression &&
-  !transactionalId &&
-  topicData.every(({ partitions }) =>
-    partitions.every(({ messages }) => messages.every(({ timestamp }) => timestamp === undefined)),
-  );

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import { crc32c } from './crc32c.ts';
-import { ProduceEncoder } from './record-batch-encoder.ts';
+import { type OutgoingMessage, ProduceEncoder, type ProducerIdentity } from './record-batch-encoder.ts';
 
 const require = createRequire(import.meta.url);
 const kafkajsCrc32c = require('kafkajs/src/protocol/recordBatch/crc32C/crc32C') as (bytes: Buffer) => number;
@@ -40,17 +40,24 @@ describe('ProduceEncoder', () => {
     messages: fc.array(message, { minLength: 1, maxLength: 80 }),
   });
   const topic = fc.record({ topic: text, partitions: fc.array(partition, { minLength: 1, maxLength: 4 }) });
+  type Topics = readonly {
+    topic: string;
+    partitions: readonly { partition: number; firstSequence: number; messages: readonly OutgoingMessage[] }[];
+  }[];
+  const batchesOf = (topics: Topics, identity: ProducerIdentity) =>
+    topics.flatMap(({ topic: name, partitions }) => partitions.map((each) => ({ topic: name, ...each, ...identity })));
   const encoder = new ProduceEncoder();
 
   it('writes byte for byte what kafkajs writes', () =>
     fc.assert(
       fc.asyncProperty(
-        fc.array(topic, { minLength: 1, maxLength: 3 }),
+        fc.uniqueArray(topic, { minLength: 1, maxLength: 3, selector: (each) => each.topic }),
         fc.bigInt({ min: -1n, max: 2n ** 62n }).map(String),
         async (topics, producerId) => {
-          const produce = { acks: -1, timeout: 30_000, producerId, producerEpoch: 7 };
-          const expected = await kafkajsRequest({ ...produce, topicData: topics }).encode();
-          const encoded = encoder.encode({ ...produce, timeoutMs: 30_000, topics }, Date.now());
+          const identity = { producerId, producerEpoch: 7 };
+          const expected = await kafkajsRequest({ acks: -1, timeout: 30_000, ...identity, topicData: topics }).encode();
+          const batches = batchesOf(topics, identity);
+          const encoded = encoder.encode({ acks: -1, timeoutMs: 30_000, batches }, Date.now());
           expect(encoded.equals(expected.buffer)).toBe(true);
         },
       ),
@@ -58,17 +65,23 @@ describe('ProduceEncoder', () => {
     ));
 
   it('takes records larger than its buffer, and leaves earlier ones alone', async () => {
-    const produce = { acks: -1, timeout: 30_000, producerId: '5', producerEpoch: 0 };
+    const identity = { producerId: '5', producerEpoch: 0 };
     const topicsOf = (size: number) => [
       {
         topic: 't',
         partitions: [{ partition: 0, firstSequence: 0, messages: [{ key: null, value: Buffer.alloc(size, 'x') }] }],
       },
     ];
-    const small = encoder.encode({ ...produce, timeoutMs: 30_000, topics: topicsOf(10) }, Date.now());
+    const requestOf = (size: number) => ({ acks: -1, timeoutMs: 30_000, batches: batchesOf(topicsOf(size), identity) });
+    const small = encoder.encode(requestOf(10), Date.now());
     const before = Buffer.from(small);
-    const large = encoder.encode({ ...produce, timeoutMs: 30_000, topics: topicsOf(3 << 20) }, Date.now());
-    const expected = await kafkajsRequest({ ...produce, topicData: topicsOf(3 << 20) }).encode();
+    const large = encoder.encode(requestOf(3 << 20), Date.now());
+    const expected = await kafkajsRequest({
+      acks: -1,
+      timeout: 30_000,
+      ...identity,
+      topicData: topicsOf(3 << 20),
+    }).encode();
     expect(large.equals(expected.buffer)).toBe(true);
     expect(small.equals(before)).toBe(true);
   });

@@ -1,12 +1,5 @@
 import { crc32c } from './crc32c.ts';
 
-/** What kafkajs hands to its encoder, of one partition. */
-export interface PartitionRecords {
-  readonly partition: number;
-  readonly firstSequence: number;
-  readonly messages: readonly OutgoingMessage[];
-}
-
 export interface OutgoingMessage {
   readonly key?: Buffer | string | null | undefined;
   readonly value: Buffer | string | null;
@@ -19,10 +12,23 @@ export interface ProducerIdentity {
   readonly producerEpoch: number;
 }
 
-export interface ProduceRequest extends ProducerIdentity {
+/** A batch of one partition. */
+export interface PartitionRecords extends ProducerIdentity {
+  readonly partition: number;
+  /** The sequence of the first record; the others follow it. */
+  readonly firstSequence: number;
+  readonly messages: readonly OutgoingMessage[];
+}
+
+export interface TopicPartitionRecords extends PartitionRecords {
+  readonly topic: string;
+}
+
+export interface ProduceRequest {
   readonly acks: number;
   readonly timeoutMs: number;
-  readonly topics: readonly { readonly topic: string; readonly partitions: readonly PartitionRecords[] }[];
+  /** One of each partition at most. */
+  readonly batches: readonly TopicPartitionRecords[];
 }
 
 const MAGIC = 2;
@@ -43,22 +49,23 @@ export class ProduceEncoder {
   #at = 0;
 
   /** @returns a buffer of its own. */
-  encode({ acks, timeoutMs, topics, ...producer }: ProduceRequest, nowMs: number): Buffer {
+  encode({ acks, timeoutMs, batches }: ProduceRequest, nowMs: number): Buffer {
+    const topics = Map.groupBy(batches, ({ topic }) => topic);
     this.#at = 0;
     this.#int16(-1);
     this.#int16(acks);
     this.#int32(timeoutMs);
-    this.#int32(topics.length);
-    for (const { topic, partitions } of topics) {
+    this.#int32(topics.size);
+    for (const [topic, partitions] of topics) {
       this.#int16(Buffer.byteLength(topic));
       this.#text(topic);
       this.#int32(partitions.length);
-      for (const records of partitions) this.#partition(records, producer, nowMs);
+      for (const records of partitions) this.#partition(records, nowMs);
     }
     return Buffer.from(this.#buffer.subarray(0, this.#at));
   }
 
-  #partition({ partition, firstSequence, messages }: PartitionRecords, producer: ProducerIdentity, now: number): void {
+  #partition({ partition, firstSequence, messages, ...producer }: PartitionRecords, now: number): void {
     this.#int32(partition);
     const batchSize = this.#reserve(4);
     this.#int64(0n);

@@ -4,9 +4,11 @@ import type { Logger } from '../../logger.ts';
 import type { Metrics } from '../../metrics.ts';
 import { LATENCY_BUCKETS_S } from '../../metrics.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
-import { type OutgoingRecord, PendingRecord, ProduceLane } from './produce-lane.ts';
+import { type OutgoingRecord, PendingRecord } from './pending-record.ts';
+import { ProduceLane } from './produce-lane.ts';
 
-export type { OutgoingRecord } from './produce-lane.ts';
+export type { OutgoingRecord } from './pending-record.ts';
+export { RecordRefusedError } from './produce-answers.ts';
 
 export interface BatchProducerOptions {
   /** How long the first record of a batch waits for others. */
@@ -21,8 +23,6 @@ export interface BatchProducerOptions {
   readonly maxPendingBytes?: number;
   /** A record that is not acked after this long is rejected with {@link ProduceTimeoutError}; by default it waits on. */
   readonly ttlMs?: number;
-  /** Tries of one send before its producer is replaced; the default is about 20 s. */
-  readonly retries?: number;
   /** Producers side by side, by partition: one sends at a time in each. */
   readonly lanes?: number;
   readonly log: Logger;
@@ -65,11 +65,14 @@ export class BatchProducer {
 
   static async connect(kafka: Kafka, options: BatchProducerOptions): Promise<BatchProducer> {
     const { lingerMs = 4, maxBatchRecords = 500, maxBatchBytes = 900_000, maxPendingBytes = 64 << 20 } = options;
-    const { lanes: laneCount = 1, retries = 24, log, metrics, ttlMs } = options;
+    const { lanes: laneCount = 1, log, metrics, ttlMs } = options;
     const { maxLingerMs = lingerMs, enoughRecords = maxBatchRecords } = options;
     const sizes = metrics.tallied('parley_produce_batch_records', 'Records in one send', [1, 5, 20, 50, 100, 250, 500]);
     const seconds = metrics.tallied('parley_produce_seconds', 'Time of one send, acks=all', LATENCY_BUCKETS_S);
-    const replaced = metrics.counter('parley_producers_replaced_total', 'Producers thrown away after a final error');
+    const replaced = metrics.counter(
+      'parley_producers_replaced_total',
+      'Times that a partition went on under a new producer id',
+    );
     const lanes = Array.from(
       { length: laneCount },
       () =>
@@ -79,7 +82,6 @@ export class BatchProducer {
           enoughRecords,
           maxBatchRecords,
           maxBatchBytes,
-          retries,
           log,
           onBatch: (count, took) => {
             sizes.observe(count);
@@ -108,7 +110,8 @@ export class BatchProducer {
   /**
    * Resolves when Kafka has the record on all in-sync replicas.
    *
-   * @throws ProduceTimeoutError after `ttlMs`, ProducerClosedError after close, or the broker's refusal of this record.
+   * @throws ProduceTimeoutError after `ttlMs`, ProducerClosedError after close, RecordRefusedError where Kafka refuses
+   * this very record.
    */
   send(record: OutgoingRecord): Promise<void> {
     return new Promise<void>((resolve, reject) => {

@@ -4,7 +4,7 @@ import { VERSION } from '../../../core/package-info.ts';
 import type { Coordinates } from '../../../core/records.ts';
 import type { DlqReason } from '../../../core/wire-codes.ts';
 import type { FetchedRecord } from '../record.ts';
-import type { OutgoingRecord } from './produce-lane.ts';
+import type { OutgoingRecord } from './pending-record.ts';
 
 export interface DeadLetterFacts {
   readonly reason: DlqReason;

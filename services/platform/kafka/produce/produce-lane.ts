@@ -1,53 +1,11 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import kafkajs, { type Producer } from 'kafkajs';
-import { Link } from '../../../core/collections/linked-list.ts';
-import { messageOf } from '../../../core/errors.ts';
 import type { Logger } from '../../logger.ts';
-import { errorTypeOf } from '../kafkajs/error-type.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
-import { sendInFull, type TopicMessages } from '../kafkajs/send-in-full.ts';
-
-export interface OutgoingRecord {
-  readonly topic: string;
-  readonly partition: number;
-  readonly key: string | Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers?: Readonly<Record<string, string | Buffer>>;
-  /** The value to send once an earlier send of this record ended with an unclear result. */
-  readonly resendValue?: () => Buffer;
-}
-
-/** Who keeps account of the records on their way. */
-interface Account {
-  settled(pending: PendingRecord): void;
-}
-
-/** A record on its way: settled once, whatever happens later. */
-export class PendingRecord extends Link {
-  readonly record: OutgoingRecord;
-  readonly bytes: number;
-  readonly enqueuedAtMs = performance.now();
-  sentBefore = false;
-  settled = false;
-  readonly #account: Account;
-  readonly #onSettled: (error?: Error) => void;
-
-  constructor(record: OutgoingRecord, bytes: number, account: Account, onSettled: (error?: Error) => void) {
-    super();
-    this.record = record;
-    this.bytes = bytes;
-    this.#account = account;
-    this.#onSettled = onSettled;
-  }
-
-  /** @param error why it was given up; undefined: Kafka has it. */
-  settle(error?: Error): void {
-    if (this.settled) return;
-    this.settled = true;
-    this.#account.settled(this);
-    this.#onSettled(error);
-  }
-}
+import { ProduceLink } from '../kafkajs/produce-link.ts';
+import type { PartitionRecords, ProducerIdentity } from '../kafkajs/record-batch-encoder.ts';
+import { PartitionQueue } from './partition-queue.ts';
+import type { PendingRecord } from './pending-record.ts';
+import { type Answer, answerOf, NO_ANSWER, NO_LEADER, NOT_SENT } from './produce-answers.ts';
+import { RefusalLog } from './refusal-log.ts';
 
 export interface LaneOptions {
   readonly lingerMs: number;
@@ -57,172 +15,267 @@ export interface LaneOptions {
   readonly enoughRecords: number;
   readonly maxBatchRecords: number;
   readonly maxBatchBytes: number;
-  /** Of one send within one producer, where a repeated send stays exactly once, before the producer is replaced. */
-  readonly retries: number;
   readonly log: Logger;
   readonly onBatch: (records: number, seconds: number) => void;
+  /** A partition goes on under a new producer id. */
   readonly onReplaced: () => void;
 }
 
 /** Fewer records than this gained by waiting longer are not worth their latency. */
 const WORTHWHILE_RECORDS = 16;
 
-/** Errors that a smaller batch may cure; of a single record they are its own fault. */
-const TOO_LARGE = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD']);
+interface Sending {
+  readonly queue: PartitionQueue;
+  readonly batch: PartitionRecords;
+}
 
 /**
- * One idempotent kafkajs producer with exactly one outstanding send. With concurrent sends kafkajs loses acked records:
- * on an error it rolls the sequence back and the next waiter reuses it. After a final error its sequences are unusable,
- * so the producer is thrown away, a new one connected, and what was unacked sent again, marked as sent before.
+ * An idempotent producer for a set of partitions, with a link to the brokers of its own. One request at a time is
+ * outstanding for each leader, and of each partition one batch; each partition is settled by its own answer, and one
+ * that has to wait holds up no other. Every wait has a timer, and metadata is refreshed before a partition without a
+ * leader, or newer than this client, is tried again.
  */
 export class ProduceLane {
-  readonly #kafka: Kafka;
   readonly #options: LaneOptions;
-  #producer: Producer | undefined;
-  #queue: PendingRecord[] = [];
-  #running: Promise<void> | undefined;
-  #wake: (() => void) | undefined;
+  readonly #link: ProduceLink;
+  readonly #refusals: RefusalLog;
+  readonly #queues = new Map<string, Map<number, PartitionQueue>>();
+  /** Queues that hold records, the one that was served longest ago first. */
+  readonly #active = new Set<PartitionQueue>();
+  readonly #busyLeaders = new Set<number>();
+  #identity: ProducerIdentity | undefined;
+  #renewal: Promise<ProducerIdentity> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #timerDueMs = Number.POSITIVE_INFINITY;
+  #queued = 0;
   #closing = false;
+  #flushed: (() => void) | undefined;
   #pushed = 0;
   #takenAtMs = 0;
   /** Records a millisecond, over the last few batches. */
   #arrivals = 0;
 
   constructor(kafka: Kafka, options: LaneOptions) {
-    this.#kafka = kafka;
     this.#options = options;
+    this.#link = new ProduceLink(kafka, options.log);
+    this.#refusals = new RefusalLog(options.log);
   }
 
   async connect(): Promise<void> {
-    this.#producer = this.#kafka.producer({
-      idempotent: true,
-      maxInFlightRequests: 1,
-      // Partitions are given explicitly; named, so that kafkajs does not warn of its default at every start.
-      createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
-      allowAutoTopicCreation: false,
-      retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: this.#options.retries, multiplier: 2, factor: 0.3 },
-    });
-    await this.#producer.connect();
+    await this.#link.connect();
+    this.#identity = await this.#link.newIdentity();
   }
 
   push(pending: PendingRecord): void {
-    this.#queue.push(pending);
+    const queue = this.#queueOf(pending.record.topic, pending.record.partition);
+    queue.push(pending);
+    this.#active.add(queue);
+    this.#queued += 1;
     this.#pushed += 1;
-    if (this.#queue.length >= this.#options.enoughRecords) this.#wake?.();
-    this.#running ??= this.#run();
+    this.#wakeFor(queue, this.#soonestMs());
   }
 
   /** Sends what is queued, then disconnects. */
   async close(): Promise<void> {
     this.#closing = true;
-    this.#wake?.();
-    while (this.#running) await this.#running;
-    await this.#producer?.disconnect();
-  }
-
-  /** Forgets queued records that were given up: while a send hangs, nobody else would. */
-  dropSettled(): void {
-    this.#queue = this.#queue.filter(({ settled }) => !settled);
-  }
-
-  /** Gives up what is still queued. */
-  abandon(error: Error): void {
-    for (const pending of this.#queue.splice(0)) pending.settle(error);
-  }
-
-  async #run(): Promise<void> {
-    try {
-      while (this.#queue.length > 0) {
-        await this.#linger();
-        const batch = this.#takeBatch();
-        if (batch.length > 0) await this.#deliver(batch);
-      }
-    } finally {
-      // In the same turn as the last look at the queue: a record that comes right after would else lie there.
-      this.#running = undefined;
+    if (this.#active.size > 0 || this.#busyLeaders.size > 0) {
+      const flushed = new Promise<void>((resolve) => {
+        this.#flushed = resolve;
+      });
+      this.#wakeAt(0);
+      await flushed;
     }
+    await this.#disconnect();
   }
 
-  async #linger(): Promise<void> {
+  /** Forgets queued records that were given up. */
+  dropSettled(): void {
+    this.#queued = 0;
+    for (const queue of this.#active) {
+      queue.dropSettled();
+      this.#queued += queue.waiting;
+      if (queue.waiting === 0 && !queue.inFlight) this.#active.delete(queue);
+    }
+    this.#endIfFlushed();
+  }
+
+  /** Gives up everything, and sends nothing more. */
+  abandon(error: Error): void {
+    this.#closing = true;
+    for (const queue of this.#active) queue.abandon(error);
+    this.#active.clear();
+    this.#queued = 0;
+    clearTimeout(this.#timer);
+    this.#endIfFlushed();
+    void this.#disconnect();
+  }
+
+  async #disconnect(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#link.disconnect();
+  }
+
+  #queueOf(topic: string, partition: number): PartitionQueue {
+    let ofTopic = this.#queues.get(topic);
+    if (!ofTopic) {
+      ofTopic = new Map();
+      this.#queues.set(topic, ofTopic);
+    }
+    let queue = ofTopic.get(partition);
+    if (!queue) {
+      queue = new PartitionQueue(topic, partition);
+      ofTopic.set(partition, queue);
+    }
+    return queue;
+  }
+
+  /** When a record that comes now goes out, as far as lingering has a say. */
+  #soonestMs(): number {
     const { lingerMs, maxLingerMs, enoughRecords } = this.#options;
-    if (this.#closing || this.#queue.length >= enoughRecords) return;
-    const waitMs = this.#arrivals * maxLingerMs >= WORTHWHILE_RECORDS ? maxLingerMs : lingerMs;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, waitMs);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.#wake = undefined;
+    const nowMs = performance.now();
+    if (this.#closing || this.#queued >= enoughRecords) return nowMs;
+    return nowMs + (this.#arrivals * maxLingerMs >= WORTHWHILE_RECORDS ? maxLingerMs : lingerMs);
   }
 
-  #takeBatch(): PendingRecord[] {
+  /** After an answer or new metadata, any queue may have its turn. */
+  #schedule(): void {
+    if (this.#active.size === 0) return;
+    const soonestMs = this.#soonestMs();
+    for (const queue of this.#active) this.#wakeFor(queue, soonestMs);
+  }
+
+  #wakeFor(queue: PartitionQueue, soonestMs: number): void {
+    const dueMs = Math.max(soonestMs, queue.notBeforeMs);
+    if (dueMs >= this.#timerDueMs || queue.inFlight) return;
+    // Behind a busy leader, or without metadata, the queue is looked at again when there is an answer.
+    const leader = this.#link.leaderOf(queue.topic, queue.partition);
+    const waits = leader === undefined ? this.#link.refreshing : this.#busyLeaders.has(leader);
+    if (!waits) this.#wakeAt(dueMs);
+  }
+
+  #wakeAt(dueMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timerDueMs = dueMs;
+    this.#timer = setTimeout(
+      () => {
+        this.#timerDueMs = Number.POSITIVE_INFINITY;
+        this.#dispatch();
+      },
+      Math.max(dueMs - performance.now(), 0),
+    );
+  }
+
+  /** One request to each leader that is free and has records whose time has come. */
+  #dispatch(): void {
     const nowMs = performance.now();
     this.#arrivals = (this.#arrivals * 3 + this.#pushed / Math.max(1, nowMs - this.#takenAtMs)) / 4;
     this.#takenAtMs = nowMs;
     this.#pushed = 0;
-    let bytes = 0;
-    let count = 0;
-    for (const { bytes: size } of this.#queue) {
-      if (count > 0 && (count >= this.#options.maxBatchRecords || bytes + size > this.#options.maxBatchBytes)) break;
-      bytes += size;
-      count++;
+    const ready = new Map<number, PartitionQueue[]>();
+    for (const queue of this.#active) {
+      if (queue.inFlight || queue.notBeforeMs > nowMs) continue;
+      const leader = this.#link.leaderOf(queue.topic, queue.partition);
+      if (leader === undefined) this.#missLeader(queue);
+      else if (!this.#busyLeaders.has(leader)) ready.set(leader, [...(ready.get(leader) ?? []), queue]);
     }
-    return this.#queue.splice(0, count).filter(({ settled }) => !settled);
+    for (const [leader, queues] of ready) void this.#send(leader, queues);
+    this.#schedule();
+    this.#endIfFlushed();
   }
 
-  /** Does not return before every record of the batch is settled or queued again. */
-  async #deliver(batch: PendingRecord[]): Promise<void> {
-    const started = performance.now();
+  #missLeader(queue: PartitionQueue): void {
+    if (this.#link.knows(queue.topic)) this.#answer(queue, NO_LEADER);
+    else this.#refresh();
+  }
+
+  #refresh(): void {
+    void this.#link.refresh(this.#queues.keys()).then(() => this.#schedule());
+  }
+
+  async #send(leader: number, queues: readonly PartitionQueue[]): Promise<void> {
+    this.#busyLeaders.add(leader);
+    const startedMs = performance.now();
+    let sending: readonly Sending[] = [];
+    let answers: (sent: Sending) => Answer = () => NO_ANSWER;
     try {
-      await this.#send(batch);
-      this.#options.onBatch(batch.length, (performance.now() - started) / 1_000);
-      for (const pending of batch) pending.settle();
+      const connected = await this.#link.reach(leader);
+      await this.#identify(queues);
+      sending = this.#take(queues);
+      if (sending.length > 0) {
+        const codes = await connected.produce(sending.map(({ queue, batch }) => ({ topic: queue.topic, ...batch })));
+        answers = ({ queue }) => {
+          const code = codes.get(queue.topic)?.get(queue.partition);
+          return code === undefined ? NO_ANSWER : answerOf(code);
+        };
+      }
     } catch (error) {
-      await this.#recover(batch, error);
+      this.#refusals.failed(leader, error);
+      this.#link.lost(error);
+      if (sending.length === 0) for (const queue of queues) this.#answer(queue, NOT_SENT);
+    }
+    let stored = 0;
+    for (const sent of sending) stored += this.#answer(sent.queue, answers(sent));
+    if (stored > 0) this.#options.onBatch(stored, (performance.now() - startedMs) / 1_000);
+    this.#busyLeaders.delete(leader);
+    this.#schedule();
+    this.#endIfFlushed();
+  }
+
+  /** As much as one request holds; the queues that had their turn go to the end. */
+  #take(queues: readonly PartitionQueue[]): Sending[] {
+    const { maxBatchRecords, maxBatchBytes } = this.#options;
+    const sending: Sending[] = [];
+    let [maxRecords, maxBytes] = [maxBatchRecords, maxBatchBytes];
+    for (const queue of queues) {
+      if (maxRecords <= 0 || maxBytes <= 0) break;
+      if (queue.inFlight) continue;
+      const before = queue.waiting;
+      const taken = queue.take({ maxRecords, maxBytes });
+      this.#queued += queue.waiting - before;
+      this.#active.delete(queue);
+      if (!taken) continue;
+      this.#active.add(queue);
+      sending.push({ queue, batch: taken.batch });
+      maxRecords -= taken.batch.messages.length;
+      maxBytes -= taken.bytes;
+    }
+    return sending;
+  }
+
+  #answer(queue: PartitionQueue, answer: Answer): number {
+    const before = queue.waiting;
+    const stored = queue.answer(answer, performance.now());
+    this.#queued += queue.waiting - before;
+    if (queue.waiting === 0) this.#active.delete(queue);
+    this.#refusals.note(queue, answer);
+    if (answer.verdict === 'moved') this.#refresh();
+    return stored;
+  }
+
+  async #identify(queues: readonly PartitionQueue[]): Promise<void> {
+    for (const queue of queues) {
+      const spent = queue.needsOtherIdentityThan;
+      if (spent === undefined) continue;
+      if (spent !== 'any') this.#options.onReplaced();
+      const identity = this.#identity && this.#identity !== spent ? this.#identity : await this.#renew();
+      if (queue.needsOtherIdentityThan !== undefined) queue.adopt(identity);
     }
   }
 
-  async #send(batch: PendingRecord[]): Promise<void> {
-    if (!this.#producer) await this.connect();
-    const byTopic = new Map<string, TopicMessages>();
-    for (const { record, sentBefore } of batch) {
-      const { topic, partition, key, headers, resendValue } = record;
-      const value = sentBefore && resendValue ? resendValue() : record.value;
-      const entry = byTopic.get(topic) ?? { topic, messages: [] };
-      entry.messages.push(headers ? { partition, key, value, headers } : { partition, key, value });
-      byTopic.set(topic, entry);
-    }
-    await sendInFull(this.#producer as Producer, [...byTopic.values()]);
+  #renew(): Promise<ProducerIdentity> {
+    this.#renewal ??= this.#link
+      .newIdentity()
+      .then((identity) => {
+        this.#identity = identity;
+        return identity;
+      })
+      .finally(() => {
+        this.#renewal = undefined;
+      });
+    return this.#renewal;
   }
 
-  async #recover(batch: PendingRecord[], error: unknown): Promise<void> {
-    this.#options.log.warn({ err: messageOf(error), records: batch.length }, 'a send failed; its producer is replaced');
-    this.#options.onReplaced();
-    const poisoned = this.#producer;
-    this.#producer = undefined;
-    await poisoned?.disconnect().catch((cause: unknown) => {
-      this.#options.log.debug({ err: messageOf(cause) }, 'the replaced producer did not disconnect cleanly');
-    });
-    for (const pending of batch) pending.sentBefore = true;
-    const remaining = batch.filter(({ settled }) => !settled);
-    if (TOO_LARGE.has(errorTypeOf(error) ?? '')) {
-      await this.#isolate(remaining, error);
-      return;
-    }
-    this.#queue.unshift(...remaining);
-    await delay(100 + Math.random() * 400);
-  }
-
-  /** Halves a refused batch until the record at fault stands alone; only that one is rejected. */
-  async #isolate(batch: PendingRecord[], error: unknown): Promise<void> {
-    if (batch.length <= 1) {
-      batch[0]?.settle(error as Error);
-      return;
-    }
-    const middle = batch.length >> 1;
-    await this.#deliver(batch.slice(0, middle));
-    await this.#deliver(batch.slice(middle));
+  #endIfFlushed(): void {
+    if (this.#active.size === 0 && this.#busyLeaders.size === 0) this.#flushed?.();
   }
 }
