@@ -23,7 +23,7 @@ export interface BatchProducerOptions {
   readonly maxPendingBytes?: number;
   /** A record that is not acked after this long is rejected with {@link ProduceTimeoutError}; by default it waits on. */
   readonly ttlMs?: number;
-  /** Producers side by side, by partition: one sends at a time in each. */
+  /** Producers side by side, by partition: in each, one request at a time is outstanding for each leader. */
   readonly lanes?: number;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -43,7 +43,7 @@ const RECORD_OVERHEAD_BYTES = 200;
 const SWEEP_MS = 250;
 
 /**
- * Gathers records for a few milliseconds and sends them with acks=all, one send outstanding a lane. A promise resolves
+ * Gathers records for a few milliseconds and sends them with acks=all, one batch of a partition at a time. A promise resolves
  * only when all in-sync replicas have the record; nothing is dropped while the process lives.
  */
 export class BatchProducer {
