@@ -9,7 +9,7 @@ import type { InternalBroker } from './kafkajs-internals.ts';
 const METADATA_API_KEY = 3;
 const METADATA_VERSION = 12;
 
-export interface PartitionState {
+interface PartitionState {
   readonly partition: number;
   /** Kafka's error code; 0 is none. */
   readonly error: number;
@@ -19,7 +19,7 @@ export interface PartitionState {
   readonly inSync: readonly number[];
 }
 
-export interface TopicState {
+interface TopicState {
   readonly topic: string;
   readonly topicId: TopicId;
   /** Kafka's error code for the topic; 0 is none. */

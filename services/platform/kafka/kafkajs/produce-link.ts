@@ -129,7 +129,7 @@ export class ProduceLink {
 }
 
 /** Produce v7: an error and three numbers (offset, append time, log start) a partition, then for how long to pause. */
-export function decodeAnswer(payload: Buffer): { codes: ErrorCodes; clientSideThrottleTime: number } {
+function decodeAnswer(payload: Buffer): { codes: ErrorCodes; clientSideThrottleTime: number } {
   let at = 0;
   const int32 = () => {
     at += 4;

@@ -9,7 +9,7 @@
  * - `too-large`, `refused`: the records themselves are at fault: smaller batches, until the one at fault stands alone;
  * - `identity`: not appended; the broker knows another state of this producer: the partition goes on with a new producer id.
  */
-export type Verdict = 'stored' | 'moved' | 'passing' | 'unclear' | 'held' | 'too-large' | 'refused' | 'identity';
+type Verdict = 'stored' | 'moved' | 'passing' | 'unclear' | 'held' | 'too-large' | 'refused' | 'identity';
 
 export interface Answer {
   /** Kafka's name of the error; `NONE` where there is none. */
