@@ -1,3 +1,4 @@
+import { BLANK_ANALYSIS, isBlank } from '../blank-text.ts';
 import { NlpError } from '../nlp-errors.ts';
 import { ArrivalRate } from './arrival-rate.ts';
 import type { Batch, BatchItem } from './batch.ts';
@@ -79,6 +80,10 @@ export class MicroBatcher {
     const text = fitText(request.text, limits);
     if (text === undefined) {
       item.failed(tooLong(limits.maxTextChars));
+      return;
+    }
+    if (text !== request.text && isBlank(text)) {
+      item.received(BLANK_ANALYSIS);
       return;
     }
     item.document = text === request.text ? request : { id: request.id, text, span: request.span };

@@ -1,4 +1,5 @@
 import type { AnalyseRequest, Analysis } from '../analysis.ts';
+import { BLANK_ANALYSIS, isBlank } from '../blank-text.ts';
 import type { Receiver } from '../callbacks.ts';
 import type { ApiAnalyser } from '../gate/api-analyser.ts';
 import type { ResultCache } from './result-cache.ts';
@@ -20,7 +21,7 @@ export interface AnalyserOptions {
 type Urgency = 'prompt' | 'live' | 'patient';
 
 /**
- * Answers known texts from the cache, and asks the API once for a text that several messages have at the same time.
+ * Answers blank texts by itself and known ones from the cache, and asks the API once for a text that several messages have at the same time.
  * Messages share a call only with others of the same urgency, so that a live message never waits for a replayed one.
  */
 export class Analyser {
@@ -39,6 +40,10 @@ export class Analyser {
   }
 
   ask(request: AnalyseRequest, receiver: Receiver<Analysis>): void {
+    if (isBlank(request.text)) {
+      receiver.received(BLANK_ANALYSIS);
+      return;
+    }
     const cache = this.#cache;
     if (!cache || !this.#groups) {
       this.#api.ask(request, receiver);
