@@ -65,9 +65,10 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const maxInFlight = config.NLP_CONCURRENCY * IN_FLIGHT_FACTOR;
   const room = (): number => {
     if (outage.storm.isFull) return 0;
-    if (nlp.gate.isOpen) return nlp.policy.calls.room;
+    const degrades = config.ON_NLP_OUTAGE === 'degrade';
+    if (nlp.gate.isOpen) return degrades && nlp.policy.calls.rate.isLasting ? maxInFlight : nlp.room();
     // While the API is down: all are degraded, or one record at a time probes it.
-    return config.ON_NLP_OUTAGE === 'degrade' ? maxInFlight : enricher.inFlight === 0 ? 1 : 0;
+    return degrades ? maxInFlight : enricher.inFlight === 0 ? 1 : 0;
   };
   const enricher = new Enricher({
     processor,
@@ -86,6 +87,8 @@ async function start(context: ServiceContext): Promise<RunningService> {
     nlpInFlight: () => nlp.policy.calls.inFlight,
     nlpWaiting: () => nlp.policy.calls.waiting,
     nlpLimit: () => nlp.policy.calls.concurrency,
+    nlpRate: () => nlp.policy.calls.rate.perS,
+    nlpHeldBack: () => nlp.policy.calls.rate.heldBack,
     breakerOpen: () => (nlp.policy.state === 'closed' ? 0 : 1),
     oldestUnfinishedMs: () => enricher.oldestUnfinishedMs,
     aheadOfWatermark: () => enricher.completedAhead,

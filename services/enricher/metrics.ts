@@ -31,6 +31,8 @@ export interface EnricherGauges {
   readonly nlpInFlight: () => number;
   readonly nlpWaiting: () => number;
   readonly nlpLimit: () => number;
+  readonly nlpRate: () => number;
+  readonly nlpHeldBack: () => number;
   readonly breakerOpen: () => number;
   readonly oldestUnfinishedMs: () => number;
   readonly aheadOfWatermark: () => number;
@@ -110,8 +112,15 @@ export function registerGauges(metrics: Metrics, gauges: EnricherGauges): void {
   gauge('parley_records_queued', 'Records fetched and not started', gauges.queued);
   gauge('parley_records_queued_bytes', 'Bytes of the records fetched and not started', gauges.queuedBytes);
   gauge('parley_nlp_in_flight', 'Calls to the NLP API in flight', gauges.nlpInFlight);
-  gauge('parley_nlp_waiting', 'Calls that wait for a permit', gauges.nlpWaiting);
+  gauge('parley_nlp_waiting', 'Calls that wait for the rate or a permit', gauges.nlpWaiting);
   gauge('parley_nlp_concurrency_limit', 'Calls to the NLP API in flight at most, as it adapts', gauges.nlpLimit);
+  gauge('parley_nlp_rate_limit', 'Calls to the NLP API a second at most; +Inf: no limit', gauges.nlpRate);
+  metrics.counter(
+    'parley_nlp_held_back_total',
+    'Calls that were not made since a throttle lasts: their messages are degraded, or wait',
+    [],
+    (counter) => counter.inc(gauges.nlpHeldBack()),
+  );
   gauge('parley_nlp_breaker_open', '1 while the circuit breaker is not closed', gauges.breakerOpen);
   gauge('parley_oldest_unfinished_ms', 'Age of the oldest record taken and not complete', gauges.oldestUnfinishedMs);
   gauge('parley_completed_ahead', 'Completed offsets above the low watermarks', gauges.aheadOfWatermark);

@@ -29,6 +29,8 @@ export interface Receiver<Value> {
 export interface NlpRequest<Reply, Value> extends Receiver<Value> {
   /** Monotonic time after which an answer is late anyway, so that no hedge is spent on it. */
   readonly hedgeUntilMs: number;
+  /** False once nothing waits for the answer any more. */
+  readonly isWanted: boolean;
   /** Makes one attempt. A cancelled one fails at once. */
   attempt(cancellation: Cancellation, receiver: Receiver<Reply>): void;
   /** What an attempt's reply says. @throws {NlpError} where that is a failure. */

@@ -1,4 +1,4 @@
-import { int, oneOf, optional, text } from '../../core/config.ts';
+import { int, number, oneOf, optional, text } from '../../core/config.ts';
 
 /** How documents reach the NLP API, besides the policy: provider, batches, cache. */
 export const ANALYSER_SPEC = {
@@ -7,6 +7,19 @@ export const ANALYSER_SPEC = {
     doc: 'The protocol at NLP_URL: as schemas/nlp-api.openapi.yaml says, or as the file NLP_MAPPING says',
   }),
   NLP_MAPPING: optional(text({ doc: 'With NLP_PROVIDER=json: the file that describes requests and answers' })),
+  NLP_REQUESTS_PER_S: optional(
+    number({
+      min: 0.01,
+      max: 1e6,
+      doc: 'Calls a second that the API allows; by default what NLP_MAPPING says, or no bound',
+    }),
+  ),
+  NLP_RATE_SHARE: number({
+    default: 1,
+    min: 0.001,
+    max: 1,
+    doc: 'This instance’s share of the calls a second that the API allows: 1 divided by the number of instances',
+  }),
   NLP_BATCH: oneOf(['auto', 'on', 'off'], {
     default: 'auto',
     doc: 'Several documents in a request: as soon as the rate makes it worth while, always, never',

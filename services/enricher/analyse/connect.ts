@@ -34,7 +34,7 @@ interface ConnectOptions {
  */
 export function connectNlp({ config, log, registry, metrics, env, tracer, onOpen, onRelease }: ConnectOptions) {
   const provider = connectProvider(config, env, tracer);
-  const policy = policyOf(config, metrics, onRelease);
+  const policy = policyOf(config, provider, metrics, onRelease);
   // A little later than the breaker's own time, so that the probe finds it half-open.
   const gate = new OutageGate(policy, config.NLP_HALF_OPEN_AFTER_MS + 50, (open) => {
     log.warn(open ? 'the NLP API answers again: the breaker is closed' : 'the NLP API fails: the breaker is open');
@@ -51,6 +51,8 @@ export function connectNlp({ config, log, registry, metrics, env, tracer, onOpen
     analyser,
     policy,
     gate,
+    /** How many more messages may be started so that few of them wait for the rate or for a permit. */
+    room: () => Math.min(policy.calls.room, policy.calls.rate.room * batcher.maxDocuments),
     check: async () => {
       if (policy.state !== 'closed') throw new Error(`the circuit breaker is ${policy.state}`);
       return {};
@@ -84,8 +86,15 @@ function batcherOf(
   });
 }
 
-function policyOf(config: EnricherConfig, metrics: EnricherMetrics, onRelease: () => void): NlpPolicy {
+function policyOf(
+  config: EnricherConfig,
+  provider: NlpProvider,
+  metrics: EnricherMetrics,
+  onRelease: () => void,
+): NlpPolicy {
+  const requestsPerS = config.NLP_REQUESTS_PER_S ?? provider.limits.requestsPerS;
   return new NlpPolicy({
+    requestsPerS: requestsPerS && requestsPerS * config.NLP_RATE_SHARE,
     concurrency: config.NLP_CONCURRENCY,
     initialConcurrency: config.NLP_INITIAL_CONCURRENCY,
     timeoutMs: config.NLP_TIMEOUT_MS,

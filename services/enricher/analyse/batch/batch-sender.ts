@@ -5,7 +5,6 @@ import { garbage, NlpError } from '../nlp-errors.ts';
 import type { NlpPolicy } from '../policy/nlp-policy.ts';
 import type { DocumentResult, NlpProvider } from '../provider/provider.ts';
 import { Batch, type BatchItem } from './batch.ts';
-import { RequestPacer } from './request-pacer.ts';
 
 export interface SenderOptions {
   readonly provider: NlpProvider;
@@ -14,8 +13,6 @@ export interface SenderOptions {
   readonly onCall: (seconds: number, result: string) => void;
   /** A document of a batch failed and is tried again, alone. */
   readonly onRetry: (cause: string) => void;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
 }
 
 /** What a sender learns on the way. */
@@ -42,17 +39,12 @@ interface Reply {
 export class BatchSender {
   readonly #options: SenderOptions;
   readonly #events: SenderEvents;
-  readonly #pacer: RequestPacer<ApiBatch> | undefined;
   /** Over all requests, retries and hedges among them. */
   documentsSent = 0;
 
   constructor(options: SenderOptions, events: SenderEvents) {
-    const { requestsPerS } = options.provider.limits;
     this.#options = options;
     this.#events = events;
-    if (requestsPerS !== undefined) {
-      this.#pacer = new RequestPacer(requestsPerS, (batch) => options.policy.execute(batch), options.now);
-    }
   }
 
   /** A batch that begins with `first` and is not sent yet. */
@@ -61,17 +53,12 @@ export class BatchSender {
   }
 
   send(batch: ApiBatch): void {
-    if (this.#pacer) this.#pacer.submit(batch);
-    else this.#options.policy.execute(batch);
-  }
-
-  close(): void {
-    this.#pacer?.close();
+    this.#options.policy.execute(batch);
   }
 
   attempt(batch: Batch, cancellation: Cancellation, receiver: Receiver<readonly DocumentResult[]>): void {
     if (batch.isOpen) this.#seal(batch);
-    if (batch.attempts++ > 0) this.#pacer?.charge();
+    batch.attempts++;
     this.documentsSent += batch.size;
     this.#options.provider.analyze(batch.documents, receiver, cancellation);
   }

@@ -41,6 +41,10 @@ export class Batch {
     return this.items.length;
   }
 
+  get isWanted(): boolean {
+    return this.items.some(({ request }) => request.stillWanted());
+  }
+
   add(item: BatchItem): void {
     this.items.push(item);
     this.bytes += item.bytes;

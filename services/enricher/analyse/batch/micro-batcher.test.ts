@@ -14,7 +14,6 @@ import {
   type SentDocument,
 } from '../testing/scripted-api.ts';
 import { ArrivalRate } from './arrival-rate.ts';
-import { RequestPacer } from './request-pacer.ts';
 import { fitText } from './text-limit.ts';
 
 let api: ScriptedApi;
@@ -336,27 +335,6 @@ describe('what an API says of its texts and its rate', () => {
         },
       ),
     );
-  });
-
-  it('requests keep to its rate, in order, and make up for retries that did not', async () => {
-    let now = 0;
-    const sent: [number, number][] = [];
-    const pacer = new RequestPacer<number>(
-      100,
-      (item) => sent.push([item, now]),
-      () => now,
-    );
-    for (let n = 0; n < 15; n++) pacer.submit(n);
-    // A tenth of a second's worth at once.
-    expect(sent).toHaveLength(10);
-    pacer.charge();
-    now = 15;
-    await eventually(() => expect(sent).toHaveLength(10));
-    now = 20;
-    await eventually(() => expect(sent).toHaveLength(11));
-    now = 1_000;
-    await eventually(() => expect(sent.map(([item]) => item)).toEqual(Array.from({ length: 15 }, (_, n) => n)));
-    pacer.close();
   });
 
   it('a batch that waits for its turn fills up', async () => {

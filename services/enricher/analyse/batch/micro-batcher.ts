@@ -5,7 +5,7 @@ import type { Batch, BatchItem } from './batch.ts';
 import { type ApiBatch, BatchSender, type SenderOptions } from './batch-sender.ts';
 import { fitText } from './text-limit.ts';
 
-export interface BatcherOptions extends Omit<SenderOptions, 'now'> {
+export interface BatcherOptions extends SenderOptions {
   /** `off`: a request a document; `on`: always gathered; `auto`: gathered as soon as that fills batches. */
   readonly mode: 'off' | 'on' | 'auto';
   /** Bounds of a batch, besides the provider's own. */
@@ -71,7 +71,7 @@ export class MicroBatcher {
         this.#lower(1, SINGLE_FOR_MS);
       },
     };
-    this.#sender = new BatchSender({ ...options, now: this.#now }, events);
+    this.#sender = new BatchSender(options, events);
   }
 
   ask(item: BatchItem): void {
@@ -100,9 +100,13 @@ export class MicroBatcher {
     return this.#sender.documentsSent;
   }
 
+  /** Documents of a request at present, at most. */
+  get maxDocuments(): number {
+    return this.#maxDocuments;
+  }
+
   close(): void {
     clearTimeout(this.#linger);
-    this.#sender.close();
   }
 
   #place(item: BatchItem): void {

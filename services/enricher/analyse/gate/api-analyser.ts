@@ -5,6 +5,7 @@ import type { MicroBatcher } from '../batch/micro-batcher.ts';
 import type { Receiver } from '../callbacks.ts';
 import { NlpError } from '../nlp-errors.ts';
 import { isBrokenCircuit } from '../policy/breaker.ts';
+import { HeldBackError } from '../policy/send-rate.ts';
 import type { OutageGate } from './outage-gate.ts';
 
 export interface ApiAnalyserOptions {
@@ -16,8 +17,8 @@ export interface ApiAnalyserOptions {
 
 /**
  * Asks the NLP API until there is an answer that stands. A text is given up only for its own sake: rejected, or its
- * retries spent while the API works for others. In an outage a request waits or comes back, as it says itself; a throttle
- * makes it wait.
+ * retries spent while the API works for others. In an outage, a lasting throttle included, a request waits or comes back,
+ * as it says itself; a short throttle makes it wait.
  */
 export class ApiAnalyser {
   readonly #options: ApiAnalyserOptions;
@@ -62,6 +63,7 @@ class PendingAnalysis extends BatchItem {
   failed(error: unknown): void {
     if (!this.request.stillWanted()) this.#abandon();
     else if (isBrokenCircuit(error)) this.#askAgain();
+    else if (error instanceof HeldBackError) this.#heldBack();
     else if (!(error instanceof NlpError)) this.#receiver.failed(error);
     else {
       const verdict = this.#verdict(error);
@@ -78,6 +80,13 @@ class PendingAnalysis extends BatchItem {
   #abandon(): void {
     if (this.#probing) this.#options.gate.left();
     this.#receiver.received(ABANDONED);
+  }
+
+  /** The API admits no more calls for now, and for longer than a message should wait. */
+  #heldBack(): void {
+    if (this.#probing) this.#options.gate.left();
+    if (this.request.onOutage === 'wait') this.#askAgain();
+    else this.#receiver.received({ kind: 'unavailable', attempts: this.attempts });
   }
 
   #askAgain(): void {

@@ -13,9 +13,12 @@ export interface BreakerOptions {
 
 export const isBrokenCircuit = (error: unknown): boolean => error instanceof BrokenCircuitError;
 
-/** Whether an error counts against the API. A throttle does not, since an API that throttles is alive. */
+/**
+ * Whether an error counts against the API. A throttle does not, since an API that throttles is alive. What is no NlpError
+ * (a probe that was not sent) shows nothing, and must not close the breaker.
+ */
 const isFailure = (error: unknown): boolean =>
-  error instanceof NlpError && (error.failure === 'failed' || error.failure === 'misconfigured');
+  !(error instanceof NlpError) || error.failure === 'failed' || error.failure === 'misconfigured';
 
 /**
  * cockatiel's circuit breaker. A closed breaker only counts, so outcomes are put into it as they come and it holds

@@ -4,6 +4,7 @@ import { Cancellation, SUPERSEDED } from '../cancellation.ts';
 import { NlpError } from '../nlp-errors.ts';
 import { GradientLimit, type LimitMove } from './gradient-limit.ts';
 import type { HedgedRequest } from './hedger.ts';
+import { type PacedCall, SendRate } from './send-rate.ts';
 
 export interface CallsOptions {
   /** Calls in flight at most: the ceiling of the bulkhead, which adapts below it. */
@@ -11,6 +12,9 @@ export interface CallsOptions {
   /** Calls in flight at the start. */
   readonly initialConcurrency: number;
   readonly timeoutMs: number;
+  /** What the API allows this instance, in calls a second; undefined: as many as it answers. */
+  readonly requestsPerS?: number | undefined;
+  readonly random: () => number;
   readonly onLimitMove: (why: LimitMove) => void;
   /** A call ended: there may be {@link Calls.room} for another. */
   readonly onRelease?: (() => void) | undefined;
@@ -27,18 +31,21 @@ const MIN_AHEAD = 16;
 /**
  * Calls under a permit each, and within their time:
  *
- *     limit ▸ timeout ▸ call
+ *     rate ▸ limit ▸ timeout ▸ call
  *
  * The time-out is ours, not cockatiel's: with thousands in flight that took 15 µs a call, a quarter of the whole call.
  */
 export class Calls {
   readonly #options: CallsOptions;
+  readonly rate: SendRate;
   readonly #limit: GradientLimit;
   readonly #timeouts = new DeadlineQueue<Timed>((call) => this.#expire(call));
   #throttledAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: CallsOptions) {
     this.#options = options;
+    const { requestsPerS, random, onRelease: onRoom } = options;
+    this.rate = new SendRate({ requestsPerS, random, onRoom });
     this.#limit = new GradientLimit({
       floor: Math.min(MIN_CONCURRENCY, options.concurrency),
       ceiling: options.concurrency,
@@ -58,12 +65,12 @@ export class Calls {
     return this.#limit.concurrency;
   }
 
-  /** Calls that wait for a permit. Bounded by the messages in flight. */
+  /** Calls that wait for the rate or a permit. Bounded by the messages in flight. */
   get waiting(): number {
-    return this.#limit.waiting;
+    return this.rate.waiting + this.#limit.waiting;
   }
 
-  /** How many more calls may come so that few of them wait: calls that wait here are no longer in turn by tenant. */
+  /** How many more calls may come so that few of them wait for a permit: calls that wait here are no longer in turn by tenant. */
   get room(): number {
     const ahead = Math.max(MIN_AHEAD, this.concurrency * AHEAD_SHARE);
     return Math.max(this.concurrency + Math.floor(ahead) - this.inFlight - this.waiting, 0);
@@ -77,7 +84,7 @@ export class Calls {
   /** Makes a call as soon as there is a permit for it. @returns what cancels it. */
   start<Reply, Value>(request: NlpRequest<Reply, Value>, hedged: HedgedRequest<Value>): Cancellation {
     const call = new Call(this, request, hedged);
-    this.#limit.hold(call);
+    this.rate.submit(call);
     return call.cancellation;
   }
 
@@ -87,16 +94,22 @@ export class Calls {
   }
 
   close(): void {
+    this.rate.close();
     this.#timeouts.clear();
   }
 
-  /** For the calls themselves. */
+  /** For the calls themselves, here and below: the rate lets one go. */
+  hold(call: Holder): void {
+    this.#limit.hold(call);
+  }
+
   began(call: Timed): void {
     this.#timeouts.add(call, call.startedAtMs + this.#options.timeoutMs);
   }
 
   answered(call: Timed, tookMs: number): void {
     this.#timeouts.delete(call);
+    this.rate.answered(call.startedAtMs + tookMs);
     this.#options.onAnswered(tookMs);
     this.#limit.observe(tookMs, 'answered');
   }
@@ -108,7 +121,11 @@ export class Calls {
     const tookMs = now - call.startedAtMs;
     const ending = endingOf(error);
     if (ending && call.cancellation.reason !== SUPERSEDED) this.#limit.observe(tookMs, ending);
-    if (ending === 'throttled') this.#throttledAtMs = now;
+    if (ending === 'throttled') {
+      this.#throttledAtMs = now;
+      this.rate.refused(call.startedAtMs);
+    }
+    if (error instanceof NlpError && error.retryAfterMs !== undefined) this.rate.pauseFor(error.retryAfterMs);
     return tookMs;
   }
 
@@ -134,7 +151,7 @@ type Timed = Due & {
 };
 
 /** One attempt, with a permit or waiting for one. */
-class Call<Reply, Value> extends Due implements Holder, Receiver<Reply> {
+class Call<Reply, Value> extends Due implements Holder, PacedCall, Receiver<Reply> {
   readonly hedged: HedgedRequest<Value>;
   readonly cancellation = new Cancellation();
   startedAtMs = 0;
@@ -147,6 +164,18 @@ class Call<Reply, Value> extends Due implements Holder, Receiver<Reply> {
     this.#calls = calls;
     this.#request = request;
     this.hedged = hedged;
+  }
+
+  get isWanted(): boolean {
+    return this.cancellation.reason === undefined && this.#request.isWanted;
+  }
+
+  send(): void {
+    this.#calls.hold(this);
+  }
+
+  notSent(error: Error): void {
+    if (this.cancellation.reason === undefined) this.hedged.attemptFailed(error);
   }
 
   held(release: Release): void {

@@ -68,8 +68,8 @@ function analyserOf(answer: (call: number) => Promise<Insight>, options: Partial
   });
   const api = new ApiAnalyser({ batcher, gate, roundDelayMs: () => 5 });
   const analyser = new Analyser({ api, cache: undefined });
-  const analyse = (id: string, text: string, stillWanted: () => boolean) =>
-    analyser.analyse({ id, text, stillWanted, hedgeUntilMs: Number.NEGATIVE_INFINITY, onOutage: 'wait' });
+  const analyse = (id: string, text: string, stillWanted: () => boolean, onOutage: 'wait' | 'return' = 'wait') =>
+    analyser.analyse({ id, text, stillWanted, hedgeUntilMs: Number.NEGATIVE_INFINITY, onOutage });
   return { analyse, policy, gate, changes, analyze };
 }
 
@@ -104,11 +104,10 @@ describe('the verdict on a response', () => {
 });
 
 describe('NlpPolicy', () => {
-  it('backs off with full jitter below the cap, on top of what the API asks for', () => {
-    const at = (attempt: number, random: number, retryAfter?: number) =>
-      backoffMs(attempt, retryAfter, { backoffBaseMs: 50, backoffCapMs: 2_000, random: () => random });
+  it('backs off with full jitter below the cap', () => {
+    const at = (attempt: number, random: number) =>
+      backoffMs(attempt, { backoffBaseMs: 50, backoffCapMs: 2_000, random: () => random });
     expect([at(1, 0), at(1, 1), at(3, 1), at(20, 1)]).toEqual([0, 50, 200, 2_000]);
-    expect([at(1, 0, 700), at(1, 0, 3_600_000)]).toEqual([700, 30_000]);
   });
 
   it('retries what may be retried, and gives up with the last cause', async () => {
@@ -148,6 +147,7 @@ describe('NlpPolicy', () => {
       const read = () => {};
       policy.execute({
         hedgeUntilMs: Number.NEGATIVE_INFINITY,
+        isWanted: true,
         attempt: hang,
         read,
         attemptFailed: read,
@@ -162,6 +162,22 @@ describe('NlpPolicy', () => {
   it('never gives a message up for a throttle', async () => {
     const { analyse } = analyserOf((n) => (n < 12 ? Promise.reject(throttled(1)) : Promise.resolve(INSIGHT)));
     expect(await analyse('m', 'text', () => true)).toMatchObject({ kind: 'analysed', attempts: 12 });
+  });
+
+  it('counts a maintenance page as an outage: a message that may be degraded comes back, one that may not waits', async () => {
+    const page = errorOfStatus(503, '6', Date.now());
+    const { analyse, analyze, policy } = analyserOf(() => Promise.reject(page));
+    expect(await analyse('prompt', 'text', () => true, 'return')).toEqual({ kind: 'unavailable', attempts: 1 });
+    expect(policy.calls.rate.isLasting).toBe(true);
+    const others = Array.from({ length: 20 }, (_, n) => analyse(`m${n}`, 'text', () => true, 'return'));
+    expect(new Set((await Promise.all(others)).map(({ kind }) => kind))).toEqual(new Set(['unavailable']));
+    let wanted = true;
+    const waiting = analyse('patient', 'text', () => wanted);
+    await eventually(() => expect(policy.calls.rate.heldBack).toBeGreaterThan(23));
+    expect(analyze).toHaveBeenCalledTimes(1);
+    wanted = false;
+    expect(await waiting).toEqual({ kind: 'abandoned' });
+    policy.close();
   });
 
   it('holds a permit for an attempt, never during a backoff', async () => {

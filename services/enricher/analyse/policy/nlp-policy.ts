@@ -5,6 +5,7 @@ import { NlpError } from '../nlp-errors.ts';
 import { Breaker } from './breaker.ts';
 import { Calls, type CallsOptions } from './calls.ts';
 import { HedgedRequest, type HedgeResult, Hedger } from './hedger.ts';
+import { RetryBudget } from './retry-budget.ts';
 
 export interface NlpPolicyOptions extends Omit<CallsOptions, 'onAnswered'> {
   /** Retries after the first attempt. */
@@ -21,13 +22,9 @@ export interface NlpPolicyOptions extends Omit<CallsOptions, 'onAnswered'> {
   readonly halfOpenAfterMs: number;
   /** Hedged calls at most, as a share of all; 0: none. */
   readonly hedgeShare: number;
-  readonly random: () => number;
   readonly onRetry: (cause: string) => void;
   readonly onHedge: (result: HedgeResult) => void;
 }
-
-/** Longer waits that the API asks for are cut to this: the message holds a place in flight meanwhile. */
-const MAX_RETRY_AFTER_MS = 30_000;
 
 /** An API that throttles is not sent a call more than it has to be. */
 const NO_HEDGE_AFTER_THROTTLE_MS = 2_000;
@@ -35,20 +32,16 @@ const NO_HEDGE_AFTER_THROTTLE_MS = 2_000;
 const isFailure = (failures: readonly string[]) => (error: unknown) =>
   error instanceof NlpError && failures.includes(error.failure);
 
-/** Full jitter (Brooker, "Exponential Backoff And Jitter", 2015), on top of what the API asks for. */
-export function backoffMs(
+/** Full jitter (Brooker, "Exponential Backoff And Jitter", 2015). What the API asks for besides, all calls wait for. */
+export const backoffMs = (
   attempt: number,
-  retryAfterMs: number | undefined,
   { backoffBaseMs, backoffCapMs, random }: Pick<NlpPolicyOptions, 'backoffBaseMs' | 'backoffCapMs' | 'random'>,
-): number {
-  const jitter = random() * Math.min(backoffCapMs, backoffBaseMs * 2 ** (attempt - 1));
-  return Math.min(retryAfterMs ?? 0, MAX_RETRY_AFTER_MS) + jitter;
-}
+): number => random() * Math.min(backoffCapMs, backoffBaseMs * 2 ** (attempt - 1));
 
 /**
  * All that stands between a message and the NLP API, from the outside in:
  *
- *     retry ▸ breaker ▸ hedge ▸ limit ▸ timeout ▸ call
+ *     retry ▸ breaker ▸ hedge ▸ rate ▸ limit ▸ timeout ▸ call
  *
  * The limiter is inside the breaker and the retry, so a permit is held for an attempt and never during a backoff. The
  * retry does not handle BrokenCircuitError, so the cause of the last real attempt is never hidden. A throttled call does
@@ -58,6 +51,7 @@ export class NlpPolicy {
   readonly calls: Calls;
   readonly hedger: Hedger;
   readonly breaker: Breaker;
+  readonly #budget = new RetryBudget();
   readonly #retries;
 
   constructor(options: NlpPolicyOptions) {
@@ -77,8 +71,9 @@ export class NlpPolicy {
       maxAttempts: options.maxRetries,
       backoff: new DelegateBackoff((context: IRetryBackoffContext<unknown>) => {
         const error = 'error' in context.result ? context.result.error : undefined;
-        const retryAfterMs = error instanceof NlpError ? error.retryAfterMs : undefined;
-        return backoffMs(context.attempt, retryAfterMs, options);
+        // The rate bounds the retries of throttled calls.
+        const isThrottled = isFailure(['throttled'])(error);
+        return backoffMs(context.attempt, options) + (isThrottled ? 0 : this.#budget.retry());
       }),
     });
     retries.onRetry((event) => {
@@ -94,6 +89,7 @@ export class NlpPolicy {
 
   /** The request fails with the NlpError of its last attempt, or with BrokenCircuitError when the breaker let none through. */
   execute<Reply, Value>(request: NlpRequest<Reply, Value>): void {
+    this.#budget.call();
     if (this.breaker.isClosed) this.hedger.run(new FirstRound(this, request));
     else
       forward(
@@ -120,6 +116,7 @@ export class NlpPolicy {
     try {
       value = await this.#round(request);
     } catch (error) {
+      if (!(error instanceof NlpError)) throw error;
       return await breaker.failed(error);
     }
     breaker.succeeded();
@@ -162,7 +159,8 @@ class FirstRound<Reply, Value> extends HedgedRequest<Value> {
     this.#request.received(value);
   }
   protected failed(error: unknown): void {
-    this.#policy.retry(this.#request, error);
+    if (error instanceof NlpError) this.#policy.retry(this.#request, error);
+    else this.#request.failed(error);
   }
 }
 

@@ -52,7 +52,7 @@ export class AnalyserBench {
 
   constructor({ url, provider, wrap = (each) => each, policy, batches, cache }: BenchOptions) {
     this.provider = wrap(provider ?? new ParleyProvider({ url, connections: 100, connectTimeoutMs: 10_000 }));
-    this.policy = new NlpPolicy({ ...POLICY, ...policy });
+    this.policy = new NlpPolicy({ ...POLICY, requestsPerS: this.provider.limits.requestsPerS, ...policy });
     this.gate = new OutageGate(this.policy, POLICY.halfOpenAfterMs, () => {});
     this.batcher = new MicroBatcher({
       provider: this.provider,

@@ -1,0 +1,53 @@
+/** Retries as a share of all calls … */
+const SHARE = 0.2;
+/** … and so many a second besides, so that an instance with few calls can retry at all. */
+const MIN_PER_S = 10;
+/** Calls of so many seconds count. */
+const WINDOW_S = 10;
+/** A retry is put off for no longer than this. */
+const MAX_WAIT_MS = 30_000;
+
+/**
+ * Bounds retries by a share of the calls (`RetryBudget` of Twitter's Finagle, with its 20 %, 10 a second and ten seconds),
+ * so that an API that fails is not asked several times as much as one that works. A retry that the budget does not cover
+ * is put off, not left out, since no message may be given up for it: the balance falls below zero, and each retry waits
+ * until its own share is earned.
+ */
+export class RetryBudget {
+  readonly #now: () => number;
+  #balance = MIN_PER_S * WINDOW_S;
+  #perS = 0;
+  #calls = 0;
+  #countedAtMs: number;
+
+  /** @param now monotonic milliseconds. */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+    this.#countedAtMs = now();
+  }
+
+  /** Counts a first attempt. */
+  call(): void {
+    this.#calls++;
+  }
+
+  /** Takes a retry out of the budget. @returns the milliseconds that it has to wait for that. */
+  retry(): number {
+    this.#earn();
+    this.#balance--;
+    if (this.#balance >= 0) return 0;
+    return Math.min((-this.#balance * 1_000) / (MIN_PER_S + SHARE * this.#perS), MAX_WAIT_MS);
+  }
+
+  #earn(): void {
+    const now = this.#now();
+    const elapsedS = (now - this.#countedAtMs) / 1_000;
+    if (elapsedS <= 0) return;
+    const weight = Math.min(elapsedS / WINDOW_S, 1);
+    this.#perS += weight * (this.#calls / elapsedS - this.#perS);
+    const most = WINDOW_S * (MIN_PER_S + SHARE * this.#perS);
+    this.#balance = Math.min(this.#balance + MIN_PER_S * elapsedS + SHARE * this.#calls, Math.max(most, this.#balance));
+    this.#calls = 0;
+    this.#countedAtMs = now;
+  }
+}
