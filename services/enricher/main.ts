@@ -19,6 +19,7 @@ import {
 import { Enricher } from './enricher.ts';
 import { enricherMetrics, registerGauges } from './metrics.ts';
 import { connectOutage } from './outage/connect.ts';
+import { LetterWatch } from './outage/letter-watch.ts';
 import { OutcomeEmitter } from './outcome-emitter.ts';
 import { RecordProcessor } from './record-processor.ts';
 
@@ -98,6 +99,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   });
   enricher.stuck.export(registry);
   await outage.prepare();
+  const letters = await LetterWatch.start({ kafka, topic: topics.dlq, log, guard: outage.storm });
   const consumer = await GroupConsumer.start({
     kafka,
     groupId,
@@ -121,6 +123,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
       await consumer.close();
       enricher.stop();
       outage.close();
+      await letters?.close();
       await producer.close();
       await nlp.close();
       await tracer?.close();

@@ -1,3 +1,4 @@
+import type { EpochMs } from '../core/brands.ts';
 import type { Clock } from '../core/clock.ts';
 import type { ChatEvent, ChatOutcome, Coordinates, Insight } from '../core/records.ts';
 import type { DlqReason } from '../core/wire-codes.ts';
@@ -90,7 +91,13 @@ export class OutcomeEmitter {
   async deadLettered(
     at: Place,
     event: ChatEvent | undefined,
-    why: { readonly reason: DlqReason; readonly detail: string; readonly attempts: number },
+    why: {
+      readonly reason: DlqReason;
+      readonly detail: string;
+      readonly attempts: number;
+      /** Where it failed before, and was tried again since: ms since the epoch. */
+      readonly firstFailedAt?: EpochMs;
+    },
     answered = false,
   ): Promise<boolean> {
     const { clock, topics, metrics, log } = this.#options;
@@ -98,7 +105,7 @@ export class OutcomeEmitter {
     const now = clock.now();
     const letter = deadLetter(topics.dlq, record, source, {
       ...why,
-      firstFailedAt: now,
+      firstFailedAt: why.firstFailedAt ?? now,
       failedAt: now,
       service: 'enricher',
     });

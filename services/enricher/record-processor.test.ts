@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import type { TopicId } from '../core/brands.ts';
 import { systemClock } from '../core/clock.ts';
 import type { ChatEvent, ChatOutcome } from '../core/records.ts';
@@ -66,6 +66,7 @@ function bench(
       requests.push(request);
       return await answer(request);
     },
+    probe: (request: AnalyseRequest) => analyser.analyse(request),
     ask: (request: AnalyseRequest, receiver: Receiver<Analysis>) => {
       analyser.analyse(request).then(
         (analysis) => receiver.received(analysis),
@@ -95,7 +96,7 @@ function bench(
       expect(sent.length).toBeGreaterThanOrEqual(count);
       return sent.splice(0, count);
     });
-  return { process, next, sent, requests, claim, replayClaim, storm: outage.storm };
+  return { process, next, sent, requests, claim, replayClaim, storm: outage.storm, analyser };
 }
 
 const place = { topic_id: 'T'.repeat(22), topic: topics.events, partition: 3, offset: 9 };
@@ -223,6 +224,49 @@ describe('a message that the API fails', () => {
     for (let n = 0; n < 200; n++) storm.failed(false, { stillWanted: () => true });
     expect(storm.state).toBe('storm');
     await bury(3);
+  });
+
+  it('probes the API itself, whose answer an equal text would get out of the cache, and says when it first failed', async () => {
+    jest.useFakeTimers();
+    try {
+      const asked: string[] = [];
+      let broken = true;
+      const { process, sent, storm, analyser } = bench(() => REJECTED);
+      Object.assign(analyser, {
+        analyse: async () => {
+          asked.push('analyse');
+          return broken ? REJECTED : { ...ANALYSED, attempts: 0, cacheHit: true };
+        },
+        probe: async () => {
+          asked.push('probe');
+          return broken ? REJECTED : ANALYSED;
+        },
+      });
+      for (let n = 0; n < 199; n++) storm.failed(false, { stillWanted: () => true });
+      for (let n = 0; n < 4; n++) void process({ message_id: `m${n}`, text: 'the same', deadline_at: 1 });
+      await jest.advanceTimersByTimeAsync(0);
+      expect([storm.state, storm.held]).toEqual(['storm', 4]);
+      const failedAt = Date.now();
+      asked.length = 0;
+      broken = false;
+      await jest.advanceTimersByTimeAsync(15_100);
+      expect(asked).toEqual(['probe', 'probe', 'probe', 'analyse']);
+      expect(storm.state).toBe('calm');
+
+      broken = true;
+      storm.releaseFor(0);
+      for (let n = 0; n < 200; n++) storm.failed(false, { stillWanted: () => true });
+      void process({ message_id: 'late', text: 'the same', deadline_at: 1 });
+      await jest.advanceTimersByTimeAsync(30_000);
+      const heldSince = failedAt + 15_100;
+      storm.releaseFor(60_000);
+      await jest.advanceTimersByTimeAsync(100);
+      const letter = sent.find(({ topic }) => topic === topics.dlq);
+      expect(Number(letter?.headers['dlq-first-failed-at'])).toBeLessThanOrEqual(heldSince + 100);
+      expect(Number(letter?.headers['dlq-failed-at'])).toBeGreaterThanOrEqual(heldSince + 30_000);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   it('waits in a storm, is tried again when an operator releases it, and pauses intake when many wait', async () => {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { EpochMs } from '../core/brands.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { ChatEvent, Coordinates } from '../core/records.ts';
@@ -19,7 +20,7 @@ import { WorkItem } from './work-item.ts';
 
 export interface ProcessorOptions {
   readonly codec: ChatCodec;
-  readonly analyser: Pick<Analyser, 'ask' | 'analyse'>;
+  readonly analyser: Pick<Analyser, 'ask' | 'analyse' | 'probe'>;
   readonly emitter: OutcomeEmitter;
   readonly early: EarlyAnswers;
   readonly fallback: Fallback;
@@ -148,20 +149,32 @@ export class RecordProcessor {
 
   /** Dead-letters the record, or analyses it again for as long as the storm guard says so. */
   async #failed(item: WorkItem, first: Failure): Promise<boolean> {
-    const { analyser, storm } = this.#options;
+    const { storm, clock } = this.#options;
+    const firstFailedAt = clock.now();
     try {
       let probe = false;
       for (let failure = first; ; ) {
         const verdict = await storm.failed(probe, item);
         if (verdict === 'abandoned') return false;
-        if (verdict === 'bury') return await this.#giveUp(item, failure);
+        if (verdict === 'bury') return await this.#giveUp(item, failure, firstFailedAt);
         probe = verdict === 'probe';
-        const analysis = await analyser.analyse(item);
+        const analysis = await this.#again(item, probe);
         if (!isFailure(analysis)) return await this.#conclude(item, analysis, probe);
         failure = analysis;
       }
     } finally {
       item.settled = true;
+    }
+  }
+
+  /** A probe asks the API itself: an answer out of the cache would not say how the API is. */
+  async #again(item: WorkItem, probe: boolean): Promise<Analysis> {
+    const { analyser, storm } = this.#options;
+    try {
+      return await (probe ? analyser.probe(item) : analyser.analyse(item));
+    } catch (error) {
+      storm.forget(probe);
+      throw error;
     }
   }
 
@@ -172,12 +185,17 @@ export class RecordProcessor {
   }
 
   /** After three failed replays a record is parked for good (docs/architecture.md); its row stays as it is. */
-  async #giveUp(item: WorkItem, { kind, detail, attempts }: Failure): Promise<boolean> {
+  async #giveUp(item: WorkItem, { kind, detail, attempts }: Failure, firstFailedAt: EpochMs): Promise<boolean> {
     item.settled = true;
     const { event, isReplay } = item;
     const isLast = isReplay && event.replay_attempt >= MAX_REPLAYS;
     const reason = isLast ? 'replay_exhausted' : kind === 'rejected' ? 'nlp_rejected' : 'nlp_exhausted';
-    return await this.#options.emitter.deadLettered(item, event, { reason, detail, attempts }, item.answered);
+    return await this.#options.emitter.deadLettered(
+      item,
+      event,
+      { reason, detail, attempts, firstFailedAt },
+      item.answered,
+    );
   }
 
   /** Waits for the registry for as long as it takes: its outage is not poison. */

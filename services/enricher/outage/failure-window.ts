@@ -15,11 +15,11 @@ export class FailureWindow {
     this.#present = this.#slotAt();
   }
 
-  add(failed: boolean): void {
+  add(failed: boolean, count = 1): void {
     this.#forget();
     const index = this.#present % SLOTS;
-    this.#all[index] = (this.#all[index] ?? 0) + 1;
-    if (failed) this.#failed[index] = (this.#failed[index] ?? 0) + 1;
+    this.#all[index] = (this.#all[index] ?? 0) + count;
+    if (failed) this.#failed[index] = (this.#failed[index] ?? 0) + count;
   }
 
   counts(): { readonly failed: number; readonly all: number } {

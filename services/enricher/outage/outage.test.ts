@@ -73,6 +73,38 @@ describe('StormGuard', () => {
     guard.close();
   });
 
+  it.each([
+    ['restarted five times', 6, 1],
+    ['three instances', 1, 3],
+    ['three instances, restarted five times', 6, 3],
+  ])('keeps its bound over restarts and instances: %s', (_what, lives, instances) => {
+    let letters = 0;
+    for (let life = 0; life < lives; life++) {
+      const guards = Array.from({ length: instances }, () => guarded().guard);
+      for (const guard of guards) guard.recall(letters);
+      const tripped = () => guards.every(({ state }) => state === 'storm');
+      for (let n = 0; n < 2_000 && !tripped(); n++) {
+        const guard = guards[n % instances] as StormGuard;
+        if (guard.failed(false, wanted) !== 'bury') continue;
+        letters++;
+        for (const each of guards) each.letterSeen();
+      }
+      expect(tripped()).toBe(true);
+      for (const guard of guards) guard.close();
+    }
+    // 200, and four that an instance has to judge before it believes that it is as bad for its own records.
+    expect(letters).toBeLessThanOrEqual(200 + 4 * lives * instances);
+  });
+
+  it('is not tripped by the dead letters of others while its own records pass', () => {
+    const { guard, fail, times } = guarded();
+    guard.recall(5_000);
+    times(10, () => guard.passed(false));
+    times(9, fail);
+    expect(guard.state).toBe('calm');
+    guard.close();
+  });
+
   it('does not trip over what failed more than a minute ago', () => {
     const { guard, fail, times } = guarded();
     times(150, fail);

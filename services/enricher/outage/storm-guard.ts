@@ -1,7 +1,7 @@
 import { FailureWindow } from './failure-window.ts';
 
 export interface StormGuardOptions {
-  /** Records held above which {@link StormGuard.isFull}. */
+  /** Records held at which the guard {@link StormGuard.isFull}. */
   readonly maxHeld: number;
   /** Between two probes. */
   readonly probeEveryMs: number;
@@ -11,7 +11,7 @@ export interface StormGuardOptions {
 }
 
 export type StormState = 'calm' | 'storm';
-/** `tripped`: too many fail; `probes`: three in a row passed; `operator`: somebody decided. */
+/** `tripped`: too many fail; `probes`: three in a row passed; `operator`: an operator decided. */
 export type StormChange = 'tripped' | 'probes' | 'operator';
 
 /** What becomes of a record that the NLP API failed: dead letter, another try, a try that decides on the storm, nothing. */
@@ -22,10 +22,11 @@ interface Waiter {
   stillWanted(): boolean;
 }
 
-/** Design §4.6. */
-const WINDOW_MS = 60_000;
+export const WINDOW_MS = 60_000;
 const MIN_RECORDS = 200;
 const FAILED_SHARE = 0.5;
+/** So many records this instance has to have judged itself: below it, half of them may fail by chance. */
+const MIN_JUDGED = 5;
 const SUCCESSES_TO_RELEASE = 3;
 
 interface Held {
@@ -38,19 +39,27 @@ interface Held {
  *
  *     calm ──half of ≥ 200 records in 60 s failed──▶ storm ──three probes in a row, or an operator──▶ calm
  *
- * In a storm, a record that fails is held instead of being dead-lettered; every few seconds one of them is tried again. At the end
- * all of them are. It sees only what the API decided (`nlp_*` reasons): poison is none of its business, and neither are
- * answers out of the cache, which tell nothing of the API.
+ * In a storm, a record that fails is held instead of being dead-lettered; every few seconds one of them is tried again. At
+ * the end all of them are. The guard counts only what the API decided (`nlp_*` reasons), neither poison nor answers out of
+ * the cache.
+ *
+ * The 200 are those of all instances and of those before a restart, as chat.dlq has them: this instance judges by the share
+ * of its own records, and counts what passed here and what anyone dead-lettered. So n instances that are restarted r times
+ * within a minute dead-letter 200 records, n·(r + 1)·4 more before they have judged five themselves, and what they fail
+ * while a letter is on its way to the others (some 50 ms).
  */
 export class StormGuard {
   readonly #options: StormGuardOptions;
   readonly #now: () => number;
   readonly #window: FailureWindow;
+  /** Dead letters of all instances, as they appear on chat.dlq; and those that were there when this one started. */
+  readonly #letters: FailureWindow;
+  readonly #earlier: FailureWindow;
   #held: Held[] = [];
   /** Records that are tried as probes now. */
   #probing = 0;
   #passed = 0;
-  /** Nobody was held at the time of a probe: the next record that is judged is the probe. */
+  /** No record was held at the time of a probe: the next record that is judged is the probe. */
   #anyIsProbe = false;
   #timer: NodeJS.Timeout | undefined;
   #disarmedUntilMs = Number.NEGATIVE_INFINITY;
@@ -59,6 +68,8 @@ export class StormGuard {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#window = new FailureWindow(WINDOW_MS, this.#now);
+    this.#letters = new FailureWindow(WINDOW_MS, this.#now);
+    this.#earlier = new FailureWindow(WINDOW_MS, this.#now);
   }
 
   get state(): StormState {
@@ -73,6 +84,17 @@ export class StormGuard {
   /** So many are held that nothing new may be started. */
   get isFull(): boolean {
     return this.#held.length >= this.#options.maxHeld;
+  }
+
+  /** At the start: so many dead letters for the API's sake came within the last minute, from any instance. */
+  recall(letters: number): void {
+    this.#earlier.add(true, letters);
+    this.letterSeen(letters);
+  }
+
+  /** Dead letters for the API's sake appeared on chat.dlq, this instance's own among them. */
+  letterSeen(letters = 1): void {
+    this.#letters.add(true, letters);
   }
 
   /** The API analysed a record. @param probe it had been held, and was let go as a probe. */
@@ -122,7 +144,10 @@ export class StormGuard {
   #isStorm(): boolean {
     if (this.#now() < this.#disarmedUntilMs) return false;
     const { failed, all } = this.#window.counts();
-    return all >= MIN_RECORDS && failed >= all * FAILED_SHARE;
+    // A letter of this instance's own appears on chat.dlq a little later.
+    const letters = Math.max(this.#letters.counts().all, this.#earlier.counts().all + failed);
+    const enough = all >= MIN_JUDGED && all - failed + letters >= MIN_RECORDS;
+    return enough && failed >= all * FAILED_SHARE;
   }
 
   #trip(): void {
@@ -163,7 +188,7 @@ export class StormGuard {
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.#probing = 0;
-    this.#window.clear();
+    for (const window of [this.#window, this.#letters, this.#earlier]) window.clear();
     this.#options.onChange('calm', why);
     for (const { resolve } of this.#held.splice(0)) resolve('retry');
   }

@@ -68,6 +68,11 @@ export class Analyser {
   analyse(request: AnalyseRequest): Promise<Analysis> {
     return new Promise((received, failed) => this.ask(request, { received, failed }));
   }
+
+  /** Asks the API itself, whatever the cache or another message's call would answer: what comes says how the API is now. */
+  probe(request: AnalyseRequest): Promise<Analysis> {
+    return new Promise((received, failed) => this.#api.ask(request, { received, failed }));
+  }
 }
 
 function urgencyOf({ onOutage, hedgeUntilMs }: AnalyseRequest): Urgency {
