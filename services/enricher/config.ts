@@ -120,13 +120,13 @@ export const MAX_FETCH_BYTES = 32 << 10;
  */
 export const MAX_FETCH_BYTES_IN_ALL = 12 * MAX_FETCH_BYTES;
 /**
- * Fetched and not started yet, over all partitions of a lane in an instance, however many these are: 2,500 records and
+ * Fetched and not started yet, over all partitions of a lane in an instance, however many these are: 3,500 records and
  * 32 MiB for both lanes, and one more record of each. At that fetching of the lane pauses, and what comes all the same is
  * handed back. Each lane has its own, since replay waits: in an outage deferred messages fill their share, and live ones
  * go on.
  */
 export const MAX_QUEUED = {
-  live: { records: 1_500, bytes: 24 << 20 },
+  live: { records: 2_500, bytes: 24 << 20 },
   replay: { records: 1_000, bytes: 8 << 20 },
 };
 export type Lane = keyof typeof MAX_QUEUED;

@@ -243,7 +243,7 @@ describe('a message that the API fails', () => {
         },
       });
       for (let n = 0; n < 199; n++) storm.failed(false, { stillWanted: () => true });
-      for (let n = 0; n < 4; n++) void process({ message_id: `m${n}`, text: 'the same', deadline_at: 1 });
+      for (let n = 0; n < 4; n++) void process({ message_id: `m${n}`, text: 'the same', deadline_at: Date.now() - 1 });
       await jest.advanceTimersByTimeAsync(0);
       expect([storm.state, storm.held]).toEqual(['storm', 4]);
       const failedAt = Date.now();
@@ -256,7 +256,7 @@ describe('a message that the API fails', () => {
       broken = true;
       storm.releaseFor(0);
       for (let n = 0; n < 200; n++) storm.failed(false, { stillWanted: () => true });
-      void process({ message_id: 'late', text: 'the same', deadline_at: 1 });
+      void process({ message_id: 'late', text: 'the same', deadline_at: Date.now() - 1 });
       await jest.advanceTimersByTimeAsync(30_000);
       const heldSince = failedAt + 15_100;
       storm.releaseFor(60_000);

@@ -54,6 +54,9 @@ export interface PartitionHandler {
   /**
    * Takes records over and returns at once. Offsets may jump: what lies before a record and behind the one before it
    * holds no record (a transaction's marker, an aborted record, one that compaction removed). It is not lost.
+   *
+   * A handler that has no room for all of them calls `claim.seek` within this call, with the offset of the first one that it
+   * hands back: reading goes on there, and a `readTo` for the same fetch does not count.
    */
   take(records: readonly FetchedRecord[]): void;
   /** The log was read up to `next`, and holds no record there behind those that were taken. */
