@@ -40,7 +40,7 @@ beforeAll(async () => {
   );
   await Promise.all(services.map((service) => service.ready()));
   for (const { adminUrl } of services) remember(await (await fetch(`${adminUrl}/metrics`)).text());
-  // The endpoint of the shared stack says its admin port to nobody: its metrics are registered here once more.
+  // The admin port of the shared stack's endpoint is not known here: its metrics are registered here once more.
   const metrics = new Metrics('clickhouse');
   createObserver(metrics, createLogger('test', 'silent'), [], { size: 0 } as never);
   remember(await metrics.registry.metrics());

@@ -41,7 +41,7 @@ export interface ChaosReport {
   };
   /** One for each `kill -9` of an enricher. */
   readonly kills: readonly KillAccount[];
-  /** Ends of processes that nobody had ordered, by part; they were started again. */
+  /** Ends of processes that the schedule had not ordered, by part; they were started again. */
   readonly ended_by_themselves: Readonly<Record<string, number>>;
   readonly verify: VerifyReport;
   /** Where the logs are, if they were kept. */

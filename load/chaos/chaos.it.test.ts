@@ -5,20 +5,20 @@ import { boundMs, runChaos } from './run.ts';
 import { SHORT_CLUSTER_RUN, SHORT_RUN } from './short-run.ts';
 
 async function expectNothingLost(plan: PlanOptions): Promise<ChaosReport> {
-  const told: string[] = [];
+  const lines: string[] = [];
   const report = await runChaos(
     { ...plan, rate: 30, bots: 8 },
-    { progress: (line) => told.push(line), signal: new AbortController().signal },
+    { progress: (line) => lines.push(line), signal: new AbortController().signal },
   ).catch((error: unknown) => {
-    throw new Error(`seed ${plan.seed}:\n${told.join('\n')}`, { cause: error });
+    throw new Error(`seed ${plan.seed}:\n${lines.join('\n')}`, { cause: error });
   });
   const { violations, repeat, logs } = report;
   // All that one needs to look into a failure stands in the difference that jest prints.
-  expect({ violations, repeat, logs, told: violations.length > 0 ? told : [] }).toEqual({
+  expect({ violations, repeat, logs, lines: violations.length > 0 ? lines : [] }).toEqual({
     violations: [],
     repeat,
     logs: null,
-    told: [],
+    lines: [],
   });
   expect(report).toMatchObject({ ok: true, acked: report.sent, dead_letters: report.poison });
   expect(report.events).toHaveLength(plan.events);

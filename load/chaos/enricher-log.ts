@@ -9,7 +9,7 @@ import { createLogger } from '../../services/platform/logger.ts';
 import { readOutcomeHeaders } from '../../services/platform/record-headers.ts';
 import type { CommittedLedger, LoggedOutcome } from './kill-account.ts';
 
-/** Below the session timeout: until then nobody else has the partitions of a killed enricher. */
+/** Below the session timeout: until then no other member has the partitions of a killed enricher. */
 const READ_COMMITTED_MS = 3_000;
 
 /** What the enrichers left in Kafka: outcomes and commits, read past every faulty link. */

@@ -33,8 +33,8 @@ export interface InjectorDeps {
 
 const NLP_ADMIN_MS = 30_000;
 /**
- * Faults that may be under way, or not recovered from, at a time. Where a machine is so busy that a start takes longer
- * than the gap between events, the schedule waits: else one would see what a system does that never gets to its feet.
+ * Faults that may be under way, or not recovered from, at a time. On a machine so busy that a start takes longer than the
+ * gap between events the schedule waits; else the run would do nothing but start parts.
  */
 const MAX_OPEN = 8;
 const OPEN_POLL_MS = 100;
@@ -42,9 +42,9 @@ const OPEN_POLL_MS = 100;
 /** Carries out a schedule. Events of different parts overlap; those of one part wait for each other. */
 export class Injector {
   readonly results: EventResult[] = [];
-  /** Of enrichers, for the account of repeated calls. */
+  /** Kills of enrichers, for the account of repeated calls. */
   readonly kills: EnricherKill[] = [];
-  /** Of the injection, milliseconds since the epoch. */
+  /** Start of the injection, milliseconds since the epoch. */
   startedAtMs = 0;
   readonly #deps: InjectorDeps;
   readonly #lastOf = new Map<string, Promise<void>>();

@@ -34,7 +34,7 @@ export interface KillAccount {
   readonly calls_in_flight: number;
   /** Answered (or to be tried again), with no outcome in the log yet: in flight too, as the ledger sees it. */
   readonly answered_not_acked: number;
-  /** Outcomes in the log that the last commit did not tell of; null when the commit could not be read in time. */
+  /** Outcomes in the log that the last commit did not cover; null when the commit could not be read in time. */
   readonly acked_not_committed: number | null;
   /** Age of the oldest of those at the kill, milliseconds. */
   readonly oldest_not_committed_ms: number;

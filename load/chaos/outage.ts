@@ -50,7 +50,7 @@ const ACK_MS = 60_000;
 const VERIFY_MS = 120_000;
 /** Share of what is sent meanwhile that has to be enriched meanwhile: the rest is in flight at the two ends. */
 const GOES_ON = 0.9;
-/** Resident memory of a service, whatever is away: Node itself, its buffers' bounds, and what the collector leaves. */
+/** Bound of a service's resident memory during an outage: Node itself, its buffers' bounds, and what the collector leaves. */
 const MEMORY_BOUND_MIB = 512;
 
 /** Steady traffic, ClickHouse killed and away for long, then back: what goes on meanwhile, and what is there afterwards. */
@@ -115,7 +115,7 @@ async function drive(
     async () => {
       signal.throwIfAborted();
       const left = await log.backlog();
-      // Of the traffic that goes on, about what two blocks of each partition hold is always on its way.
+      // Traffic goes on: about what two blocks of each partition hold is always on its way.
       if (left > Math.max(100, backlog / 20)) throw new Error(`the sink has ${left} outcomes before it`);
     },
     { timeoutMs: CATCH_UP_MS },

@@ -33,7 +33,7 @@ export class Poison {
       const record = { topic: this.#topic, partition: this.values.length % PARTITIONS, key: null, value };
       this.values.push(value);
       const send = this.#producer.send(record);
-      // Whoever waits for all hears of it; where a run ends before, nobody does.
+      // `settled` reports the failure; a run that ends before does not wait for it.
       send.catch(() => {});
       this.#sends.push(send);
     }

@@ -7,7 +7,7 @@ export interface RecoveryOptions {
   readonly pollEveryMs: number;
 }
 
-/** Of so many messages sent after a fault's end the rows must be there: several, since one is in one partition only. */
+/** Messages sent after a fault's end whose rows must be there: several, since one message is in one partition only. */
 const MARKERS = 5;
 
 interface Watch {

@@ -13,7 +13,7 @@ export interface Repeats {
   readonly kills: readonly KillAccount[];
 }
 
-/** Whose fault each repeated call was, as far as can be told. */
+/** Attributes each repeated call to the event in whose time it fell, and to kills where their accounts explain it. */
 export function countRepeats(
   { results, kills, startedAtMs }: Pick<Injector, 'results' | 'kills' | 'startedAtMs'>,
   calls: NlpCalls,

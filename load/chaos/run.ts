@@ -26,7 +26,7 @@ const ACK_MS = 60_000;
 /** Starting, the waits at the end, and reserve. */
 const AROUND_MS = 300_000;
 
-/** Whatever hangs, a run is over after this. On a busy machine the schedule slips. */
+/** Bound of a whole run; on a busy machine the schedule slips. */
 export const boundMs = (plan: readonly ChaosEvent[]): number =>
   3 * planEndMs(plan) + AROUND_MS + RECOVER_MS + ACK_MS + VERIFY_MS;
 

@@ -15,7 +15,7 @@ import { quorumLeader } from './quorum.ts';
 
 export const PARTITIONS = 6;
 
-/** Of calls to the NLP API: so that there are some in flight whenever something is killed. */
+/** Latency of calls to the NLP API, so that there are some in flight whenever something is killed. */
 const NLP_LATENCY = { NLP_LATENCY_MEAN_MS: '100', NLP_LATENCY_P99_MS: '250' };
 
 const SETTINGS = {
@@ -23,7 +23,7 @@ const SETTINGS = {
   SINK_SESSION_TIMEOUT_MS: '6000',
   // Retries outlast every fault of the schedule: a dead letter is poison, or wrong.
   NLP_MAX_RETRIES: '20',
-  // So that each message needs a call of its own, and a repeated call can be told.
+  // Each message needs a call of its own, so that a repeated call shows.
   NLP_CACHE_BYTES: '0',
   RECONNECT_SPREAD_MS: '500',
 };
@@ -40,7 +40,7 @@ export interface SystemOptions {
 export class ChaosSystem {
   readonly stack: BreakableStack;
   readonly links: Links;
-  /** What the enrichers asked the NLP API. */
+  /** Calls of the enrichers to the NLP API. */
   readonly calls = new NlpCalls();
   readonly gatewayUrl: string;
   readonly keyPath: string;
@@ -81,14 +81,14 @@ export class ChaosSystem {
     }
   }
 
-  /** The part of this name; of `controller`, the broker that leads the quorum now. */
+  /** The part of this name; `controller` is the broker that leads the quorum now. */
   async part(name: string): Promise<BreakablePart> {
     const found = this.stack.parts.get(name === 'controller' ? await quorumLeader(this.stack.dataDir) : name);
     if (!found) throw new Error(`there is no part named ${name}`);
     return found;
   }
 
-  /** A further instance; its name says of which service. */
+  /** A further instance of the service that its name begins with. */
   async add(name: string): Promise<BreakablePart> {
     const service = SERVICES.find((candidate) => name.startsWith(`${candidate}-`));
     if (!service) throw new Error(`${name} is no instance of ${SERVICES.join(', ')}`);

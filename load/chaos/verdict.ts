@@ -91,6 +91,6 @@ function verifyViolations({ ok, topics, violations, examples, by_partition }: Ve
     .map(({ partition, missing_ranges }) => ({ partition, missing_ranges }));
   return [
     ...(ok ? [] : [`verify is not ok: ${JSON.stringify({ missing, in_flight, holes, violations, examples })}`]),
-    ...(gaps > 0 ? [`${gaps} records are told as gaps, though nothing was removed`] : []),
+    ...(gaps > 0 ? [`${gaps} records are recorded as gaps, though nothing was removed`] : []),
   ];
 }

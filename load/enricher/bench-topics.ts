@@ -3,7 +3,7 @@ import type { Kafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { ensureTopics, topicNames } from '../../services/platform/kafka/topics.ts';
 import { PARTITIONS } from './messages.ts';
 
-/** Of kafkajs's ConfigResourceTypes. */
+/** TOPIC in kafkajs's ConfigResourceTypes. */
 const TOPIC_RESOURCE = 2;
 
 export interface BenchTopics {
@@ -15,7 +15,7 @@ export interface BenchTopics {
 
 /**
  * The four topics of one run under a prefix of its own. Kafka itself stamps events and outcomes when it appends them, so
- * that latency is measured alike whatever the program under test writes into a record.
+ * that latency is measured alike for every program under test, whatever it writes into a record.
  */
 export async function makeBenchTopics(kafka: Kafka): Promise<BenchTopics> {
   const prefix = `bench_${randomBytes(4).toString('hex')}.`;

@@ -12,7 +12,7 @@ const TICK_MS = 2;
 
 /** Writes events to a topic: as fast as it goes, or by a schedule that does not wait for acks. */
 export class EventSource {
-  /** Of each event sent so far, in their order. */
+  /** When each event sent so far was received, in their order. */
   readonly receivedAtMs: number[] = [];
   readonly #producer: BatchProducer;
   readonly #codec: ChatCodec;

@@ -3,20 +3,20 @@ import type { RunContext } from './bench.ts';
 import { compare } from './comparison.ts';
 import { killRun } from './kill-run.ts';
 import { type BenchOptions, chatsOf } from './options.ts';
-import { tellProfiles } from './profiles.ts';
+import { describeProfiles } from './profiles.ts';
 import { describeBench } from './report.ts';
 import { SCENARIOS, scenarioRate } from './scenarios/all.ts';
 import type { ScenarioReport } from './scenarios/scenario.ts';
 import { soakRun } from './soak-run.ts';
 
-export interface Told {
+export interface ModeReport {
   /** The document of `--json`. */
   readonly report: { readonly ok: boolean };
   readonly text: string;
 }
 
 /** What the options ask for: a comparison of systems, or one of the runs that put the enricher to the test. */
-export async function runMode(options: BenchOptions, context: RunContext): Promise<Told> {
+export async function runMode(options: BenchOptions, context: RunContext): Promise<ModeReport> {
   const { messages, batch, env: given, limit: limitMs, rate, scenario } = options;
   const env = { ...(batch && { NLP_BATCH: batch }), ...given };
   // Read once: the sources start over, they do not end.
@@ -28,16 +28,16 @@ export async function runMode(options: BenchOptions, context: RunContext): Promi
     return asFindings(await SCENARIOS[scenario]({ ratePerS, env, chats: () => chats, limitMs }, context));
   }
   const report = await compare(options, context);
-  const profiles = options.profile ? `\n\n${await tellProfiles(options.profile, options.system)}` : '';
+  const profiles = options.profile ? `\n\n${await describeProfiles(options.profile, options.system)}` : '';
   return { report, text: `${describeBench(report)}${profiles}` };
 }
 
-function asTable<T extends { readonly ok: boolean }>(report: T): Told {
+function asTable<T extends { readonly ok: boolean }>(report: T): ModeReport {
   const cells = Object.entries(report).map(([name, value]) => [name, String(value)]);
   return { report, text: formatTable(['WHAT', 'VALUE'], cells) };
 }
 
-function asFindings(report: ScenarioReport): Told {
+function asFindings(report: ScenarioReport): ModeReport {
   const cells = report.findings.map(({ what, value, bound, ok }) => [what, value, bound, ok ? '' : 'NOT KEPT']);
   return { report, text: formatTable(['WHAT', 'VALUE', 'BOUND', ''], cells) };
 }

@@ -9,10 +9,10 @@ export interface LoggedOutcome {
   readonly number: number;
   readonly outcome: string;
   readonly provisional: boolean;
-  /** Of a record on chat.replay: a further analysis of a message that had an outcome. */
+  /** The source is a record of chat.replay: a further analysis of a message that had an outcome. */
   readonly replayed: boolean;
   readonly partition: number;
-  /** Of the source record. */
+  /** Offset of the source record. */
   readonly offset: number;
   /** When Kafka appended the event and the outcome, and when the event was received; ms since the epoch. */
   readonly eventAtMs: number;

@@ -18,7 +18,7 @@ export interface ProfileNode {
 export interface SelfTime {
   readonly name: string;
   readonly micros: number;
-  /** Of the time that was not idle. */
+  /** Share of the time that was not idle. */
   readonly share: number;
 }
 

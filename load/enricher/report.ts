@@ -27,7 +27,7 @@ const COLUMNS: readonly (readonly [title: string, of: (run: RunFigures) => numbe
 
 /** Medians over the runs of each system, and the ratio of each system's to the baseline's. */
 export function describeBench({ runs, options }: BenchReport): string {
-  // Of a preloaded topic every message is late from the start.
+  // Latencies mean nothing with a preloaded topic: every message is late from the start.
   const shown = COLUMNS.filter(
     ([title]) => options.rate !== 'preloaded' || !/ADDED|LOG|INSIGHT|^P9/.test(title),
   ).filter(([title]) => options.loopDelay || !/LOOP/.test(title));

@@ -9,7 +9,7 @@ export interface RunOptions {
   readonly messages: number;
   /** Messages a second; undefined: all are in the topic before the system starts. */
   readonly ratePerS?: number;
-  /** Of the system, besides its addresses. */
+  /** Variables of the system under test, besides its addresses. */
   readonly env: Readonly<Record<string, string>>;
   readonly nodeArgs?: readonly string[];
   readonly chats: Iterator<readonly Turn[], void>;

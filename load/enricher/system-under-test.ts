@@ -83,7 +83,7 @@ export class SystemUnderTest {
     return this.#ended;
   }
 
-  /** The last that it wrote. */
+  /** The end of its output. */
   get lastWords(): string {
     return this.#output;
   }
@@ -92,7 +92,7 @@ export class SystemUnderTest {
     return this.samples.reduce((most, { rssBytes }) => Math.max(most, rssBytes), 0);
   }
 
-  /** How late its event loop was, known once it has ended by itself or by TERM; `null` where nobody watched. */
+  /** How late its event loop was, known once it has ended by itself or by TERM; `null` without the probe. */
   get loopDelay(): LoopDelay | null {
     return this.#loopDelay;
   }
@@ -119,7 +119,7 @@ export class SystemUnderTest {
       // A process that has ended and was not waited for yet has no memory.
       if (!Number.isNaN(sample.rssBytes)) this.samples.push(sample);
     } catch {
-      // It has just ended, which `exited` tells.
+      // The process has just ended; `exited` resolves with how.
     }
   }
 }

@@ -73,7 +73,7 @@ export class ClientProcesses {
   }
 }
 
-/** Of all processes together, milliseconds. */
+/** Latency of the acks that all processes got, in milliseconds. */
 export const ackLatency = (reports: readonly ReportOf<'send'>[]): LatencySummary =>
   LatencyHistogram.merged(reports.map(({ latencies }) => latencies)).summary();
 

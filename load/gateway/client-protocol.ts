@@ -27,13 +27,13 @@ export type ClientReport =
       readonly acked: number;
       readonly nacked: number;
       readonly elapsedMs: number;
-      /** Of acks, in milliseconds, as `LatencyHistogram` encodes them. */
+      /** Latencies of acks in milliseconds, as `LatencyHistogram` encodes them. */
       readonly latencies: string;
     }
   | {
       readonly did: 'status';
       readonly open: number;
-      /** Closes that nobody here asked for, by code. */
+      /** Closes that this process did not ask for, by code. */
       readonly closes: Readonly<Record<string, number>>;
       readonly rss: number;
     }

@@ -3,7 +3,7 @@ import { LatencyHistogram } from '../../services/operator/latency-histogram.ts';
 import type { ClientCommand, ClientReport, SendPlan } from './client-protocol.ts';
 
 /**
- * One process of bots for the gateway's benchmarks, told by its parent what to do. Bare sockets instead of the client
+ * One process of bots for the gateway's benchmarks, commanded by its parent. Bare sockets instead of the client
  * library: it has to cost less than what it measures.
  */
 const sockets: WebSocket[] = [];
@@ -115,7 +115,7 @@ function sendOne(): void {
   );
 }
 
-/** At a fixed rate whatever the answers do, or with so many messages outstanding. */
+/** Sends at a fixed rate whatever the answers do, or with a fixed number of messages outstanding. */
 async function send({ ratePerS, outstanding, seconds }: SendPlan): Promise<void> {
   latencies = new LatencyHistogram();
   counts = { sent: 0, acked: 0, nacked: 0 };

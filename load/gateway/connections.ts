@@ -28,7 +28,7 @@ export interface ConnectionsReport {
   readonly opened_in_s: number;
   readonly refusals: Readonly<Record<string, number>>;
   readonly idle_resident_mib: number;
-  /** Of all processes together, over the whole time that the connections were held. */
+  /** Cores that all processes together used, over the whole time that the connections were held. */
   readonly cpu_cores: number;
   readonly samples: readonly Sample[];
 }

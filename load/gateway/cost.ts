@@ -24,7 +24,7 @@ export interface CostReport {
   readonly baseline: readonly Round[];
   readonly gateway_us: number;
   readonly baseline_us: number;
-  /** Of the medians. */
+  /** Ratio of the medians. */
   readonly ratio: number;
 }
 

@@ -4,7 +4,7 @@ import { type RunningStack, startTestStack } from '../../services/local/testing/
 export interface BenchStack {
   readonly kafkaBrokers: string;
   readonly registryUrl: string;
-  /** Of a run that was asked for with it, or of the running stack. */
+  /** Set where the run asked for analytics, or by the running stack. */
   readonly clickhouseUrl: string;
   /** Processes by part: `kafka`, … */
   readonly pids: Readonly<Record<string, number>>;
@@ -12,8 +12,8 @@ export interface BenchStack {
 }
 
 /**
- * A broker and a schema registry on free ports, of the run's own (with `analytics` also the ClickHouse endpoint); or those of a stack that runs already: of
- * `services/local/testing/keep.ts`, which names its file in `PARLEY_TEST_STACK`.
+ * A broker and a schema registry of the run's own on free ports, with `analytics` also the ClickHouse endpoint; or those of
+ * a stack that runs already (`services/local/testing/keep.ts` names its file in `PARLEY_TEST_STACK`).
  */
 export async function benchStack(
   runningFile: string | undefined,

@@ -8,7 +8,7 @@ import { runLoad } from './run.ts';
 const signal = interruptSignal();
 
 const command = loadCommand(async (options) => {
-  // Whatever hangs: the sum of all bounds, and a minute for connecting and counting.
+  // The sum of all bounds, with two minutes for connecting and counting: a run that hangs ends too.
   const bound = setTimeout(
     () => {
       progress('The run did not end within its bounds.');

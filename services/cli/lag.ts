@@ -1,7 +1,7 @@
 import type { ClusterView } from '../platform/kafka/read/cluster-view.ts';
 import { groupNames, topicNames } from '../platform/kafka/topics.ts';
 
-/** Which group reads which topic (design §2). */
+/** Which group reads which topic (docs/architecture.md#the-way-of-one-message). */
 export function consumptions(prefix: string): { group: string; topics: string[] }[] {
   const names = topicNames(prefix);
   const groups = groupNames(prefix);

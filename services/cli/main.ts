@@ -13,7 +13,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.
 /** On stderr, so that stdout stays one document. */
 async function confirm(question: string): Promise<boolean> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  // A terminal in raw mode tells readline of Ctrl-C, and nobody else.
+  // A terminal in raw mode gives Ctrl-C to readline alone; no signal comes.
   terminal.once('SIGINT', () => interrupt.abort());
   try {
     return /^y(es)?$/i.test(await terminal.question(`${question} [y/N] `, { signal: interrupt.signal }));

@@ -10,7 +10,7 @@ import { verify } from '../verify/verify.ts';
 import { describeReport } from './commands/verify.ts';
 import { VerifyWorld } from './testing/verify-world.ts';
 
-/** A whole system of 100 messages that somebody damages; each damage must be found, and named with its place. */
+/** A whole system of 100 messages that the test damages; each damage must be found, and named with its place. */
 const AT_ONCE = 'SETTINGS mutations_sync = 2';
 
 let world: VerifyWorld;

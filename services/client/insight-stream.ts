@@ -17,7 +17,7 @@ export class InsightStream implements AsyncIterable<Insight> {
     this.#onDropped = onDropped;
   }
 
-  /** Insights that nobody has taken yet. */
+  /** Insights that wait for a reader. */
   get buffered(): number {
     return this.#buffered.length;
   }

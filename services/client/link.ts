@@ -238,8 +238,8 @@ export class Link {
       if (status === 408 || status === 425 || status === 429 || status >= 500) return undefined;
       const mayRenew = status === 401 && this.#options.renewable && ++this.#authRefusals < MAX_AUTH_REFUSALS;
       if (mayRenew) return undefined;
-      const told = `the gateway refused the handshake with ${status} ${refusal.code}`;
-      return new ParleyClientError('handshake_refused', told, refusal.code);
+      const why = `the gateway refused the handshake with ${status} ${refusal.code}`;
+      return new ParleyClientError('handshake_refused', why, refusal.code);
     }
     if (code === CLOSE_CODES.token_expired) {
       return this.#options.renewable

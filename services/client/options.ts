@@ -28,7 +28,7 @@ export interface ClientOptions {
   readonly maxBufferedInsights?: number;
   /** Messages that may wait in this client, acked ones not counted. */
   readonly maxBuffered?: number;
-  /** Of these, how many may be unacked at the gateway; its own limit holds as well. */
+  /** How many of these may be unacked at the gateway; its own limit holds as well. */
   readonly maxInFlight?: number;
   /** Until the first session; afterwards the client tries without end. */
   readonly connectTimeoutMs?: number;
@@ -55,7 +55,7 @@ export interface Counters {
   insights: number;
   /** Insights that came a second time after a reconnect, and were not passed on. */
   insightsRepeated: number;
-  /** Insights that nobody read in time. */
+  /** Insights dropped because they were not read in time. */
   insightsDropped: number;
   /** Sessions ended for another because their token was about to expire. */
   renewals: number;

@@ -5,7 +5,7 @@ import type { OutgoingMessage } from './frames.ts';
 export interface Entry {
   readonly id: string;
   readonly message: OutgoingMessage & { readonly id: string; readonly sent_at: number };
-  /** 1 for the first send; more tells Parley to look for an earlier one. */
+  /** 1 for the first send; a higher number makes Parley look for an earlier one. */
   attempt: number;
   readonly settled: Promise<void>;
   readonly resolve: () => void;

@@ -82,8 +82,8 @@ export class ParleyClient {
     const timeoutMs = options.connectTimeoutMs ?? DEFAULTS.connectTimeoutMs;
     const timer = setTimeout(() => {
       const { lastProblem } = client.#link;
-      const told = `no session within ${timeoutMs} ms: ${lastProblem ?? 'the gateway did not answer'}`;
-      client.#fail(new ParleyClientError('connect_timeout', told, lastProblem));
+      const why = `no session within ${timeoutMs} ms: ${lastProblem ?? 'the gateway did not answer'}`;
+      client.#fail(new ParleyClientError('connect_timeout', why, lastProblem));
     }, timeoutMs);
     client.#link.start();
     try {
@@ -114,8 +114,8 @@ export class ParleyClient {
     if (this.#closedBy) return Promise.reject(this.#closedBy);
     if (this.#closing) return Promise.reject(closedError());
     if (this.#outbox.size >= this.#maxBuffered) {
-      const told = `${this.#maxBuffered} messages wait already; await room() before sending more`;
-      return Promise.reject(new ParleyClientError('buffer_full', told));
+      const why = `${this.#maxBuffered} messages wait already; await room() before sending more`;
+      return Promise.reject(new ParleyClientError('buffer_full', why));
     }
     const { id = crypto.randomUUID(), sent_at = Date.now() } = message;
     const settled = this.#outbox.add({ ...message, id, sent_at });
@@ -170,8 +170,8 @@ export class ParleyClient {
     const data = JSON.stringify({ type: 'message', ...message, attempt });
     // A code unit takes at most three bytes, so most frames need no second look.
     if (data.length * 3 > maxBytes && utf8.encode(data).length > maxBytes) {
-      const told = `the message has more than the ${maxBytes} bytes that the gateway takes`;
-      this.#outbox.refused(id, new ParleyClientError('frame_too_large', told));
+      const why = `the message has more than the ${maxBytes} bytes that the gateway takes`;
+      this.#outbox.refused(id, new ParleyClientError('frame_too_large', why));
       this.#afterSettling();
       return;
     }
@@ -226,7 +226,7 @@ export class ParleyClient {
     this.counters.nacks[code] = (this.counters.nacks[code] ?? 0) + 1;
     if (isTemporaryNack(code)) {
       this.counters.postponed += 1;
-      // Of the temporary codes only this one leaves open whether Kafka has the message.
+      // `unavailable` is the only temporary code that leaves open whether Kafka has the message.
       this.#outbox.postponed(id, code === 'unavailable');
       this.#pauseFor(retry_after_ms ?? RETRY_FALLBACK_MS);
     } else {
@@ -265,7 +265,7 @@ export class ParleyClient {
     this.#outbox.rejectAll(error);
     this.insights.end();
     this.#opened.reject(error);
-    // Where connect() has resolved long since, nobody listens to this promise any more.
+    // This promise has no listener any more once connect() has resolved.
     this.#opened.promise.catch(() => {});
     this.#afterSettling();
     if (error.code === 'connect_timeout') void this.#link.close();

@@ -1,6 +1,6 @@
 export const SUBPROTOCOL = 'parley.v1';
 
-/** What a transport reports. `closed` comes exactly once, whatever happened, and nothing after it. */
+/** What a transport reports. `closed` comes exactly once, at any end, and nothing after it. */
 export interface TransportEvents {
   frame(data: string): void;
   /** A sign of life that is no frame: a ping. */

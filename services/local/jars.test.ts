@@ -22,7 +22,7 @@ async function maven(script: string): Promise<void> {
 const jars = (report: (line: string) => void, env = { PATH: `${join(dir, 'bin')}:${process.env['PATH']}` }) =>
   ensureJars({ cacheDir: cache, env, report });
 
-/** Fills the folder that it was told to fill: the last argument's. */
+/** Fills the folder that its last argument names. */
 const FILLS = 'for a in "$@"; do :; done; d=$(echo "$a" | cut -d= -f2); mkdir "$d"; echo jar >"$d/a.jar"';
 const calls = async () => (await readFile(join(dir, 'calls'), 'utf8')).trim().split('\n').length;
 

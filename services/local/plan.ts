@@ -22,7 +22,7 @@ export interface PlanOptions {
   readonly only: readonly PartName[];
 }
 
-/** Of the embedded brokers. */
+/** Ports of the embedded brokers. */
 const brokerPorts = ({ KAFKA_NODES, KAFKA_PORT }: LocalConfig): number[] =>
   Array.from({ length: Number(KAFKA_NODES) }, (_, node) => KAFKA_PORT + node);
 
@@ -36,7 +36,7 @@ const addressesOf = (config: LocalConfig) => ({
   NLP_URL: config.NLP_URL ?? `http://127.0.0.1:${config.NLP_PORT}`,
 });
 
-/** What the `parley` command must be told, because an embedded part is not where it looks by default. */
+/** Variables that the `parley` command needs, because an embedded part is not where it looks by default. */
 export function commandSettings(config: LocalConfig, dataDir: string): Record<string, string> {
   const addresses = addressesOf(config);
   const moved = (port: 'KAFKA_PORT' | 'SCHEMA_REGISTRY_PORT' | 'CLICKHOUSE_HTTP_PORT', given: unknown) =>
@@ -110,7 +110,7 @@ function clickhousePart({ config, paths }: PlanOptions): Part {
   });
 }
 
-/** Any answer will do: an API of somebody else's need not have a path that says it is well. */
+/** Any answer counts as ready: another team's API need not have a path that says it is well. */
 const answers: (address: string) => Probe = (address) => async (target) => {
   const response = await fetch(address, { signal: target.signal });
   await response.body?.cancel();

@@ -68,7 +68,7 @@ export async function runLocal(options: StartOptions): Promise<void> {
 
 function aborted(signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  // With nothing but parts of somebody else there is no child that keeps this process alive.
+  // With nothing but parts that run elsewhere there is no child that keeps this process alive.
   const keepAlive = setInterval(() => {}, 60_000);
   const end = () => {
     clearInterval(keepAlive);

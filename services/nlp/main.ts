@@ -19,7 +19,7 @@ async function start({ env, metrics: registry }: ServiceContext) {
   const latency = latencySource(config.NLP_LATENCY_MEAN_MS, config.NLP_LATENCY_P99_MS, seededRandom(config.NLP_SEED));
   const injector = new FaultInjector(seededRandom(config.NLP_SEED ^ 0x5bd1e995), systemClock, metrics.onFault);
   injector.set(faultsFromEnvironment(config.NLP_FAULTS));
-  // Only now, so that a wrong configuration is told at once: the models take a second of CPU to load.
+  // After the configuration is read, so that a wrong one is reported at once: the models take a second of CPU to load.
   const { analyse } = await import('./analyser.ts');
   const server: NlpServer = await NlpServer.start({
     host: config.NLP_HOST,

@@ -12,7 +12,7 @@ const PROBE_TIMEOUT_MS = 5_000;
 /**
  * Where bots connect: `given`, else as the running gateway wrote it down, else on `GATEWAY_PORT` of this machine.
  *
- * @throws {ParleyError} CONFIG_INVALID for something else than a ws:// or wss:// URL; GATEWAY_UNREACHABLE when nobody
+ * @throws {ParleyError} CONFIG_INVALID for something else than a ws:// or wss:// URL; GATEWAY_UNREACHABLE when nothing
  * listens there.
  */
 export async function findGateway(settings: OperatorSettings, given?: string): Promise<string> {

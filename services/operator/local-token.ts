@@ -65,7 +65,7 @@ export async function tokenSigner(
 }
 
 /**
- * One token as design §7 describes it, signed with the embedded stack's key.
+ * One token (claims in docs/protocol.md), signed with the embedded stack's key.
  *
  * @throws {ParleyError} TOKEN_KEY_MISSING when the key is not there.
  */

@@ -3,7 +3,7 @@ import type { Coordinates } from '../core/records.ts';
 import { DLQ_REASONS, type DlqReason } from '../core/wire-codes.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 
-/** A record of `chat.dlq` as its headers tell it (design §4.6); what they do not tell is null. */
+/** A record of `chat.dlq` by its headers (`platform/kafka/produce/dead-letter.ts` writes them); null for one that is missing. */
 export interface DeadLetter {
   readonly partition: number;
   readonly offset: number;
@@ -30,7 +30,7 @@ function numberOf(record: FetchedRecord, name: string): number | null {
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
-/** Reads the `dlq-` headers; never fails, whatever stands there. */
+/** Reads the `dlq-` headers; never fails: a header that cannot be read is null. */
 export function readDeadLetter(partition: number, record: FetchedRecord): DeadLetter {
   const reason = DLQ_REASONS.find((known) => known === textOf(record, 'dlq-reason')) ?? 'unknown';
   const firstFailedAt = numberOf(record, 'dlq-first-failed-at');

@@ -30,7 +30,7 @@ export type Verdict =
 
 const skip = (why: SkipReason): Verdict => ({ kind: 'skip', why });
 
-/** The message's first place; null where a letter does not tell it. */
+/** The message's first place; null where the letter's headers lack it. */
 export function originOf({ letter, event }: ReadLetter, replayTopic: string): Coordinates | null {
   if (event?.origin) return event.origin;
   return letter.failedRecord?.topic === replayTopic ? null : letter.failedRecord;

@@ -10,7 +10,7 @@ const MAX_LIST_CHARS = 200_000;
 
 const literal = (key: Key): string => `(${key.map(quote).join(',')})`;
 
-/** The rows that may stand for a letter's message: under its own key, or as a record that nobody could decode. */
+/** The rows that may stand for a letter's message: under its own key, or as a record that could not be decoded. */
 function keysOf(read: ReadLetter, replayTopic: string): Key[] {
   const { event } = read;
   const origin = originOf(read, replayTopic);

@@ -13,9 +13,9 @@ export interface Selection {
   readonly tenant?: string;
   readonly bot?: string;
   readonly conversation?: string;
-  /** Of `chat.dlq`. */
+  /** A partition of `chat.dlq`. */
   readonly partition?: number;
-  /** Of `chat.dlq`, in that partition. */
+  /** Offsets of `chat.dlq` in that partition. */
   readonly offsets?: OffsetRange;
 }
 

@@ -12,7 +12,7 @@ export interface ReplayCounts {
   /** To be replayed; after a run, what Kafka has acked. */
   readonly replay: number;
   readonly skipped: Readonly<Partial<Record<SkipReason, number>>>;
-  /** Of those skipped, how many leave work undone. */
+  /** Skipped letters that leave work undone. */
   readonly not_replayable: number;
   readonly by_reason: readonly (Readonly<GroupCounts> & { readonly reason: string })[];
   readonly by_bot: readonly (Readonly<GroupCounts> & { readonly tenant_id: string; readonly bot_id: string })[];

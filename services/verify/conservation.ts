@@ -1,6 +1,6 @@
 import { clipRanges, countOffsets, mergeRanges, type OffsetRange } from '../core/offset-ranges.ts';
 
-/** How many source offsets of each outcome have a receipt: an offset counts once, whatever its number of receipts. */
+/** How many source offsets of each outcome have a receipt: an offset counts once, however many receipts it has. */
 export interface ReceiptCounts {
   readonly enriched: number;
   readonly degraded: number;
@@ -23,7 +23,7 @@ export interface PartitionReading {
   readonly sinkPastOutcomes: boolean;
   /** Receipts within `[logStart, logEnd)`, those inside a gap left out. */
   readonly receipts: ReceiptCounts;
-  /** Of these, how many offsets lie below the watermark. */
+  /** How many offsets of these receipts lie below the watermark. */
   readonly receiptsBelowWatermark: number;
   /** Receipts of outcome `gap`, as they stand. */
   readonly gaps: readonly OffsetRange[];

@@ -33,7 +33,7 @@ const IN_ORDER = 'SETTINGS optimize_aggregation_in_order = 1';
 const parametersOf = ({ topicId, partition, from, to }: Window) => ({ topic_id: topicId, partition, from, to });
 
 /**
- * All gaps of a topic by partition, merged; with `since` (ms since the epoch) those told of since then. There is one
+ * All gaps of a topic by partition, merged; with `since` (ms since the epoch) those recorded since then. There is one
  * receipt for each removal by retention, so they are few.
  */
 export async function readGaps(query: RunQuery, topicId: TopicId, since = 0): Promise<Map<number, OffsetRange[]>> {

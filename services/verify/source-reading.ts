@@ -29,7 +29,7 @@ export interface VerifySources {
   readonly groups: { readonly enricher: string; readonly sink: string };
 }
 
-/** What is looked at, and who is told. */
+/** What is read, and where progress goes. */
 export interface Looking {
   readonly since?: EpochMs;
   readonly partitions?: readonly number[];
@@ -84,7 +84,7 @@ export async function readSource(
     looking.progress(`${topic} partition ${partition}: offsets ${start} to ${end}`);
     const log = { logStart: start, logEnd: end, watermark: watermarks.get(partition) ?? null };
     const window = { topicId, partition, from: start, to: end };
-    // Below the window those gaps count that were told of in the time that is asked for; within it, all.
+    // Below the window a gap counts if its record came in the time that is asked for; within the window every gap counts.
     const gaps = [
       ...clipRanges(toldSince.get(partition) ?? [], 0, start),
       ...clipRanges(allGaps.get(partition) ?? [], start, end),

@@ -3,7 +3,7 @@ import { type Conservation, sumConservation } from './conservation.ts';
 import type { Scope } from './queries/violation-query.ts';
 import type { Violation, Violations } from './violations.ts';
 
-/** The two topics that the conservation law holds for, by the names of design §2 whatever the prefix is. */
+/** The two topics that the conservation law holds for, by their names without the prefix. */
 export type SourceTopic = 'chat.events' | 'chat.replay';
 
 export interface PartitionVerdict extends Conservation {

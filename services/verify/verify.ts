@@ -33,7 +33,7 @@ interface Look {
 }
 
 /**
- * Checks the conservation law (design §1) and that nothing is counted twice. It only reads.
+ * Checks the conservation law (docs/architecture.md#the-way-of-one-message) and that nothing is counted twice. It only reads.
  *
  * Memory does not grow with the number of messages, here or in ClickHouse: receipts are counted there in the order of
  * their sort key, and only a damaged stretch is listed, 64 Ki offsets at a time; of each violation a count and ten rows

@@ -1,10 +1,10 @@
 /** Ids of the load's messages end in their number: `m<number>`. */
 const numberOf = (id: string): number => (id.charCodeAt(0) === 0x6d ? Number(id.slice(1)) : Number.NaN);
 
-/** Of every message of a run, how often it was called for and how long the answers took. */
+/** How often each message of a run was called for, and how long its answers took. */
 export class DocumentBook {
   calls = new Uint8Array(0);
-  /** Milliseconds between request and answer; of several answers the last. */
+  /** Milliseconds between request and answer; the last of several answers counts. */
   tookMs = new Float32Array(0);
 
   reset(messages: number): void {

@@ -29,7 +29,7 @@ const MAX_BATCH = 25;
 
 /**
  * An NLP API for load runs: answers every text alike after a delay, straight on TCP, so that it takes a fraction of the
- * CPU of whoever calls it. Fit for nothing else: it believes that requests are well-formed.
+ * CPU of its caller. Fit for nothing else: it takes every request as well-formed.
  */
 export class LoadApi {
   readonly book = new DocumentBook();

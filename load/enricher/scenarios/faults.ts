@@ -7,12 +7,12 @@ import {
   firstAnswers,
   insightLatency,
   outcomesWhen,
+  reported,
   reportOn,
   type Scenario,
   settledMessages,
   share,
   startEnricher,
-  told,
 } from './scenario.ts';
 
 const SECONDS = 30;
@@ -39,17 +39,17 @@ export const faults: Scenario = async (options, context) => {
     const latency = insightLatency(answers.values());
     const early = [...answers.values()].filter(({ provisional }) => provisional).length;
     return reportOn('faults', [
-      told('messages', count),
+      reported('messages', count),
       atMost('missing', all - settledMessages(outcomes), 0),
       atMost('dead-lettered', countOf(outcomes, 'dead_lettered'), 0),
-      told('degraded', countOf(outcomes, 'degraded')),
-      told('first answer provisional, share', share(early, count)),
-      told('first answer final, share', share(count - early, count)),
-      told('first answer p50 ms', latency.p50),
+      reported('degraded', countOf(outcomes, 'degraded')),
+      reported('first answer provisional, share', share(early, count)),
+      reported('first answer final, share', share(count - early, count)),
+      reported('first answer p50 ms', latency.p50),
       atMost('first answer p99 ms', latency.p99, BUDGET_MS),
       atMost('calls a message', share(after.calls - before.calls, count), MAX_CALLS),
-      told('documents sent to the API, a message', share(after.documents - before.documents, count)),
-      told('max RSS MB', Math.round(system.maxRssBytes / 2 ** 20)),
+      reported('documents sent to the API, a message', share(after.documents - before.documents, count)),
+      reported('max RSS MB', Math.round(system.maxRssBytes / 2 ** 20)),
     ]);
   } finally {
     await api.heal();

@@ -6,12 +6,12 @@ import {
   firstAnswers,
   insightLatency,
   outcomesWhen,
+  reported,
   reportOn,
   type Scenario,
   type ScenarioOptions,
   settledMessages,
   startEnricher,
-  told,
 } from './scenario.ts';
 
 const SECONDS = 20;
@@ -26,13 +26,13 @@ export const noisyTenant: Scenario = async (options, context) => {
   context.progress(`without: p99 ${Math.round(without.p99)} ms`);
   const with_ = await others(options, context, NOISE);
   return reportOn('noisy-tenant', [
-    told('messages a second without', Math.round(quietPerS)),
-    told('messages a second with', options.ratePerS),
+    reported('messages a second without', Math.round(quietPerS)),
+    reported('messages a second with', options.ratePerS),
     atMost('missing', without.missing + with_.missing, 0),
-    told("the others' first answer p50 ms, without", without.p50),
-    told("the others' first answer p50 ms, with", with_.p50),
-    told("the others' first answer p99 ms, without", without.p99),
-    told("the others' first answer p99 ms, with", with_.p99),
+    reported("the others' first answer p50 ms, without", without.p50),
+    reported("the others' first answer p50 ms, with", with_.p50),
+    reported("the others' first answer p99 ms, without", without.p99),
+    reported("the others' first answer p99 ms, with", with_.p99),
     atMost('p99, with ÷ without', Math.round((with_.p99 / without.p99) * 100) / 100, MAX_RATIO),
   ]);
 };

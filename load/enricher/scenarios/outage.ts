@@ -11,12 +11,12 @@ import {
   firstAnswers,
   insightLatency,
   outcomesWhen,
+  reported,
   reportOn,
   type Scenario,
   type ScenarioOptions,
   settledMessages,
   startEnricher,
-  told,
 } from './scenario.ts';
 
 const BEFORE_S = 10;
@@ -65,10 +65,10 @@ async function oneOutage(
         insightLatency(answers.filter(({ receivedAtMs }) => receivedAtMs >= fromMs && receivedAtMs < toMs)).p99;
       findings.push(
         atMost('first answer p99 ms', insightLatency(answers).p99, BUDGET_MS),
-        told('first answer p99 ms, API up before', p99(0, downAtMs - 1_000)),
-        told('first answer p99 ms, until 5 s after it went down', p99(downAtMs - 1_000, downAtMs + 5_000)),
-        told('first answer p99 ms, API down', p99(downAtMs + 5_000, healedAtMs - 1_000)),
-        told('first answer p99 ms, API back', p99(healedAtMs - 1_000, Number.POSITIVE_INFINITY)),
+        reported('first answer p99 ms, API up before', p99(0, downAtMs - 1_000)),
+        reported('first answer p99 ms, until 5 s after it went down', p99(downAtMs - 1_000, downAtMs + 5_000)),
+        reported('first answer p99 ms, API down', p99(downAtMs + 5_000, healedAtMs - 1_000)),
+        reported('first answer p99 ms, API back', p99(healedAtMs - 1_000, Number.POSITIVE_INFINITY)),
       );
     }
     if (mode === 'wait') findings.push(atMost('degraded', countOf(outcomes, 'degraded'), 0));
@@ -91,12 +91,12 @@ function common(outcomes: readonly LoggedOutcome[], all: number, healedAtMs: num
   );
   const caughtUpAtMs = late.reduce((latest, { atMs }) => Math.max(latest, atMs), healedAtMs);
   return [
-    told('messages', all),
+    reported('messages', all),
     atMost('missing', all - settledMessages(outcomes), 0),
     atMost('dead-lettered', countOf(outcomes, 'dead_lettered'), 0),
-    told('degraded, then analysed', countOf(outcomes, 'enriched', true)),
+    reported('degraded, then analysed', countOf(outcomes, 'enriched', true)),
     atMost('degraded and not analysed', outstanding(outcomes, all), 0),
-    told('caught up after s', Math.round((caughtUpAtMs - healedAtMs) / 100) / 10),
+    reported('caught up after s', Math.round((caughtUpAtMs - healedAtMs) / 100) / 10),
     atMost('max RSS MB', Math.round(maxRssBytes / 2 ** 20), MAX_RSS_MB),
   ];
 }

@@ -8,7 +8,7 @@ import type { SystemUnderTest } from '../system-under-test.ts';
 export interface ScenarioOptions {
   /** Messages a second. */
   readonly ratePerS: number;
-  /** Of the enricher, besides its addresses. */
+  /** Variables of the enricher, besides its addresses. */
   readonly env: Readonly<Record<string, string>>;
   readonly chats: () => Iterator<readonly Turn[], void>;
   readonly limitMs: number;
@@ -18,7 +18,7 @@ export interface ScenarioOptions {
 export interface Finding {
   readonly what: string;
   readonly value: number;
-  /** `null`: told, not judged. */
+  /** `null`: reported, not judged. */
   readonly bound: string | null;
   readonly ok: boolean;
 }
@@ -31,7 +31,7 @@ export interface ScenarioReport {
 
 export type Scenario = (options: ScenarioOptions, context: RunContext) => Promise<ScenarioReport>;
 
-export const told = (what: string, value: number): Finding => ({ what, value, bound: null, ok: true });
+export const reported = (what: string, value: number): Finding => ({ what, value, bound: null, ok: true });
 export const atMost = (what: string, value: number, bound: number): Finding => ({
   what,
   value,
@@ -45,7 +45,7 @@ export const reportOn = (scenario: string, findings: readonly Finding[]): Scenar
   findings,
 });
 
-/** Of the gateway: `deadline_at` minus `received_at`. */
+/** The gateway's latency budget: `deadline_at` minus `received_at`. */
 export const BUDGET_MS = 400;
 /** Sent before anything counts, so that the enricher is up and its limits have settled. */
 const WARM_UP_S = 5;

@@ -6,18 +6,18 @@ import {
   atMost,
   countOf,
   outcomesWhen,
+  reported,
   reportOn,
   type Scenario,
   settledMessages,
   share,
   startEnricher,
-  told,
 } from './scenario.ts';
 
 const SECONDS = 30;
 /** Calls that the API admits, as a share of the messages that come: half. */
 const ADMITTED = 0.5;
-/** Of the calls in the last third, at most so many may be refused: by then the rate has adapted. */
+/** Share of the calls in the last third that may be refused: by then the rate has adapted. */
 const MAX_REFUSED = 0.3;
 
 /** The API admits half as many calls as messages come and answers 429 with Retry-After to the rest. Calls are single. */
@@ -45,14 +45,17 @@ export const throttled: Scenario = async (options, context) => {
     const outcomes = await outcomesWhen(bench, system, all, deadlineMs, (found) => settledMessages(found) === all);
     const [first, , third] = readings as [ApiStats, ApiStats, ApiStats];
     return reportOn('throttled', [
-      told('messages', count),
+      reported('messages', count),
       atMost('missing', all - settledMessages(outcomes), 0),
       atMost('dead-lettered', countOf(outcomes, 'dead_lettered'), 0),
-      told('degraded', countOf(outcomes, 'degraded')),
-      told('calls refused with 429', last.throttled - first.throttled),
+      reported('degraded', countOf(outcomes, 'degraded')),
+      reported('calls refused with 429', last.throttled - first.throttled),
       atMost('refused of the calls in the last third, share', refused(third, last), MAX_REFUSED),
-      told('admitted calls a second in the last third', Math.round((admitted(last) - admitted(third)) / (SECONDS / 3))),
-      told('max RSS MB', Math.round(system.maxRssBytes / 2 ** 20)),
+      reported(
+        'admitted calls a second in the last third',
+        Math.round((admitted(last) - admitted(third)) / (SECONDS / 3)),
+      ),
+      reported('max RSS MB', Math.round(system.maxRssBytes / 2 ** 20)),
     ]);
   } finally {
     await api.heal();

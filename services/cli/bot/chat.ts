@@ -108,7 +108,7 @@ export class Chat {
 
   #onInsight(insight: Insight): void {
     const turn = this.#turns.get(insight.id);
-    // Of another conversation of the same bot, or of long ago.
+    // The insight belongs to another conversation of the same bot, or to a turn of long ago.
     if (!turn || insight.conversation_id !== this.#options.conversationId) return;
     if (!insight.provisional && (turn.insight === null || turn.insight.provisional)) this.#insights += 1;
     turn.insight = insight;

@@ -144,7 +144,7 @@ const isOf = (
 
 async function save(file: string, bytes: Buffer | null): Promise<void> {
   try {
-    // Chats are nobody else's business.
+    // Chats are private: the file is for its owner alone.
     await writeFile(file, bytes ?? Buffer.alloc(0), { mode: 0o600 });
   } catch (error) {
     throw new ParleyError('OUTPUT_UNWRITABLE', `${file}: ${messageOf(error)}`, { cause: error });

@@ -141,7 +141,7 @@ async function execute(
     await finish(outcomeOf(result), result.counts);
     return result;
   } catch (error) {
-    // The first error is the one to tell, also where ClickHouse is away by now.
+    // The first error is the one to report, even if ClickHouse is away by now.
     await finish('failed', null).catch(() => undefined);
     throw error;
   }

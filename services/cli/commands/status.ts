@@ -11,7 +11,7 @@ import { type CommandDeps, type CommandResult, newCommand, withAction } from '..
 import { consumptions, lagOf, type PartitionLag, totalLag } from '../lag.ts';
 
 const PROBE_TIMEOUT_MS = 5_000;
-/** Without one of these the pipeline does not run; the others may be somebody else's (`NLP_URL`, `CLICKHOUSE_URL`). */
+/** Without one of these the pipeline does not run; the others may run elsewhere (`NLP_URL`, `CLICKHOUSE_URL`). */
 const REQUIRED = ['gateway', 'enricher', 'sink'];
 
 interface ServiceStatus extends Instance {

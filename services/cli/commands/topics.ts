@@ -7,7 +7,7 @@ import { topicNames, topicSettings } from '../../platform/kafka/topics.ts';
 import { type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
 import { consumptions, lagOf, totalLag } from '../lag.ts';
 
-/** A setting whose value is not the one of design §2. */
+/** A setting whose value is not the one that Parley gives its topics (services/platform/kafka/topics.ts). */
 interface SettingDifference {
   readonly name: string;
   readonly value: string | null;

@@ -55,7 +55,7 @@ export const verifyCommand = (deps: CommandDeps): Command =>
     },
   );
 
-/** For people: the table of design §1's law, what is wrong with its coordinates, and the verdict in one sentence. */
+/** For people: the conservation law as a table, what is wrong with its coordinates, and the verdict in one sentence. */
 export function describeReport(report: VerifyReport): string {
   const header = ['TOPIC', 'EVENTS', 'ENRICHED', 'DEGRADED', 'DEAD', 'DUPLICATES', 'GAPS', 'IN FLIGHT', 'MISSING'];
   const rows = Object.entries(report.topics).map(([topic, found]) => [

@@ -8,7 +8,7 @@ export interface KafkaNode {
   readonly dataDir: string;
 }
 
-/** With fewer than three, topics have one replica: there is nobody to be in sync with. */
+/** With fewer than three brokers, topics have one replica. */
 const REPLICAS = 3;
 
 /**
@@ -42,7 +42,7 @@ export function kafkaProperties(node: KafkaNode, controllerPorts: readonly numbe
     `share.coordinator.state.topic.min.isr=${inSync}`,
     // A broker that is gone is noticed, and its partitions led by others, within 3 s; the defaults are 9 s and 2 s.
     ...(replicas > 1 ? ['broker.session.timeout.ms=3000', 'broker.heartbeat.interval.ms=500'] : []),
-    // The maximum: offsets and their metadata must not expire while nobody consumes.
+    // The maximum: offsets and their metadata must not expire while no consumer runs.
     'offsets.retention.minutes=2147483647',
     // One machine: there are no late joiners to wait for, and tests use short sessions.
     'group.initial.rebalance.delay.ms=0',

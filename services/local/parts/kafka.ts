@@ -17,7 +17,7 @@ interface KafkaOptions {
   readonly jars: string;
   readonly archive: ClassArchive;
   readonly dataDir: string;
-  /** Of each broker, as java -Xmx takes it. */
+  /** Heap of each broker, as java -Xmx takes it. */
   readonly heap: string;
 }
 

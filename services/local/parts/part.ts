@@ -15,7 +15,7 @@ interface Common {
   readonly needs: readonly string[];
   readonly ready: Probe;
   readonly readyTimeoutMs: number;
-  /** Where users reach it, for the table; absent for a part that nobody calls. */
+  /** Where users reach it, for the table; absent for a part that has no address. */
   readonly address?: string;
 }
 
@@ -36,7 +36,7 @@ export interface ProcessPart extends Common {
   readonly stopGraceMs: number;
 }
 
-/** A part that somebody else runs: only waited for. */
+/** A part that runs elsewhere: only waited for. */
 export interface ExternalPart extends Common {
   readonly kind: 'external';
   /** The variable that named it. */

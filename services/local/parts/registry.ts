@@ -33,7 +33,7 @@ export function registryPart(options: RegistryOptions): ProcessPart {
       QUARKUS_HTTP_PORT: String(options.port),
       APICURIO_STORAGE_KIND: 'kafkasql',
       APICURIO_KAFKASQL_BOOTSTRAP_SERVERS: options.kafkaBrokers,
-      // At start it polls the topic of snapshots, which nobody makes here, for this long; the default is 5 s.
+      // At start it polls the topic of snapshots for this long; there are none here, and the default is 5 s.
       APICURIO_KAFKASQL_CONSUMER_POLL_TIMEOUT: '500',
     },
     ports: [{ port: options.port, variable: 'SCHEMA_REGISTRY_PORT' }],

@@ -4,7 +4,7 @@ import { causeOf, type Runner, type RunnerDeps, seconds, untilReady } from './ru
 
 const withoutCredentials = (address: string): string => address.replace(/\/\/[^/@]*@/, '//');
 
-/** A part that somebody else runs: waited for at start, then left alone. */
+/** A part that runs elsewhere: waited for at start, then left alone. */
 export class ExternalRunner implements Runner {
   readonly part: ExternalPart;
   readonly pid = undefined;

@@ -23,7 +23,7 @@ function readable(line: string): string {
   }
 }
 
-/** What a part wrote last in its last run, for the sentence that tells why it is down. */
+/** What a part wrote last in its last run, for the sentence that says why it is down. */
 export function lastWords(log: LogFile): string {
   const tail = log.tail(200);
   const lines = tail

@@ -28,7 +28,7 @@ export class ProcessRunner implements Runner {
     this.#deps = deps;
     this.#log = new LogFile(`${deps.logDir}/${part.name}.log`);
     this.ended = this.#ended.promise;
-    // Both reject on failure; whoever cares awaits the one it needs.
+    // Both reject on failure; a caller awaits the one that it needs.
     this.ended.catch(() => {});
     this.#ready.promise.catch(() => {});
   }
@@ -90,7 +90,7 @@ export class ProcessRunner implements Runner {
       },
     });
     this.#child = child;
-    // Stopped while it was being made: nobody else has seen this child.
+    // The part was stopped while this child was being made: no other code has seen the child.
     if (this.#stop.signal.aborted) child.signal('SIGTERM');
     await recordProcess(this.#deps.pidDir, name, child.pid);
     const gone = new AbortController();

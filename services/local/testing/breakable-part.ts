@@ -22,7 +22,7 @@ const READY_TIMEOUT_MS = 120_000;
 export class BreakablePart {
   readonly name: string;
   crashes = 0;
-  /** Processes so far: tells which of them did something. */
+  /** Processes so far; the number names one of them. */
   lives = 0;
   readonly #part: ProcessPart;
   readonly #log: LogFile;
@@ -38,7 +38,7 @@ export class BreakablePart {
     this.#log = new LogFile(join(logDir, `${part.name}.log`));
   }
 
-  /** Of the process that runs now. */
+  /** The process that runs now. */
   get pid(): number | undefined {
     return this.#child?.pid;
   }
@@ -98,7 +98,7 @@ export class BreakablePart {
         env: { ...process.env, ...env },
         onOutput: (chunk) => this.#log.write(chunk),
       });
-      // Ended while it was being made: nobody else has seen this child.
+      // The part was ended while this child was being made: no other code has seen the child.
       if (!this.#wanted) this.#child.signal('SIGKILL');
       await this.#child.exited;
       this.#child = undefined;

@@ -30,7 +30,7 @@ export interface EmbeddedParts {
 }
 
 export interface EmbeddedOptions {
-  /** Of the NLP API, which adds no latency unless this asks for some. */
+  /** Variables of the NLP API, which adds no latency unless they ask for some. */
   readonly nlpEnv?: Readonly<Record<string, string>>;
   /** 1 by default. */
   readonly brokers?: number;

@@ -7,7 +7,7 @@ import { Child, type Exit } from '../process/child.ts';
 
 const MAIN = join(import.meta.dirname, '../main.ts');
 
-/** Without the bootstrap: whoever runs tests has what it installs. */
+/** Without the bootstrap: a machine that runs tests has what it installs. */
 const NPM_START = ['npm', 'start', '--ignore-scripts', '--'] as const;
 
 export interface ReadyDocument {

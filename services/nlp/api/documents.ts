@@ -1,7 +1,7 @@
 import { type Refusal, refusal } from './error-codes.ts';
 import { MAX_BATCH_DOCUMENTS, MAX_ID_UNITS, MAX_TEXT_UNITS } from './limits.ts';
 
-/** What a caller wants analysed. `language` is a hint (a BCP 47 tag), used where the text itself does not tell. */
+/** What a caller wants analysed. `language` is a hint (a BCP 47 tag), used where the text itself is too short to say. */
 export interface Document {
   readonly id: string;
   readonly text: string;

@@ -5,7 +5,7 @@ import type { ClickHouse } from '../../platform/clickhouse/clickhouse.ts';
  * What a query for violations found: how many, and the first of them. No query sees several tables at one instant: while
  * the sink inserts, a mismatch may be one that is about to vanish, so ask again before believing it.
  *
- * Memory is bounded on both sides, whatever the number of rows: only a count and ten rows come back, and groups that
+ * Memory is bounded on both sides and does not grow with the rows: only a count and ten rows come back, and groups that
  * outgrow a quarter of {@link Scope.memoryBytes} go to ClickHouse's disk. For that the queries group, and do without
  * sets, joins and windows over all messages, which do not spill. Above the bound ClickHouse ends the query.
  */
@@ -69,7 +69,7 @@ export const touchedSince = ({ since }: Scope): string | undefined =>
 export const sentSince = ({ since }: Scope): string | undefined =>
   since === undefined ? undefined : `messages.sent_at >= ${instant(since)} - INTERVAL ${OLDEST_SENT_DAYS} DAY`;
 
-/** Of two looks that exclude each other, both. */
+/** Sum of two looks whose findings exclude each other. */
 export const together = (one: Violations, other: Violations): Violations => ({
   count: one.count + other.count,
   examples: [...one.examples, ...other.examples].slice(0, EXAMPLES),

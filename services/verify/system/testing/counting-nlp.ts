@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** An NLP API over real sockets that knows every call: who asked how often, and how many are under way. */
+/** An NLP API over real sockets that counts every call, by message and under way. */
 export class CountingNlp {
   readonly #server: Server;
   /** Calls by message id. */
@@ -49,7 +49,7 @@ export class CountingNlp {
     return [...this.calls].filter(([, count]) => count > 1).map(([id]) => id);
   }
 
-  /** The most calls that were in flight at once since the last time somebody asked. */
+  /** The most calls that were in flight at once since the last `takePeak`. */
   takePeak(): number {
     const peak = this.#peak;
     this.#peak = this.#inFlight;
