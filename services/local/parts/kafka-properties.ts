@@ -6,6 +6,16 @@ export interface KafkaNode {
   readonly name: string;
   readonly port: number;
   readonly dataDir: string;
+  readonly secured?: SecuredListener;
+}
+
+/** A second listener, which asks clients who they are. */
+export interface SecuredListener {
+  readonly port: number;
+  /** Lines of `server.properties`: keys, mechanisms, authorizer. */
+  readonly properties: readonly string[];
+  /** Options of `kafka-storage format`, such as `--add-scram`. */
+  readonly formatOptions: readonly string[];
 }
 
 /** With fewer than three brokers, topics have one replica. */
@@ -19,13 +29,19 @@ const REPLICAS = 3;
 export function kafkaProperties(node: KafkaNode, controllerPorts: readonly number[]): string {
   const replicas = controllerPorts.length >= REPLICAS ? REPLICAS : 1;
   const inSync = replicas > 1 ? 2 : 1;
+  const { secured } = node;
+  const clientListeners = [
+    `PLAINTEXT://127.0.0.1:${node.port}`,
+    ...(secured ? [`SASL_SSL://127.0.0.1:${secured.port}`] : []),
+  ];
   const voters = controllerPorts.map((port, index) => `${index + 1}@127.0.0.1:${port}`);
   return [
     'process.roles=broker,controller',
     `node.id=${node.id}`,
     `controller.quorum.voters=${voters.join(',')}`,
-    `listeners=PLAINTEXT://127.0.0.1:${node.port},CONTROLLER://127.0.0.1:${controllerPorts[node.id - 1]}`,
-    `advertised.listeners=PLAINTEXT://127.0.0.1:${node.port}`,
+    `listeners=${[...clientListeners, `CONTROLLER://127.0.0.1:${controllerPorts[node.id - 1]}`].join(',')}`,
+    `advertised.listeners=${clientListeners.join(',')}`,
+    ...(secured?.properties ?? []),
     'controller.listener.names=CONTROLLER',
     'inter.broker.listener.name=PLAINTEXT',
     `log.dirs=${join(node.dataDir, 'log')}`,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePort } from '../../platform/free-port.ts';
 import type { ClassArchive } from '../class-archive.ts';
-import { type KafkaNode, kafkaProperties } from './kafka-properties.ts';
+import { type KafkaNode, kafkaProperties, type SecuredListener } from './kafka-properties.ts';
 import type { ProcessPart } from './part.ts';
 import { kafkaProbe } from './probes.ts';
 
@@ -22,8 +22,11 @@ interface KafkaOptions {
 }
 
 /** The embedded broker, on 127.0.0.1 alone. Its controller listens on a free port that changes with every start. */
-export function kafkaPart(options: KafkaOptions & { readonly port: number }): ProcessPart {
-  const node = { id: 1, name: 'kafka', port: options.port, dataDir: options.dataDir };
+export function kafkaPart(
+  options: KafkaOptions & { readonly port: number; readonly secured?: SecuredListener },
+): ProcessPart {
+  const { port, dataDir, secured } = options;
+  const node = { id: 1, name: 'kafka', port, dataDir, ...(secured && { secured }) };
   return nodePart(options, node, quorumOf([node]));
 }
 
@@ -74,7 +77,8 @@ async function formatOnce({ jars }: KafkaOptions, node: KafkaNode, clusterId: st
   );
   if (formatted) return;
   const quick = ['-Xmx128m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', `-Dlog4j2.configurationFile=${LOG4J}`];
-  const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', configFile];
+  const extra = node.secured?.formatOptions ?? [];
+  const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', configFile, ...extra];
   await run('java', [...quick, '-cp', join(jars, '*'), ...format]);
 }
 

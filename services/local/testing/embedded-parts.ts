@@ -5,6 +5,7 @@ import { freePort } from '../../platform/free-port.ts';
 import { DEFAULT_CACHE_DIR, folders } from '../folders.ts';
 import { ensureJars } from '../jars.ts';
 import { kafkaClusterParts, kafkaPart } from '../parts/kafka.ts';
+import type { SecuredListener } from '../parts/kafka-properties.ts';
 import { nodeServicePart } from '../parts/node-service.ts';
 import type { ProcessPart } from '../parts/part.ts';
 import { httpProbe } from '../parts/probes.ts';
@@ -34,12 +35,16 @@ export interface EmbeddedOptions {
   readonly nlpEnv?: Readonly<Record<string, string>>;
   /** 1 by default. */
   readonly brokers?: number;
+  /** The names of the parts that are wanted; all by default. */
+  readonly only?: readonly string[];
+  /** A second listener of a single broker, which asks clients who they are. */
+  readonly secured?: SecuredListener;
 }
 
 /** Kafka, registry, ClickHouse endpoint and NLP on free ports. */
 export async function embeddedParts(
   report: (line: string) => void,
-  { nlpEnv = {}, brokers = 1 }: EmbeddedOptions = {},
+  { nlpEnv = {}, brokers = 1, only, secured }: EmbeddedOptions = {},
 ): Promise<EmbeddedParts> {
   const jars = await ensureJars({
     cacheDir: process.env['PARLEY_CACHE_DIR'] ?? DEFAULT_CACHE_DIR,
@@ -61,7 +66,7 @@ export async function embeddedParts(
   const [onlyPort = 0] = brokerPorts;
   const parts = [
     ...(brokers === 1
-      ? [kafkaPart({ ...broker, port: onlyPort, heap: '512m' })]
+      ? [kafkaPart({ ...broker, port: onlyPort, heap: '512m', ...(secured && { secured }) })]
       : kafkaClusterParts({ ...broker, ports: brokerPorts, heap: CLUSTER_HEAP })),
     registryPart({
       jar: jars.registry,
@@ -86,7 +91,7 @@ export async function embeddedParts(
       env: { ...nlpEnv, NLP_PORT: String(ports.nlp), ADMIN_PORT: String(ports.nlpAdmin) },
     }),
   ];
-  return { dataDir, addresses, parts };
+  return { dataDir, addresses, parts: only ? parts.filter(({ name }) => only.includes(name)) : parts };
 }
 
 async function distinctPorts() {

@@ -21,8 +21,7 @@ export interface TestStack {
 
 /** The embedded parts on free ports, in a temporary data folder; with `only`, just those of these names. */
 export async function startTestStack(report: (line: string) => void, only?: readonly string[]): Promise<TestStack> {
-  const { dataDir, addresses, parts: all } = await embeddedParts(report);
-  const parts = only ? all.filter(({ name }) => only.includes(name)) : all;
+  const { dataDir, addresses, parts } = await embeddedParts(report, only && { only });
   const { logs, pids } = folders(dataDir);
   const supervisor = new Supervisor({ logDir: logs, pidDir: pids, env: process.env, emit: () => {}, parts });
   const remove = () => rm(dataDir, { recursive: true, force: true });

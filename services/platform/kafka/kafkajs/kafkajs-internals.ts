@@ -90,6 +90,15 @@ export const ConnectionClass = require('kafkajs/src/network/connection') as Prot
   connect(this: object): Promise<boolean>;
 }>;
 
+export interface ConnectingBroker {
+  readonly connectionPool: { readonly ssl?: unknown; readonly sasl?: unknown };
+}
+
+export const BrokerClass = require('kafkajs/src/broker') as Prototype<{
+  connect(this: ConnectingBroker): Promise<void>;
+  metadata(this: ConnectingBroker, topics: readonly string[]): Promise<unknown>;
+}>;
+
 export interface InternalRequestQueue {
   throttledUntil: number;
   throttleCheckTimeoutId: NodeJS.Timeout | null;

@@ -1,5 +1,6 @@
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import kafkajs from 'kafkajs';
+import { adviseOnConnections } from './connection-advice.ts';
 import { ConnectionClass, type InternalRequestQueue, RequestQueueClass } from './kafkajs-internals.ts';
 
 const PENDING_CHECK_MS = 10;
@@ -14,6 +15,7 @@ export function applyKafkajsPatches(): void {
   armTimerOnlyWhenPending();
   memoisePendingConnect();
   registerZstd();
+  adviseOnConnections();
 }
 
 /**
