@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { messageOf, ParleyError } from '../core/errors.ts';
+import { quote } from '../platform/clickhouse/sql-statements.ts';
 import { type Limits, usersXml } from './access.ts';
 import { fromEngine } from './exception.ts';
 import {
@@ -10,10 +11,6 @@ import {
   type NativeEngine,
   type QueryOutcome,
 } from './native.ts';
-
-/** A string literal that the engine reads back as exactly `value`. */
-export const quote = (value: string): string => `'${value.replace(/[\\']/g, '\\$&')}'`;
-export const quoteIdentifier = (name: string): string => `\`${name.replace(/[\\`]/g, '\\$&')}\``;
 
 /**
  * The server's defaults where `clickhouse local`, which chdb is built on, has others: `1 + 1` is not a query, and a

@@ -1,5 +1,6 @@
+import { quote, quoteName } from '../platform/clickhouse/sql-statements.ts';
 import { roleStatements, type User } from './access.ts';
-import { type Engine, quote, quoteIdentifier } from './engine.ts';
+import type { Engine } from './engine.ts';
 import { ClickHouseException, fromEngine } from './exception.ts';
 import type { Lane } from './lanes.ts';
 import type { Connection } from './native.ts';
@@ -58,12 +59,12 @@ function preparation({ request, user }: Query): string {
   const then = own.map(assign);
   const params = request.params.map(([name, value]) => assign([`param_${name}`, value]));
   return [
-    ...(request.roles.length > 0 ? [`SET ROLE ${request.roles.map(quoteIdentifier).join(', ')}`] : []),
+    ...(request.roles.length > 0 ? [`SET ROLE ${request.roles.map(quoteName).join(', ')}`] : []),
     ...roleStatements(user),
     `SET ${[...first, assign(['log_comment', tagOf(request)])].join(', ')}`,
     ...(then.length > 0 ? [`SET ${then.join(', ')}`] : []),
     ...(params.length > 0 ? [`SET ${params.join(', ')}`] : []),
-    ...(request.database ? [`USE ${quoteIdentifier(request.database)}`] : []),
+    ...(request.database ? [`USE ${quoteName(request.database)}`] : []),
     ...(asked.length > 0 ? [`SET ${asked.map(assign).join(', ')}`] : []),
   ].join('; ');
 }

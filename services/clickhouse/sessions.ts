@@ -1,5 +1,5 @@
+import { quote, quoteName } from '../platform/clickhouse/sql-statements.ts';
 import type { Engine } from './engine.ts';
-import { quote, quoteIdentifier } from './engine.ts';
 import { ClickHouseException } from './exception.ts';
 import type { Connection } from './native.ts';
 import type { SessionRequest } from './request.ts';
@@ -91,5 +91,5 @@ export async function restorePoint(engine: Engine, connection: Connection, names
   const { bytes } = await engine.query(connection, sql, 'JSONCompactEachRow');
   const [database, settings] = JSON.parse(Buffer.from(bytes).toString()) as [string, [string, string, number][]];
   const sets = settings.map(([name, value, changed]) => `${name} = ${changed ? quote(value) : 'DEFAULT'}`);
-  return [`USE ${quoteIdentifier(database)}`, ...(sets.length > 0 ? [`SET ${sets.join(', ')}`] : [])].join('; ');
+  return [`USE ${quoteName(database)}`, ...(sets.length > 0 ? [`SET ${sets.join(', ')}`] : [])].join('; ');
 }

@@ -1,12 +1,9 @@
 import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
-import { quote } from '../platform/clickhouse/sql-statements.ts';
+import { literalLists, quote } from '../platform/clickhouse/sql-statements.ts';
 import type { ReadLetter } from './dead-letters.ts';
 import { originOf, type PresentRow } from './plan.ts';
 
 type Key = readonly [tenant: string, bot: string, conversation: string, message: string];
-
-/** ClickHouse takes 256 KiB of SQL by default. */
-const MAX_LIST_CHARS = 200_000;
 
 const literal = (key: Key): string => `(${key.map(quote).join(',')})`;
 
@@ -28,7 +25,7 @@ export async function readPresentRows(
 ): Promise<(PresentRow | undefined)[]> {
   const keys = letters.map((read) => keysOf(read, replayTopic).map(literal));
   const found = new Map<string, PresentRow>();
-  for (const list of lists(new Set(keys.flat()))) {
+  for (const list of literalLists(new Set(keys.flat()))) {
     // The newest revision by hand: FINAL would read the whole of every part that the index does not rule out.
     const rows = await clickhouse.query<PresentRow & { key: Key; deleted: number }>(
       `SELECT [toString(tenant_id), bot_id, conversation_id, message_id] AS key, max(messages.revision) AS revision,
@@ -43,16 +40,4 @@ export async function readPresentRows(
     }
   }
   return keys.map((candidates) => candidates.map((key) => found.get(key)).find((row) => row !== undefined));
-}
-
-function* lists(literals: Iterable<string>): Generator<string> {
-  let list = '';
-  for (const text of literals) {
-    if (list.length + text.length > MAX_LIST_CHARS && list !== '') {
-      yield list;
-      list = '';
-    }
-    list += list === '' ? text : `,${text}`;
-  }
-  if (list !== '') yield list;
 }

@@ -46,10 +46,10 @@ export interface Replayed {
 const isDecided = (replay: Replayed | undefined): replay is Replayed =>
   replay !== undefined && (replay.begun || replay.decisions.length > 0);
 
-type Standing = { readonly offset: number; readonly outcome: ChatOutcome; readonly undecodable: boolean };
+type Countable = { readonly offset: number; readonly outcome: ChatOutcome; readonly undecodable: boolean };
 
 /** The entry as something that can be counted: undecodable ones by their stand-in. */
-function standingOf(entry: LogEntry): Standing | undefined {
+function countableOf(entry: LogEntry): Countable | undefined {
   if (entry.kind === 'outcome') return { offset: entry.offset, outcome: entry.outcome, undecodable: false };
   if (entry.kind === 'undecodable' && entry.standIn) {
     return { offset: entry.offset, outcome: entry.standIn, undecodable: true };
@@ -85,7 +85,7 @@ export async function planBlock(
 ): Promise<BlockPlan> {
   const own = replay && block;
   const outcomes = entries.flatMap((entry) =>
-    entry.kind === 'gap' ? [entry.outcome] : (standingOf(entry)?.outcome ?? []),
+    entry.kind === 'gap' ? [entry.outcome] : (countableOf(entry)?.outcome ?? []),
   );
   const receipts = await book.open(outcomes.map(sourceOf), own);
   const { fresh, gaps, repeats } = takeReceipts(entries, receipts);
@@ -97,7 +97,7 @@ export async function planBlock(
 
 /** Drops every record whose source has a receipt, also one earlier in the block. */
 function takeReceipts(entries: readonly LogEntry[], receipts: BlockReceipts) {
-  const fresh: Standing[] = [];
+  const fresh: Countable[] = [];
   const gaps: Gap[] = [];
   let repeats = 0;
   for (const entry of entries) {
@@ -109,15 +109,15 @@ function takeReceipts(entries: readonly LogEntry[], receipts: BlockReceipts) {
       else repeats++;
       continue;
     }
-    const standing = standingOf(entry);
-    if (!standing) continue;
-    const range = sourceOf(standing.outcome);
+    const countable = countableOf(entry);
+    if (!countable) continue;
+    const range = sourceOf(countable.outcome);
     if (receipts.isTaken(range.topicId, range.first)) {
       repeats++;
       continue;
     }
     receipts.take(range);
-    fresh.push(standing);
+    fresh.push(countable);
   }
   return { fresh, gaps, repeats };
 }
@@ -127,7 +127,7 @@ async function presentRows(
   store: FactStore,
   recentKeys: RecentKeys,
   block: BlockId,
-  fresh: readonly Standing[],
+  fresh: readonly Countable[],
 ): Promise<Map<string, PresentRow>> {
   const asked = new Map<string, MessageKey>();
   for (const { outcome } of fresh) {
@@ -149,16 +149,16 @@ async function presentRows(
 }
 
 /** In log order; what a record of the block puts there is present for those behind it. */
-function judgeAll(fresh: readonly Standing[], present: Map<string, PresentRow>): Judged[] {
-  return fresh.map((standing) => {
-    const { outcome } = standing;
+function judgeAll(fresh: readonly Countable[], present: Map<string, PresentRow>): Judged[] {
+  return fresh.map((entry) => {
+    const { outcome } = entry;
     const key = keyText(outcome);
     const dead = keyText(deadKey(outcome.origin));
     const found = present.get(key) ?? (outcome.revision > 0 ? present.get(dead) : undefined);
     const verdict = judge(outcome, found);
     if (verdict.kind === 'replace') present.delete(keyText(verdict.replaced));
     if (verdict.kind !== 'duplicate') present.set(key, presentAfter(outcome, verdict));
-    return { ...standing, verdict };
+    return { ...entry, verdict };
   });
 }
 
@@ -166,14 +166,14 @@ function judgeAll(fresh: readonly Standing[], present: Map<string, PresentRow>):
  * @throws {Error} when a record was decoded then and cannot be now: a registry that lost a schema is an outage, not
  *   poison, and the block waits for it.
  */
-function withDecisions(fresh: readonly Standing[], decisions: readonly Decision[]): Judged[] {
+function withDecisions(fresh: readonly Countable[], decisions: readonly Decision[]): Judged[] {
   const byOffset = new Map(decisions.map((decision) => [decision.log_offset, decision]));
-  return fresh.map((standing) => {
-    const decision = byOffset.get(standing.offset);
-    if (standing.undecodable && !decision) {
-      throw new Error(`offset ${standing.offset} could be decoded when its block was begun: a schema is missing`);
+  return fresh.map((entry) => {
+    const decision = byOffset.get(entry.offset);
+    if (entry.undecodable && !decision) {
+      throw new Error(`offset ${entry.offset} could be decoded when its block was begun: a schema is missing`);
     }
-    return { ...standing, verdict: decision ? verdictOf(decision) : { kind: 'first' } };
+    return { ...entry, verdict: decision ? verdictOf(decision) : { kind: 'first' } };
   });
 }
 

@@ -60,12 +60,12 @@ export class BlockTraces {
         if (verdicts.has(offset)) stored.push(span);
       }
     }
-    this.#tellBlock(stored, plan, entries.length, begunAt);
+    this.#traceBlock(stored, plan, entries.length, begunAt);
     for (const span of spans.values()) span.end();
   }
 
   /** The insert, from the cutting of the block; nothing where none of the messages went in with it. */
-  #tellBlock(
+  #traceBlock(
     [first, ...others]: readonly Span[],
     { block, judged }: BlockPlan,
     records: number,

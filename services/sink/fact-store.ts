@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
-import { quote } from '../platform/clickhouse/sql-statements.ts';
+import { literalLists, quote } from '../platform/clickhouse/sql-statements.ts';
 import { type BlockId, INGEST_COLUMNS, type IngestRow } from './ingest-row.ts';
 import type { MessageKey } from './message-key.ts';
 import type { PresentRow } from './present-row.ts';
@@ -29,25 +29,7 @@ export interface Decision {
 
 /** A window of receipts reaches back this far below the highest source offset taken. */
 const WINDOW_OFFSETS = 16_384;
-/** ClickHouse takes 256 KiB of SQL by default. */
-const MAX_LIST_CHARS = 200_000;
 const MAX_REBUILD_KEYS = 2_000_000;
-
-/** Cuts a list into literals that fit one statement. */
-function* lists(literals: readonly string[]): Generator<string> {
-  let list: string[] = [];
-  let chars = 0;
-  for (const literal of literals) {
-    if (chars + literal.length > MAX_LIST_CHARS && list.length > 0) {
-      yield list.join(',');
-      list = [];
-      chars = 0;
-    }
-    list.push(literal);
-    chars += literal.length + 1;
-  }
-  if (list.length > 0) yield list.join(',');
-}
 
 const tokenOf = ({ topicId, partition, from, to }: BlockId): string => `${topicId}-${partition}-${from}-${to}`;
 
@@ -85,7 +67,7 @@ export class FactStore {
   async ingest(block: BlockId, rows: readonly IngestRow[]): Promise<void> {
     await this.#client.insert({
       table: 'ingest',
-      columns: INGEST_COLUMNS as unknown as [string, ...string[]],
+      columns: INGEST_COLUMNS,
       rows,
       settings: {
         insert_deduplication_token: tokenOf(block),
@@ -172,7 +154,7 @@ export class FactStore {
       high: offsets.reduce((a, b) => Math.max(a, b)),
     };
     const found: Taken[] = [];
-    for (const list of lists(offsets.map(String))) {
+    for (const list of literalLists(offsets.map(String))) {
       const rows = await this.#client.query<Taken>(
         `SELECT offset AS first, last_offset AS last FROM receipts
          WHERE topic_id = {topic_id:String} AND partition = {partition:Int32} AND offset IN (${list})${notOwn(own)}
@@ -205,7 +187,7 @@ export class FactStore {
     const literals = keys.map(
       (key) => `(${quote(key.tenant_id)},${quote(key.bot_id)},${quote(key.conversation_id)},${quote(key.message_id)})`,
     );
-    for (const list of lists(literals)) {
+    for (const list of literalLists(literals)) {
       const rows = await this.#client.query<PresentRow>(
         `SELECT tenant_id, bot_id, conversation_id, message_id, outcome, revision, sentiment_label, sentiment_e4,
            toxicity_score, latency_ms, origin_topic_id, origin_partition, origin_offset,

@@ -5,59 +5,6 @@ import { finite, latencyOf, MAX_UINT16, MAX_UINT32, scoreE4, timeWithin, within 
 import { type PresentRow, sharesSortKey } from './present-row.ts';
 import type { Bounds } from './recovery.ts';
 
-/** The columns of `ingest`, in the order of every row made here. */
-export const INGEST_COLUMNS = [
-  'to_receipts',
-  'to_messages',
-  'sign',
-  'is_deleted',
-  'topic_id',
-  'topic',
-  'partition',
-  'offset',
-  'last_offset',
-  'receipt_outcome',
-  'message_id',
-  'tenant_id',
-  'bot_id',
-  'conversation_id',
-  'speaker',
-  'text',
-  'sent_at',
-  'sent_at_original',
-  'received_at',
-  'enriched_at',
-  'outcome',
-  'reason',
-  'revision',
-  'language',
-  'language_confidence',
-  'sentiment_label',
-  'sentiment_score',
-  'sentiment_e4',
-  'intent',
-  'intent_confidence',
-  'toxicity_score',
-  'topics',
-  'nlp_ms',
-  'latency_ms',
-  'attempts',
-  'cache_hit',
-  'model',
-  'user_id',
-  'channel',
-  'bot_version',
-  'metadata',
-  'origin_topic_id',
-  'origin_partition',
-  'origin_offset',
-  'log_topic_id',
-  'log_partition',
-  'log_offset',
-  'block_from',
-  'block_to',
-] as const;
-
 export type IngestRow = readonly unknown[];
 
 /** The block that brings a row in. */
@@ -79,76 +26,94 @@ const RECEIPT_ONLY: Effects = { toReceipts: 1, toMessages: 0, sign: 0, isDeleted
 const RETRACTION: Effects = { toReceipts: 0, toMessages: 0, sign: -1, isDeleted: 0 };
 const HIDING: Effects = { toReceipts: 0, toMessages: 1, sign: 0, isDeleted: 1 };
 
+/** Where the row's record stands in chat.enriched. */
+interface Place {
+  readonly block: BlockId;
+  readonly offset: number;
+}
+
 interface Receipt {
   readonly source: Coordinates;
   readonly last: number;
   readonly outcome: ReceiptOutcome | string;
 }
 
+/** All that the columns of one row are made of. */
+interface Cells {
+  readonly effects: Effects;
+  readonly outcome: ChatOutcome;
+  readonly insight: ChatOutcome['insight'];
+  readonly receipt: Receipt;
+  readonly place: Place;
+  readonly latencyMs: number;
+}
+
+/** The columns of `ingest` and what stands in each. */
+const INGEST: readonly (readonly [column: string, value: (cells: Cells) => unknown])[] = [
+  ['to_receipts', ({ effects }) => effects.toReceipts],
+  ['to_messages', ({ effects }) => effects.toMessages],
+  ['sign', ({ effects }) => effects.sign],
+  ['is_deleted', ({ effects }) => effects.isDeleted],
+  ['topic_id', ({ receipt }) => receipt.source.topic_id],
+  ['topic', ({ receipt }) => receipt.source.topic],
+  ['partition', ({ receipt }) => receipt.source.partition],
+  ['offset', ({ receipt }) => receipt.source.offset],
+  ['last_offset', ({ receipt }) => receipt.last],
+  ['receipt_outcome', ({ receipt }) => receipt.outcome],
+  ['message_id', ({ outcome }) => outcome.message_id],
+  ['tenant_id', ({ outcome }) => outcome.tenant_id],
+  ['bot_id', ({ outcome }) => outcome.bot_id],
+  ['conversation_id', ({ outcome }) => outcome.conversation_id],
+  ['speaker', ({ outcome }) => outcome.speaker],
+  ['text', ({ outcome }) => outcome.text],
+  ['sent_at', ({ outcome }) => timeWithin(outcome.sent_at)],
+  ['sent_at_original', ({ outcome }) => timeWithin(outcome.sent_at_original ?? outcome.sent_at)],
+  ['received_at', ({ outcome }) => timeWithin(outcome.received_at)],
+  ['enriched_at', ({ outcome }) => timeWithin(outcome.enriched_at)],
+  ['outcome', ({ outcome }) => outcome.outcome],
+  ['reason', ({ outcome }) => outcome.reason ?? ''],
+  ['revision', ({ outcome }) => outcome.revision],
+  ['language', ({ insight }) => insight?.language ?? ''],
+  ['language_confidence', ({ insight }) => finite(insight?.language_confidence ?? 0)],
+  ['sentiment_label', ({ insight }) => insight?.sentiment_label ?? ''],
+  ['sentiment_score', ({ insight }) => finite(insight?.sentiment_score ?? 0)],
+  ['sentiment_e4', ({ insight }) => scoreE4(insight?.sentiment_score ?? 0)],
+  ['intent', ({ insight }) => insight?.intent ?? ''],
+  ['intent_confidence', ({ insight }) => finite(insight?.intent_confidence ?? 0)],
+  ['toxicity_score', ({ insight }) => finite(insight?.toxicity_score ?? 0)],
+  ['topics', ({ insight }) => insight?.topics ?? []],
+  ['nlp_ms', ({ outcome }) => within(outcome.nlp_ms, MAX_UINT32)],
+  ['latency_ms', ({ latencyMs }) => latencyMs],
+  ['attempts', ({ outcome }) => within(outcome.attempts, MAX_UINT16)],
+  ['cache_hit', ({ outcome }) => (outcome.cache_hit ? 1 : 0)],
+  ['model', ({ insight }) => insight?.model ?? ''],
+  ['user_id', ({ outcome }) => outcome.user_id ?? ''],
+  ['channel', ({ outcome }) => outcome.channel ?? ''],
+  ['bot_version', ({ outcome }) => outcome.bot_version ?? ''],
+  ['metadata', ({ outcome }) => Object.fromEntries(outcome.metadata)],
+  ['origin_topic_id', ({ outcome }) => outcome.origin.topic_id],
+  ['origin_partition', ({ outcome }) => outcome.origin.partition],
+  ['origin_offset', ({ outcome }) => outcome.origin.offset],
+  ['log_topic_id', ({ place }) => place.block.topicId],
+  ['log_partition', ({ place }) => place.block.partition],
+  ['log_offset', ({ place }) => place.offset],
+  ['block_from', ({ place }) => place.block.from],
+  ['block_to', ({ place }) => place.block.to],
+];
+
+/** Names of the columns, in the order of every row made here. */
+export const INGEST_COLUMNS: readonly string[] = INGEST.map(([column]) => column);
+
 function ingestRow(
   effects: Effects,
   outcome: ChatOutcome,
   receipt: Receipt,
-  place: { readonly block: BlockId; readonly offset: number },
+  place: Place,
   latencyMs: number,
 ): IngestRow {
-  const { source } = receipt;
-  const { insight } = outcome;
-  const score = insight ? finite(insight.sentiment_score) : 0;
-  return [
-    effects.toReceipts,
-    effects.toMessages,
-    effects.sign,
-    effects.isDeleted,
-    source.topic_id,
-    source.topic,
-    source.partition,
-    source.offset,
-    receipt.last,
-    receipt.outcome,
-    outcome.message_id,
-    outcome.tenant_id,
-    outcome.bot_id,
-    outcome.conversation_id,
-    outcome.speaker,
-    outcome.text,
-    timeWithin(outcome.sent_at),
-    timeWithin(outcome.sent_at_original ?? outcome.sent_at),
-    timeWithin(outcome.received_at),
-    timeWithin(outcome.enriched_at),
-    outcome.outcome,
-    outcome.reason ?? '',
-    outcome.revision,
-    insight?.language ?? '',
-    finite(insight?.language_confidence ?? 0),
-    insight?.sentiment_label ?? '',
-    score,
-    scoreE4(score),
-    insight?.intent ?? '',
-    finite(insight?.intent_confidence ?? 0),
-    finite(insight?.toxicity_score ?? 0),
-    insight?.topics ?? [],
-    within(outcome.nlp_ms, MAX_UINT32),
-    latencyMs,
-    within(outcome.attempts, MAX_UINT16),
-    outcome.cache_hit ? 1 : 0,
-    insight?.model ?? '',
-    outcome.user_id ?? '',
-    outcome.channel ?? '',
-    outcome.bot_version ?? '',
-    Object.fromEntries(outcome.metadata),
-    outcome.origin.topic_id,
-    outcome.origin.partition,
-    outcome.origin.offset,
-    place.block.topicId,
-    place.block.partition,
-    place.offset,
-    place.block.from,
-    place.block.to,
-  ];
+  const cells = { effects, outcome, insight: outcome.insight, receipt, place, latencyMs };
+  return INGEST.map(([, value]) => value(cells));
 }
-
-type Place = Parameters<typeof ingestRow>[3];
 
 const own = (outcome: ChatOutcome): Receipt => ({
   source: outcome.source,

@@ -11,7 +11,7 @@ export async function openPartition(claim: Claim, deps: SinkDeps): Promise<Parti
   const { topic, topicId, partition, committed, logStart, logEnd } = claim;
   const { store, limits, log } = deps;
   const state = decodeCommit(committed.metadata, topicId, committed.offset);
-  const [lastBegun, hashes] = await readStanding(store, claim, limits.duplicateWindowMs);
+  const [lastBegun, keyHashes] = await readKnown(store, claim, limits.duplicateWindowMs);
   const recovery = planRecovery({ committed: { offset: committed.offset, state }, lastBegun, logStart });
   const beyond = recovery.replays.find(({ to }) => to > logEnd);
   if (beyond) {
@@ -23,10 +23,10 @@ export async function openPartition(claim: Claim, deps: SinkDeps): Promise<Parti
   const fields = { topic, topic_id: topicId, partition, committed: committed.offset, log_start: logStart };
   if (isSuspicious(state)) log.warn({ ...fields, state }, 'the commit is not one of ours: no intent is taken from it');
   log.info({ ...fields, state: state.kind, last_begun: lastBegun, recovery }, 'partition taken over');
-  return new PartitionSink(claim, recovery, lastBegun?.seq ?? 0, hashes, deps);
+  return new PartitionSink(claim, recovery, { seq: lastBegun?.seq ?? 0, keyHashes }, deps);
 }
 
-const readStanding = (store: FactStore, { topicId, partition }: Claim, windowMs: number) =>
+const readKnown = (store: FactStore, { topicId, partition }: Claim, windowMs: number) =>
   Promise.all([store.lastBegun(topicId, partition), store.recentKeyHashes(topicId, partition, windowMs)]);
 
 const isSuspicious = (state: CommitState): boolean =>

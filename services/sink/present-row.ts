@@ -36,7 +36,7 @@ export interface Candidate {
 }
 
 /**
- * Design §4.3: nothing there: a first row. The same revision, a newer one or something better there: a duplicate. Older
+ * By what is there (docs/architecture.md, "Revisions"): nothing: a first row. The same revision, a newer one or something better there: a duplicate. Older
  * and no better: replaced.
  */
 export function judge(candidate: Candidate, present: PresentRow | undefined): Verdict {

@@ -76,7 +76,7 @@ export class BlockReceipts {
     return this.#ranges.get(topicId)?.some(({ first, last }) => first <= offset && offset <= last) ?? false;
   }
 
-  /** The stretches of `first..last` that have no receipt yet. A gap can be told of twice, and grow meanwhile. */
+  /** The stretches of `first..last` that have no receipt yet. A gap can be written twice, and grow meanwhile. */
   free({ topicId, first, last }: SourceRange): Taken[] {
     if (first === last) return this.isTaken(topicId, first) ? [] : [{ first, last }];
     const points = [...(this.#points.get(topicId) ?? [])].map((offset) => ({ first: offset, last: offset }));

@@ -6,7 +6,7 @@ export interface Bounds {
   readonly to: number;
 }
 
-/** A block that ClickHouse was told of before its first row. */
+/** A block on record in ClickHouse, which it is before its first row. */
 export interface BegunBlock extends Bounds {
   readonly seq: number;
 }
@@ -27,7 +27,7 @@ export interface Recovery {
   readonly committedBelow: number;
 }
 
-export interface Standing {
+export interface RecoveryInput {
   readonly committed: { readonly offset: number | null; readonly state: CommitState };
   /** The last block that was begun for this topic id and partition, by ClickHouse's own record. */
   readonly lastBegun: BegunBlock | undefined;
@@ -46,7 +46,7 @@ export interface Standing {
  * - Our own commit lies above the last block begun: what is between them had no rows, or ClickHouse lost them (its data
  *   was wiped, or is a backup's). Reading goes on where ClickHouse stands, and records that have a receipt are dropped.
  */
-export function planRecovery({ committed, lastBegun, logStart }: Standing): Recovery {
+export function planRecovery({ committed, lastBegun, logStart }: RecoveryInput): Recovery {
   const { offset, state } = committed;
   // An offset of another topic of this name would skip records of this one.
   const at = offset === null || state.kind === 'other_topic' ? logStart : Math.max(offset, 0);
@@ -55,7 +55,7 @@ export function planRecovery({ committed, lastBegun, logStart }: Standing): Reco
   const isIntent = lastBegun !== undefined && lastBegun.from === intent?.from && lastBegun.to === intent.to;
   const standsAt = Math.max(lastBegun?.to ?? logStart, logStart);
   if (ours && !isIntent && standsAt < at) {
-    // Committed anew from there, so that nobody takes for missing what is on its way.
+    // Committed anew from there: below a commit, `verify` takes what has no receipt for missing.
     return { replays: [], resumeAt: standsAt, isClosed: false, committedBelow: intent?.to ?? at };
   }
   const explained = lastBegun === undefined || isIntent || (ours && lastBegun.to <= at);

@@ -21,7 +21,8 @@ export interface RequestOptions {
 
 export interface Insert {
   readonly table: string;
-  readonly columns: readonly [string, ...string[]];
+  /** At least one. */
+  readonly columns: readonly string[];
   /** One array a row, values in the order of `columns`. */
   readonly rows: readonly (readonly unknown[])[];
   readonly settings?: ClickHouseSettings;
@@ -99,7 +100,7 @@ export class ClickHouse {
     );
   }
 
-  /** Sends once: whoever may insert again does so under the same deduplication token. */
+  /** Sends once; a caller that inserts again does so under the same deduplication token. */
   async insert({ table, columns, rows, settings }: Insert): Promise<void> {
     await this.#client.insert({
       table,

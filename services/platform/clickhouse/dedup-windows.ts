@@ -37,7 +37,7 @@ function problemOf(table: Table): string | undefined {
 }
 
 /**
- * A retried block is recognised only within a table's deduplication window, and a MergeTree has none unless told so.
+ * A retried block is recognised only within a table's deduplication window, and a MergeTree has none by default.
  *
  * @throws {ParleyError} CLICKHOUSE_SCHEMA naming every target that is missing or has too small a window.
  */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { quote, splitStatements } from './sql-statements.ts';
+import { literalLists, quote, splitStatements } from './sql-statements.ts';
 
 describe('splitStatements', () => {
   it('cuts at semicolons outside of strings, names and comments', () => {
@@ -25,5 +25,16 @@ describe('splitStatements', () => {
         expect(splitStatements(statements.join(';\n'))).toEqual(statements.map((statement) => statement.trim()));
       }),
     );
+  });
+});
+
+describe('literalLists', () => {
+  it('gives every literal once, in order, in lists that fit a statement', () => {
+    const literals = Array.from({ length: 30_000 }, (_, index) => quote(`message-${index}`));
+    const lists = [...literalLists(literals)];
+    expect(lists.join(',')).toBe(literals.join(','));
+    expect(Math.max(...lists.map(({ length }) => length))).toBeLessThanOrEqual(200_000);
+    expect(lists.length).toBeGreaterThan(1);
+    expect([...literalLists([])]).toEqual([]);
   });
 });

@@ -72,3 +72,22 @@ export const quote = (value: string): string => `'${value.replaceAll('\\', '\\\\
 
 /** A quoted name of a database, table or column. */
 export const quoteName = (name: string): string => `\`${name.replaceAll('\\', '\\\\').replaceAll('`', '\\`')}\``;
+
+/** ClickHouse takes 256 KiB of SQL by default. */
+const MAX_LIST_CHARS = 200_000;
+
+/** Cuts literals into comma-separated lists that each fit one statement. */
+export function* literalLists(literals: Iterable<string>): Generator<string> {
+  let list: string[] = [];
+  let chars = 0;
+  for (const literal of literals) {
+    if (chars + literal.length > MAX_LIST_CHARS && list.length > 0) {
+      yield list.join(',');
+      list = [];
+      chars = 0;
+    }
+    list.push(literal);
+    chars += literal.length + 1;
+  }
+  if (list.length > 0) yield list.join(',');
+}

@@ -1,0 +1,174 @@
+import { ParleyError } from '../core/errors.ts';
+import type { Claim } from '../platform/kafka/consume/claim.ts';
+import type { FetchedRecord } from '../platform/kafka/record.ts';
+import type { Logger } from '../platform/logger.ts';
+import { sampledContext } from '../platform/tracing/trace-context.ts';
+import { type BlockPlan, decisionsOf, planBlock, type Replayed, rowsOf, underDecisions } from './block-plan.ts';
+import { BlockReader } from './block-reader.ts';
+import type { BlockId } from './ingest-row.ts';
+import type { LogEntry } from './log-entry.ts';
+import { ReceiptBook } from './receipt-book.ts';
+import { hashOf, RecentKeys } from './recent-keys.ts';
+import type { SinkDeps } from './sink-deps.ts';
+import type { StepRetry } from './step-retry.ts';
+
+/** What ClickHouse knew of a partition when it was opened. */
+export interface KnownBefore {
+  /** Number of the last block begun; 0 where none was. */
+  readonly seq: number;
+  /** Hashes of the message keys that came in lately. */
+  readonly keyHashes: readonly number[];
+}
+
+export interface WriterOptions {
+  readonly claim: Claim;
+  readonly known: KnownBefore;
+  readonly deps: SinkDeps;
+  readonly steps: StepRetry;
+  readonly log: Logger;
+  /** Commits the start of a block with its intent. */
+  readonly commitIntent: (block: BlockId) => Promise<void>;
+}
+
+/** A block that is in. */
+export interface WrittenBlock {
+  readonly plan: BlockPlan;
+  readonly entries: readonly LogEntry[];
+  /** Rows inserted; 0 where the block had none. */
+  readonly rows: number;
+}
+
+/**
+ * The steps of one block [a, b), in this order: read it; plan it; dead-letter what is no outcome; commit offset a with
+ * the intent "next: b" (which also closes the block before); record what was decided about it; record that it is begun;
+ * insert it under its token, until ClickHouse has it. Every step can be done again, and is, under the same token.
+ */
+export class BlockWriter {
+  readonly #options: WriterOptions;
+  readonly #reader: BlockReader;
+  readonly #book: ReceiptBook;
+  readonly #recentKeys: RecentKeys;
+  #seq: number;
+
+  constructor(options: WriterOptions) {
+    const { claim, known, deps } = options;
+    const { topic, topicId, partition } = claim;
+    this.#options = options;
+    this.#seq = known.seq;
+    this.#reader = new BlockReader(deps.decode, { topic, topicId, partition });
+    this.#book = new ReceiptBook(deps.store, partition);
+    this.#recentKeys = new RecentKeys(deps.clock, deps.limits.duplicateWindowMs);
+    for (const hash of known.keyHashes) this.#recentKeys.add(hash);
+  }
+
+  /** Reads records until a block has its fill: there may be fewer entries than records. */
+  read(records: readonly FetchedRecord[]): Promise<LogEntry[]> {
+    return this.#options.steps.run('decode', () => this.#reader.read(records));
+  }
+
+  /** Inserts a new block. */
+  async write(block: BlockId, entries: readonly LogEntry[]): Promise<WrittenBlock> {
+    const plan = await this.#plan(block, entries, undefined);
+    await this.#sendDeadLetters(plan, entries, new Set());
+    return this.#close(await this.#carryOut(plan, undefined), entries);
+  }
+
+  /** Inserts a block of before, with the very bounds and decisions it had, under its token. */
+  async writeAgain(block: BlockId, begun: boolean, records: readonly FetchedRecord[]): Promise<WrittenBlock> {
+    const { steps, deps } = this.#options;
+    const decisions = await steps.run('read', () => deps.store.decisions(block));
+    const undecodable = new Set(decisions.filter((each) => each.undecodable).map((each) => each.log_offset));
+    const entries = await steps.run('decode', () => this.#reader.readAgain(records, undecodable));
+    const plan = await this.#plan(block, entries, { begun, decisions });
+    await this.#sendDeadLetters(plan, entries, undecodable);
+    return this.#close(await this.#carryOut(plan, { begun, decisions }), entries);
+  }
+
+  #plan(block: BlockId, entries: readonly LogEntry[], replayed: Replayed | undefined): Promise<BlockPlan> {
+    const planner = { store: this.#options.deps.store, book: this.#book, recentKeys: this.#recentKeys };
+    return this.#options.steps.run('plan', () => planBlock(planner, block, entries, replayed));
+  }
+
+  /** From here on the block has its bounds for good; nothing of it is in before its intent is committed. */
+  async #carryOut(
+    planned: BlockPlan,
+    replayed: Replayed | undefined,
+  ): Promise<{ readonly plan: BlockPlan; readonly rows: number }> {
+    const { deps, steps, log, commitIntent } = this.#options;
+    const { store, metrics, cadence, clock } = deps;
+    let plan = planned;
+    const { block } = plan;
+    if (plan.judged.length === 0 && plan.gaps.length === 0) return { plan, rows: 0 };
+    if (!replayed) await commitIntent(block);
+    const decisions = decisionsOf(plan);
+    if (decisions.length > 0 && !replayed?.decisions.length) {
+      await steps.run('decide', () => store.decide(block, decisions));
+      const recorded = await steps.run('read', () => store.decisions(block));
+      plan = underDecisions(plan, recorded);
+    }
+    const rows = rowsOf(plan);
+    if (!replayed?.begun) {
+      await this.#assertStoreIsWhole();
+      const seq = ++this.#seq;
+      await steps.run('begin', () => store.begin(block, seq, rows.length));
+    }
+    const startedMs = clock.monotonicMs();
+    await steps.run('ingest', () => store.ingest(block, rows));
+    const tookMs = clock.monotonicMs() - startedMs;
+    cadence.observe(tookMs);
+    metrics.insertSeconds.observe(tookMs / 1_000);
+    metrics.blocks.inc({ kind: replayed ? 'replayed' : 'live' });
+    metrics.rows.inc(rows.length);
+    log.debug({ from: block.from, to: block.to, rows: rows.length, took_ms: tookMs }, 'block inserted');
+    return { plan, rows: rows.length };
+  }
+
+  /** Before each block: a ClickHouse that was emptied under a running sink would take new rows and never miss the old. */
+  async #assertStoreIsWhole(): Promise<void> {
+    const { claim, deps, steps } = this.#options;
+    const last = await steps.run('read', () => deps.store.lastBegun(claim.topicId, claim.partition));
+    if ((last?.seq ?? 0) >= this.#seq) return;
+    const where = `partition ${claim.partition}: the last block begun was number ${this.#seq}`;
+    throw new ParleyError('CLICKHOUSE_BEHIND', `${where}, ClickHouse knows of ${last?.seq ?? 'none'}`);
+  }
+
+  /** The block is in: its receipts and keys count from now on. */
+  #close({ plan, rows }: { plan: BlockPlan; rows: number }, entries: readonly LogEntry[]): WrittenBlock {
+    const { dropped, replaced } = this.#options.deps.metrics;
+    this.#book.close(plan.receipts);
+    for (const { outcome, verdict } of plan.judged) {
+      this.#recentKeys.add(hashOf(outcome));
+      if (verdict.kind === 'duplicate') dropped.inc({ kind: 'duplicate' });
+      if (verdict.kind === 'replace') replaced.inc();
+    }
+    if (plan.repeats > 0) dropped.inc({ kind: 'repeat' }, plan.repeats);
+    dropped.inc({ kind: 'provisional' }, entries.filter(({ kind }) => kind === 'provisional').length);
+    return { plan, entries, rows };
+  }
+
+  /** Acked before the block is begun, so before the receipt and the commit: a record with a receipt is there already. */
+  async #sendDeadLetters(
+    { judged }: BlockPlan,
+    entries: readonly LogEntry[],
+    sentBefore: ReadonlySet<number>,
+  ): Promise<void> {
+    const { deps, steps, log } = this.#options;
+    const fresh = new Set(judged.map(({ offset }) => offset));
+    for (const entry of entries) {
+      if (entry.kind !== 'undecodable' || sentBefore.has(entry.offset)) continue;
+      if (entry.standIn && !fresh.has(entry.offset)) continue;
+      const receipt = entry.standIn !== undefined;
+      const trace = sampledContext(entry.record.headers);
+      const fields = {
+        code: 'outcome_undecodable',
+        offset: entry.offset,
+        detail: entry.detail,
+        receipt,
+        ...(trace && { trace_id: trace.traceId }),
+      };
+      log[receipt ? 'warn' : 'error'](fields, 'a record of the log is no outcome and is dead-lettered');
+      await steps.run('dead_letter', () => deps.sendDeadLetter(this.#reader.deadLetterOf(entry, deps.dlqTopic)));
+      deps.metrics.undecodable.inc({ receipt: String(receipt) });
+    }
+  }
+}
