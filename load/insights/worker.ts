@@ -72,12 +72,11 @@ async function produce(kafka: Kafka, codec: ChatCodec, role: Role): Promise<Runn
 }
 
 /** Follows the whole topic, looks at headers, decodes what is for this one of `workers`. */
-function scan(kafka: Kafka, codec: ChatCodec, { outcomesTopic: topic, partitions, workers }: Role): Running {
+function scan(kafka: Kafka, codec: ChatCodec, { outcomesTopic: topic, workers }: Role): Running {
   let seen = 0;
   const tail = new TailReader({
     kafka,
     topic,
-    partitions,
     since: Date.now(),
     log,
     take: (set, from) => {
@@ -122,7 +121,6 @@ function slim(kafka: Kafka, { slimTopic: topic }: Role): Running {
   const tail = new TailReader({
     kafka,
     topic,
-    partitions: 1,
     since: Date.now(),
     log,
     take: (set, from) => {

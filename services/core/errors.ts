@@ -10,7 +10,11 @@ export const ERRORS = {
   TOPIC_MISMATCH: {
     text: 'A topic exists with other settings than Parley needs (partition count).',
     remedy:
-      'All four chat topics need the same partition count; grow the smaller ones (docs/adr) or choose a TOPIC_PREFIX.',
+      'chat.events, chat.dlq and chat.replay need the same partition count; grow the smaller ones (docs/adr) or choose a TOPIC_PREFIX.',
+  },
+  TOPIC_GREW: {
+    text: 'chat.enriched has more partitions than when the sink started.',
+    remedy: 'Nothing to do: the sink drains and ends, and its supervisor starts it again for all partitions (ADR 19).',
   },
   SCHEMA_INCOMPATIBLE: {
     text: 'The schema registry refused a schema as incompatible with an earlier version.',

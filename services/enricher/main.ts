@@ -31,9 +31,10 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const metrics = enricherMetrics(registry);
   const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
   const topics = topicNames(config.TOPIC_PREFIX);
-  await ensureTopics(kafka, {
+  const { enrichedPartitions } = await ensureTopics(kafka, {
     prefix: config.TOPIC_PREFIX,
     partitions: config.TOPIC_PARTITIONS,
+    enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
     replicationFactor: config.TOPIC_REPLICATION,
   });
   const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: topics });
@@ -51,7 +52,16 @@ async function start(context: ServiceContext): Promise<RunningService> {
     onOpen: schedule,
     onRelease: schedule,
   });
-  const emitter = new OutcomeEmitter({ codec, producer, topics, metrics, clock: systemClock, log, tracer });
+  const emitter = new OutcomeEmitter({
+    codec,
+    producer,
+    topics,
+    enrichedPartitions,
+    metrics,
+    clock: systemClock,
+    log,
+    tracer,
+  });
   const outage = connectOutage({ config, emitter, metrics, log, onCalm: schedule });
   const processor = new RecordProcessor({
     codec,

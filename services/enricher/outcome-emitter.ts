@@ -1,5 +1,6 @@
 import type { EpochMs } from '../core/brands.ts';
 import type { Clock } from '../core/clock.ts';
+import { outcomePartition } from '../core/outcome-partition.ts';
 import type { ChatEvent, ChatOutcome, Coordinates, Insight } from '../core/records.ts';
 import type { DlqReason } from '../core/wire-codes.ts';
 import type { ChatCodec } from '../platform/avro/codec.ts';
@@ -25,6 +26,8 @@ export interface EmitterOptions {
   readonly codec: ChatCodec;
   readonly producer: BatchProducer;
   readonly topics: TopicNames;
+  /** Of chat.enriched, as the cluster had them at the start: after a growth the sinks pass on what comes (ADR 19). */
+  readonly enrichedPartitions: number;
   readonly metrics: EnricherMetrics;
   readonly clock: Clock;
   readonly log: Logger;
@@ -190,7 +193,7 @@ export class OutcomeEmitter {
   #outcomeRecord({ claim, record }: Place, outcome: ChatOutcome) {
     return {
       topic: this.#options.topics.enriched,
-      partition: claim.partition,
+      partition: outcomePartition(claim.partition, this.#options.enrichedPartitions),
       key: record.key,
       value: this.#options.codec.encodeOutcome(outcome),
       headers: passOnHeaders(record.headers, outcomeHeaders(outcome)),

@@ -35,6 +35,7 @@ async function bench(headers: FetchedRecord['headers'] = HEADERS, refusal?: Erro
   const send = (record: (typeof sent)[number]) =>
     new Promise<void>((resolve, reject) => post(record, (error) => (error ? reject(error) : resolve())));
   const emitter = new OutcomeEmitter({
+    enrichedPartitions: 2,
     codec: { encodeEvent: () => Buffer.from('{}'), encodeOutcome: () => Buffer.from('{}') } as never,
     producer: { post, send } as never,
     topics,
@@ -86,7 +87,7 @@ describe('the outcome of a traced message', () => {
       kind: 'producer',
       traceId: GATEWAY.traceId,
       parentSpanId: process?.spanId,
-      attributes: { 'messaging.destination.name': 'chat.enriched', 'messaging.destination.partition.id': '3' },
+      attributes: { 'messaging.destination.name': 'chat.enriched', 'messaging.destination.partition.id': '1' },
     });
     expect(sent[0]?.headers).toMatchObject({
       traceparent: contextOf(send),

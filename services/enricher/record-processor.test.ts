@@ -58,7 +58,15 @@ function bench(
   };
   const send = (record: Parameters<typeof post>[0]) => new Promise<void>((ack) => post(record, ack));
   const producer = { post, send } as never;
-  const emitter = new OutcomeEmitter({ codec, producer, topics, metrics, clock: systemClock, log });
+  const emitter = new OutcomeEmitter({
+    enrichedPartitions: 2,
+    codec,
+    producer,
+    topics,
+    metrics,
+    clock: systemClock,
+    log,
+  });
   const config = readEnricherConfig({ NLP_CONCURRENCY: '4', NLP_PROVISIONAL_MARGIN_MS: '60000' });
   outage = connectOutage({ config, emitter, metrics, log, onCalm: () => {} });
   const analyser = {

@@ -76,6 +76,7 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
   const { partitions } = await ensureTopics(kafka, {
     prefix: config.TOPIC_PREFIX,
     partitions: config.TOPIC_PARTITIONS,
+    enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
     replicationFactor: config.TOPIC_REPLICATION,
   });
   const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: names });
@@ -99,7 +100,7 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
     log,
   });
   const insights = new InsightFeed({
-    follow: (since, take) => new TailReader({ kafka, topic: names.enriched, partitions, since, take, log }),
+    follow: (since, take) => new TailReader({ kafka, topic: names.enriched, since, take, log }),
     decode: (value) => codec.decodeOutcome(value),
     maxUnreadBytes: config.MAX_SEND_BUFFER_BYTES / 4,
     clock: systemClock,

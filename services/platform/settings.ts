@@ -5,7 +5,13 @@ import { flag, hostPorts, int, oneOf, optional, pem, privateUrl, secret, text, u
 export const KAFKA_SPEC = {
   KAFKA_BROKERS: hostPorts({ default: ['127.0.0.1:9092'], doc: 'Kafka bootstrap brokers' }),
   TOPIC_PREFIX: text({ default: '', doc: 'Put before the names of all topics and consumer groups' }),
-  TOPIC_PARTITIONS: int({ default: 12, min: 1, max: 1_000, doc: 'Partitions of each chat topic, when created' }),
+  TOPIC_PARTITIONS: int({
+    default: 12,
+    min: 1,
+    max: 1_000,
+    doc: 'Partitions of chat.events, chat.dlq and chat.replay, when created',
+  }),
+  TOPIC_ENRICHED_PARTITIONS: int({ default: 2, min: 1, max: 1_000, doc: 'Partitions of chat.enriched, when created' }),
   TOPIC_REPLICATION: int({ default: 1, min: 1, max: 7, doc: 'Replicas of each partition, when created' }),
   KAFKA_SSL: flag({ default: false, doc: 'Speak TLS to the brokers' }),
   KAFKA_SSL_CA: optional(pem({ doc: 'Authority that signed the brokers’ certificates; the system’s by default' })),

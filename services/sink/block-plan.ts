@@ -58,8 +58,13 @@ function countableOf(entry: LogEntry): Countable | undefined {
 }
 
 function sourceOf(outcome: ChatOutcome): SourceRange {
-  const { topic_id: topicId, offset } = outcome.source;
-  return { topicId, first: offset, last: outcome.outcome === 'gap' ? (outcome.last_offset ?? offset) : offset };
+  const { topic_id: topicId, partition, offset } = outcome.source;
+  return {
+    topicId,
+    partition,
+    first: offset,
+    last: outcome.outcome === 'gap' ? (outcome.last_offset ?? offset) : offset,
+  };
 }
 
 /**
@@ -104,7 +109,7 @@ function takeReceipts(entries: readonly LogEntry[], receipts: BlockReceipts) {
     if (entry.kind === 'gap') {
       const range = sourceOf(entry.outcome);
       const free = receipts.free(range);
-      for (const each of free) receipts.take({ topicId: range.topicId, ...each });
+      for (const each of free) receipts.take({ ...range, ...each });
       if (free.length > 0) gaps.push({ offset: entry.offset, outcome: entry.outcome, free });
       else repeats++;
       continue;
@@ -112,7 +117,7 @@ function takeReceipts(entries: readonly LogEntry[], receipts: BlockReceipts) {
     const countable = countableOf(entry);
     if (!countable) continue;
     const range = sourceOf(countable.outcome);
-    if (receipts.isTaken(range.topicId, range.first)) {
+    if (receipts.isTaken(range, range.first)) {
       repeats++;
       continue;
     }

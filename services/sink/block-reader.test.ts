@@ -17,6 +17,6 @@ describe('reading a block', () => {
       const time = at();
       return outcomeOf({ partition: 0, offset: month, sent_at: time, enriched_at: time });
     });
-    expect(await read.read(records(0, 100))).toHaveLength(40);
+    expect(await read.read(records(0, 100), 2)).toHaveLength(40);
   });
 });

@@ -7,6 +7,7 @@ import { deadLetter } from '../platform/kafka/produce/dead-letter.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 import { timeWithin } from './clamps.ts';
 import { type LogEntry, toLogEntry } from './log-entry.ts';
+import type { Layout } from './recovery.ts';
 
 type DecodeOutcome = (value: Buffer | null) => Decoded<ChatOutcome> | Promise<Decoded<ChatOutcome>>;
 
@@ -44,12 +45,13 @@ export class BlockReader {
    *
    * @throws RegistryUnavailableError (rejects) while a schema has to be looked up and the registry is away.
    */
-  async read(records: readonly FetchedRecord[]): Promise<LogEntry[]> {
+  async read(records: readonly FetchedRecord[], layout: Layout): Promise<LogEntry[]> {
     const entries: LogEntry[] = [];
     const months = new Set<number>();
     for (const record of records) {
       const decoded = this.#decode(record.value);
-      const entry = toLogEntry(record, decoded instanceof Promise ? await decoded : decoded, this.#at.partition);
+      const here = { partition: this.#at.partition, layout };
+      const entry = toLogEntry(record, decoded instanceof Promise ? await decoded : decoded, here);
       if (entry.kind === 'outcome' || entry.kind === 'gap') {
         months.add(monthOf(entry.outcome.sent_at)).add(monthOf(entry.outcome.enriched_at));
         if (months.size > MAX_MONTHS && entries.length > 0) break;
@@ -61,13 +63,18 @@ export class BlockReader {
   }
 
   /** Reads a block of before as it was read then: what was undecodable stays so. */
-  async readAgain(records: readonly FetchedRecord[], undecodableBefore: ReadonlySet<number>): Promise<LogEntry[]> {
+  async readAgain(
+    records: readonly FetchedRecord[],
+    layout: Layout,
+    undecodableBefore: ReadonlySet<number>,
+  ): Promise<LogEntry[]> {
+    const here = { partition: this.#at.partition, layout };
     const entries: LogEntry[] = [];
     for (const record of records) {
       const decoded = undecodableBefore.has(record.offset)
         ? ({ ok: false, reason: 'undecodable', detail: 'as decided before' } as const)
         : await this.#decode(record.value);
-      entries.push(toLogEntry(record, decoded, this.#at.partition));
+      entries.push(toLogEntry(record, decoded, here));
     }
     return entries;
   }

@@ -2,6 +2,7 @@ import { ParleyError } from '../core/errors.ts';
 import type { Claim } from '../platform/kafka/consume/claim.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { Logger } from '../platform/logger.ts';
+import { REPLY_TO_HEADER } from '../platform/record-headers.ts';
 import { sampledContext } from '../platform/tracing/trace-context.ts';
 import { type BlockPlan, decisionsOf, planBlock, type Replayed, rowsOf, underDecisions } from './block-plan.ts';
 import { BlockReader } from './block-reader.ts';
@@ -9,8 +10,11 @@ import type { BlockId } from './ingest-row.ts';
 import type { LogEntry } from './log-entry.ts';
 import { ReceiptBook } from './receipt-book.ts';
 import { hashOf, RecentKeys } from './recent-keys.ts';
+import type { Layout, Replay } from './recovery.ts';
 import type { SinkDeps } from './sink-deps.ts';
 import type { StepRetry } from './step-retry.ts';
+
+type Headers = Readonly<Record<string, Buffer>>;
 
 /** What ClickHouse knew of a partition when it was opened. */
 export interface KnownBefore {
@@ -18,6 +22,8 @@ export interface KnownBefore {
   readonly seq: number;
   /** Hashes of the message keys that came in lately. */
   readonly keyHashes: readonly number[];
+  /** By which the commit found at the assignment was made. */
+  readonly layout: Layout;
 }
 
 export interface WriterOptions {
@@ -56,32 +62,39 @@ export class BlockWriter {
     this.#options = options;
     this.#seq = known.seq;
     this.#reader = new BlockReader(deps.decode, { topic, topicId, partition });
-    this.#book = new ReceiptBook(deps.store, partition);
+    this.#book = new ReceiptBook(deps.store);
     this.#recentKeys = new RecentKeys(deps.clock, deps.limits.duplicateWindowMs);
     for (const hash of known.keyHashes) this.#recentKeys.add(hash);
   }
 
   /** Reads records until a block has its fill: there may be fewer entries than records. */
   read(records: readonly FetchedRecord[]): Promise<LogEntry[]> {
-    return this.#options.steps.run('decode', () => this.#reader.read(records));
+    const { steps, deps } = this.#options;
+    return steps.run('decode', () => this.#reader.read(records, deps.layout.partitions));
   }
 
   /** Inserts a new block. */
   async write(block: BlockId, entries: readonly LogEntry[]): Promise<WrittenBlock> {
+    await this.#passOn(entries);
     const plan = await this.#plan(block, entries, undefined);
     await this.#sendDeadLetters(plan, entries, new Set());
     return this.#close(await this.#carryOut(plan, undefined), entries);
   }
 
   /** Inserts a block of before, with the very bounds and decisions it had, under its token. */
-  async writeAgain(block: BlockId, begun: boolean, records: readonly FetchedRecord[]): Promise<WrittenBlock> {
+  async writeAgain(
+    block: BlockId,
+    { begun, layout }: Replay,
+    records: readonly FetchedRecord[],
+  ): Promise<WrittenBlock> {
     const { steps, deps } = this.#options;
     const decisions = await steps.run('read', () => deps.store.decisions(block));
     const undecodable = new Set(decisions.filter((each) => each.undecodable).map((each) => each.log_offset));
-    const entries = await steps.run('decode', () => this.#reader.readAgain(records, undecodable));
+    const entries = await steps.run('decode', () => this.#reader.readAgain(records, layout, undecodable));
+    await this.#passOn(entries);
     const plan = await this.#plan(block, entries, { begun, decisions });
     await this.#sendDeadLetters(plan, entries, undecodable);
-    return this.#close(await this.#carryOut(plan, { begun, decisions }), entries);
+    return this.#close(await this.#carryOut(plan, { begun, decisions, layout }), entries);
   }
 
   #plan(block: BlockId, entries: readonly LogEntry[], replayed: Replayed | undefined): Promise<BlockPlan> {
@@ -92,7 +105,7 @@ export class BlockWriter {
   /** From here on the block has its bounds for good; nothing of it is in before its intent is committed. */
   async #carryOut(
     planned: BlockPlan,
-    replayed: Replayed | undefined,
+    replayed: (Replayed & { readonly layout: Layout }) | undefined,
   ): Promise<{ readonly plan: BlockPlan; readonly rows: number }> {
     const { deps, steps, log, commitIntent } = this.#options;
     const { store, metrics, cadence, clock } = deps;
@@ -110,7 +123,9 @@ export class BlockWriter {
     if (!replayed?.begun) {
       await this.#assertStoreIsWhole();
       const seq = ++this.#seq;
-      await steps.run('begin', () => store.begin(block, seq, rows.length));
+      await steps.run('begin', () =>
+        store.begin({ ...block, seq, layout: replayed ? replayed.layout : deps.layout.partitions }, rows.length),
+      );
     }
     const startedMs = clock.monotonicMs();
     await steps.run('ingest', () => store.ingest(block, rows));
@@ -146,6 +161,26 @@ export class BlockWriter {
     return { plan, entries, rows };
   }
 
+  /**
+   * Acked before the block's end is committed, so that no outcome is left behind; twice where a sink ends in between,
+   * and the second has a receipt then. The bot has had its insight from this record: the copy is not for the gateways.
+   */
+  async #passOn(entries: readonly LogEntry[]): Promise<void> {
+    const { claim, deps, steps, log } = this.#options;
+    const misplaced = entries.filter((entry) => entry.kind === 'misplaced');
+    if (misplaced.length === 0) return;
+    await steps.run('pass_on', () =>
+      Promise.all(
+        misplaced.map(({ record: { key, value, headers }, home }) => {
+          const { [REPLY_TO_HEADER]: _, ...rest } = headers;
+          return deps.produce({ topic: claim.topic, partition: home, key, value, headers: rest as Headers });
+        }),
+      ),
+    );
+    deps.metrics.passedOn.inc(misplaced.length);
+    log.info({ records: misplaced.length }, 'outcomes of an earlier partition count are passed on');
+  }
+
   /** Acked before the block is begun, so before the receipt and the commit: a record with a receipt is there already. */
   async #sendDeadLetters(
     { judged }: BlockPlan,
@@ -167,7 +202,7 @@ export class BlockWriter {
         ...(trace && { trace_id: trace.traceId }),
       };
       log[receipt ? 'warn' : 'error'](fields, 'a record of the log is no outcome and is dead-lettered');
-      await steps.run('dead_letter', () => deps.sendDeadLetter(this.#reader.deadLetterOf(entry, deps.dlqTopic)));
+      await steps.run('dead_letter', () => deps.produce(this.#reader.deadLetterOf(entry, deps.dlqTopic)));
       deps.metrics.undecodable.inc({ receipt: String(receipt) });
     }
   }

@@ -45,20 +45,28 @@ export class FactStore {
   }
 
   async lastBegun(topicId: string, partition: number): Promise<BegunBlock | undefined> {
-    const [row] = await this.#client.query<{ seq: number; block_from: number; block_to: number }>(
-      `SELECT seq, block_from, block_to FROM blocks
+    const [row] = await this.#client.query<{ seq: number; block_from: number; block_to: number; layout: number }>(
+      `SELECT seq, block_from, block_to, layout FROM blocks
        WHERE log_topic_id = {topic_id:String} AND log_partition = {partition:Int32} ORDER BY seq DESC LIMIT 1`,
       { params: { topic_id: topicId, partition } },
     );
-    return row && { seq: Number(row.seq), from: Number(row.block_from), to: Number(row.block_to) };
+    return (
+      row && {
+        seq: Number(row.seq),
+        from: Number(row.block_from),
+        to: Number(row.block_to),
+        layout: row.layout || undefined,
+      }
+    );
   }
 
   /** Recorded before the first row of a block, so that a half-done one is known even if Kafka's commit is wiped. */
-  async begin(block: BlockId, seq: number, rows: number): Promise<void> {
+  async begin(block: BlockId & BegunBlock, rows: number): Promise<void> {
+    const { topicId, partition, seq, from, to, layout } = block;
     await this.#client.insert({
       table: 'blocks',
-      columns: ['log_topic_id', 'log_partition', 'seq', 'block_from', 'block_to', 'rows', 'begun_at'],
-      rows: [[block.topicId, block.partition, seq, block.from, block.to, rows, this.#clock.now()]],
+      columns: ['log_topic_id', 'log_partition', 'seq', 'block_from', 'block_to', 'layout', 'rows', 'begun_at'],
+      rows: [[topicId, partition, seq, from, to, layout ?? 0, rows, this.#clock.now()]],
       settings: { insert_deduplication_token: `begin-${tokenOf(block)}` },
     });
   }

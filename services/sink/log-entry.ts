@@ -1,8 +1,10 @@
+import { outcomePartition } from '../core/outcome-partition.ts';
 import type { ChatOutcome, Coordinates } from '../core/records.ts';
 import type { Decoded } from '../platform/avro/codec.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
-import { readOutcomeHeaders } from '../platform/record-headers.ts';
+import { type OutcomeIdentity, readOutcomeHeaders } from '../platform/record-headers.ts';
 import { deadKey } from './message-key.ts';
+import type { Layout } from './recovery.ts';
 
 /** One record of chat.enriched, read. */
 export type LogEntry =
@@ -17,20 +19,27 @@ export type LogEntry =
       readonly record: FetchedRecord;
       readonly detail: string;
       readonly standIn: ChatOutcome | undefined;
-    };
+    }
+  /** Its source is at home in another partition: an enricher knew an earlier partition count. It is passed on. */
+  | { readonly kind: 'misplaced'; readonly offset: number; readonly record: FetchedRecord; readonly home: number };
+
+/** The partition of chat.enriched that is read, and by which count of partitions sources are at home in it. */
+export interface Here {
+  readonly partition: number;
+  readonly layout: Layout;
+}
+
+const homeOf = (source: number, layout: Layout): number =>
+  layout === undefined ? source : outcomePartition(source, layout);
 
 const MAX_UINT32 = 2 ** 32 - 1;
 
 const isPlace = ({ partition, offset }: Coordinates): boolean =>
   Number.isSafeInteger(offset) && offset >= 0 && Number.isInteger(partition) && partition >= 0;
 
-/**
- * Why an outcome that decoded cannot be taken. Its receipt is kept by the source's partition, which only the owner of
- * the same partition of chat.enriched keeps in order; all else is clamped when the row is made.
- */
-function objection(outcome: ChatOutcome, partition: number): string | undefined {
+/** Why an outcome that decoded cannot be taken; all else is clamped when the row is made. */
+function objection(outcome: ChatOutcome): string | undefined {
   const { source, origin, revision, last_offset: last } = outcome;
-  if (source.partition !== partition) return `the source is of partition ${source.partition}, not ${partition}`;
   if (!isPlace(source) || !isPlace(origin)) return 'source or origin is no place in a log';
   if (revision < 0 || revision > MAX_UINT32) return `revision ${revision}`;
   if (outcome.outcome === '' || outcome.outcome === 'duplicate') return `outcome "${outcome.outcome}"`;
@@ -38,19 +47,31 @@ function objection(outcome: ChatOutcome, partition: number): string | undefined 
   return undefined;
 }
 
-/** @param decoded what the codec made of the record's value. */
-export function toLogEntry(record: FetchedRecord, decoded: Decoded<ChatOutcome>, partition: number): LogEntry {
+/**
+ * @param decoded what the codec made of the record's value. Receipts are kept in order by the one partition in which
+ *   their source is at home, so an outcome that lies elsewhere is `misplaced`, whether it decodes or not.
+ */
+export function toLogEntry(record: FetchedRecord, decoded: Decoded<ChatOutcome>, here: Here): LogEntry {
   const { offset } = record;
-  if (!decoded.ok) return undecodable(record, `${decoded.reason}: ${decoded.detail}`, partition);
+  if (!decoded.ok) return undecodable(record, `${decoded.reason}: ${decoded.detail}`, here);
   const outcome = decoded.value;
   if (outcome.provisional) return { kind: 'provisional', offset };
-  const wrong = objection(outcome, partition);
-  if (wrong) return undecodable(record, wrong, partition);
+  const wrong = objection(outcome);
+  if (wrong) return undecodable(record, wrong, here);
+  const home = homeOf(outcome.source.partition, here.layout);
+  if (home !== here.partition) return { kind: 'misplaced', offset, record, home };
   return { kind: outcome.outcome === 'gap' ? 'gap' : 'outcome', offset, outcome };
 }
 
-function undecodable(record: FetchedRecord, detail: string, partition: number): LogEntry {
-  return { kind: 'undecodable', offset: record.offset, record, detail, standIn: standIn(record, partition) };
+function undecodable(record: FetchedRecord, detail: string, here: Here): LogEntry {
+  const { offset } = record;
+  const identity = readOutcomeHeaders(record.headers);
+  if (!identity || identity.outcome === 'provisional') {
+    return { kind: 'undecodable', offset, record, detail, standIn: undefined };
+  }
+  const home = homeOf(identity.source.partition, here.layout);
+  if (home !== here.partition) return { kind: 'misplaced', offset, record, home };
+  return { kind: 'undecodable', offset, record, detail, standIn: standIn(record, identity) };
 }
 
 /** Tenant, bot and conversation from the record's key, which is a JSON array of the three. */
@@ -66,11 +87,9 @@ function conversationOf(key: Buffer | null): readonly [string, string, string] |
 
 /**
  * An undecodable record still stands for a message that was taken: counted as dead-lettered, from its headers and key,
- * so that receipts, facts and rollups agree. Undefined when the headers say too little.
+ * so that receipts, facts and rollups agree.
  */
-function standIn(record: FetchedRecord, partition: number): ChatOutcome | undefined {
-  const identity = readOutcomeHeaders(record.headers);
-  if (!identity || identity.source.partition !== partition || identity.outcome === 'provisional') return undefined;
+function standIn(record: FetchedRecord, identity: OutcomeIdentity): ChatOutcome {
   const { source, origin, revision } = identity;
   const conversation = conversationOf(record.key);
   const [tenant_id, bot_id, conversation_id] = conversation ?? ['', '', ''];

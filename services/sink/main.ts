@@ -10,6 +10,7 @@ import { kafkaConnection } from '../platform/kafka/connection.ts';
 import { GroupConsumer } from '../platform/kafka/consume/group-consumer.ts';
 import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
+import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { runService, type ServiceContext } from '../platform/lifecycle.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
@@ -19,6 +20,7 @@ import { SINK_SPEC } from './config.ts';
 import { FactStore } from './fact-store.ts';
 import { openPartition } from './open-partition.ts';
 import type { PartitionSink } from './partition-sink.ts';
+import { SinkLayout } from './sink-layout.ts';
 import { createSinkMetrics } from './sink-metrics.ts';
 
 async function start({ env, log, metrics, instance, fail }: ServiceContext) {
@@ -36,14 +38,23 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   await assertDedupWindows(clickhouse);
 
   const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
-  await ensureTopics(kafka, {
+  const view = await ClusterView.connect(kafka, config.KAFKA_BROKERS);
+  const { enrichedPartitions } = await ensureTopics(kafka, {
     prefix: config.TOPIC_PREFIX,
     partitions: config.TOPIC_PARTITIONS,
+    enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
     replicationFactor: config.TOPIC_REPLICATION,
   });
   const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: names });
   const producer = await BatchProducer.connect(kafka, { log, metrics });
   const groupId = groupNames(config.TOPIC_PREFIX).sink;
+  const layout = new SinkLayout({
+    kafka: view,
+    topic: names.enriched,
+    group: groupId,
+    partitions: enrichedPartitions,
+  });
+  const unwatch = layout.watch(fail);
   const tracer = await startTracing({ env, service: 'sink', instance, log, metrics });
 
   const open = new Set<PartitionSink>();
@@ -56,7 +67,8 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   const deps = {
     store: new FactStore(clickhouse, systemClock),
     decode: (value: Buffer | null) => codec.decodeOutcome(value),
-    sendDeadLetter: producer.send.bind(producer),
+    layout,
+    produce: producer.send.bind(producer),
     dlqTopic: names.dlq,
     slots: pLimit(config.SINK_CONCURRENT_BLOCKS),
     budget,
@@ -97,7 +109,9 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   return {
     checks: { kafka: consumer.check, registry: codec.check, clickhouse: clickhouse.check },
     stop: async () => {
+      unwatch();
       await consumer.close();
+      await view.close();
       await producer.close();
       await clickhouse.close();
       await tracer?.close();

@@ -23,11 +23,13 @@ export async function openPartition(claim: Claim, deps: SinkDeps): Promise<Parti
   const fields = { topic, topic_id: topicId, partition, committed: committed.offset, log_start: logStart };
   if (isSuspicious(state)) log.warn({ ...fields, state }, 'the commit is not one of ours: no intent is taken from it');
   log.info({ ...fields, state: state.kind, last_begun: lastBegun, recovery }, 'partition taken over');
-  return new PartitionSink(claim, recovery, { seq: lastBegun?.seq ?? 0, keyHashes }, deps);
+  return new PartitionSink(claim, recovery, { seq: lastBegun?.seq ?? 0, keyHashes, layout: layoutOf(state) }, deps);
 }
 
 const readKnown = (store: FactStore, { topicId, partition }: Claim, windowMs: number) =>
   Promise.all([store.lastBegun(topicId, partition), store.recentKeyHashes(topicId, partition, windowMs)]);
+
+const layoutOf = (state: CommitState) => ('layout' in state ? state.layout : undefined);
 
 const isSuspicious = (state: CommitState): boolean =>
   state.kind === 'other_topic' || (state.kind === 'unknown' && state.why !== 'empty');

@@ -6,7 +6,7 @@ import { BlockTraces } from './block-traces.ts';
 import { BlockWriter, type KnownBefore, type WrittenBlock } from './block-writer.ts';
 import type { BlockId } from './ingest-row.ts';
 import { encodeCommit } from './intent.ts';
-import type { Bounds, Recovery, Replay } from './recovery.ts';
+import type { Bounds, Layout, Recovery, Replay } from './recovery.ts';
 import type { SinkDeps } from './sink-deps.ts';
 import { type Holder, StepRetry } from './step-retry.ts';
 import { WakeUp } from './wake-up.ts';
@@ -20,6 +20,7 @@ type State =
 
 /** Blocks without a row are closed without a commit each; after a crash at most so many are read again. */
 const MAX_UNCOMMITTED_BLOCKS = 10;
+const AGREE_POLL_MS = 200;
 
 /**
  * The sink of one claimed partition: the loop that cuts blocks and hands each to {@link BlockWriter}, one after another
@@ -36,6 +37,9 @@ export class PartitionSink implements PartitionHandler, Holder {
   readonly #log: Logger;
   readonly #recovery: Recovery;
   readonly #writer: BlockWriter;
+  readonly #steps: StepRetry;
+  /** By which the commit found at the assignment was made. */
+  readonly #layoutBefore: Layout;
   readonly #traces: BlockTraces | undefined;
   readonly #wakeUp = new WakeUp();
   readonly intake: Intake;
@@ -58,11 +62,13 @@ export class PartitionSink implements PartitionHandler, Holder {
     this.#next = recovery.resumeAt;
     this.#closedAt = recovery.isClosed ? recovery.resumeAt : undefined;
     this.startAt = recovery.replays[0]?.from ?? recovery.resumeAt;
+    this.#steps = new StepRetry(this, { metrics: deps.metrics, log: this.#log });
+    this.#layoutBefore = known.layout;
     this.#writer = new BlockWriter({
       claim,
       known,
       deps,
-      steps: new StepRetry(this, { metrics: deps.metrics, log: this.#log }),
+      steps: this.#steps,
       log: this.#log,
       commitIntent: ({ from, to }) => this.#commit(from, to),
     });
@@ -137,11 +143,24 @@ export class PartitionSink implements PartitionHandler, Holder {
       for (const replay of this.#recovery.replays) await this.#replay(replay);
       this.#next = this.#recovery.resumeAt;
       this.#readFrom(this.#next);
+      await this.#agree();
       this.#become({ kind: 'gathering' });
       for (;;) await this.#step();
     } catch (error) {
       if (error instanceof ClaimLostError || this.isReleased) return;
       this.#deps.fail(error);
+    }
+  }
+
+  /**
+   * Says by a commit by which partition count this partition is read from here on, and waits until every other one is
+   * read by the same: a source that another partition held before has nothing under way there any more (ADR 19).
+   */
+  async #agree(): Promise<void> {
+    if (this.#layoutBefore !== this.#deps.layout.partitions) await this.#commit(this.#next, null);
+    while (!(await this.#steps.run('agree', () => this.#deps.layout.isAgreed(this.#claim)))) {
+      await this.pause(AGREE_POLL_MS);
+      this.assertOurs();
     }
   }
 
@@ -200,7 +219,7 @@ export class PartitionSink implements PartitionHandler, Holder {
     const records = this.intake.cutBelow(replay.to);
     await this.#deps.slots(async () => {
       const begunAt = this.#deps.clock.now();
-      this.#finish(await this.#writer.writeAgain(block, replay.begun, records), begunAt);
+      this.#finish(await this.#writer.writeAgain(block, replay, records), begunAt);
     });
   }
 
@@ -227,7 +246,7 @@ export class PartitionSink implements PartitionHandler, Holder {
 
   /** @param next the end of the block that is about to begin at `offset`, or null. */
   async #commit(offset: number, next: number | null): Promise<void> {
-    const metadata = encodeCommit(this.#claim.topicId, offset, next);
+    const metadata = encodeCommit(this.#claim.topicId, offset, next, this.#deps.layout.partitions);
     await this.#claim.commit(() => ({ offset, metadata }));
     this.#closedAt = offset;
     this.#uncommittedBlocks = 0;

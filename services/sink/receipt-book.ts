@@ -3,22 +3,21 @@ import type { BlockId } from './ingest-row.ts';
 import { ReceiptWindow } from './receipt-window.ts';
 
 /** The source of a record, or the stretch of a gap. */
-export interface SourceRange extends Taken {
-  readonly topicId: string;
-}
+export interface SourceRange extends Taken, SourcePartition {}
+
+const keyOf = ({ topicId, partition }: SourcePartition): string => `${topicId}/${partition}`;
 
 /**
- * Which sources of one partition have a receipt: recent ones from memory, older ones from ClickHouse. There is a window
- * for each source topic (chat.events, chat.replay, and either's successor should it be made again).
+ * Which sources have a receipt: recent ones from memory, older ones from ClickHouse. There is a window for each source
+ * partition that is at home here, of each source topic (chat.events, chat.replay, and either's successor should it be
+ * made again).
  */
 export class ReceiptBook {
   readonly #store: FactStore;
-  readonly #partition: number;
   readonly #windows = new Map<string, ReceiptWindow>();
 
-  constructor(store: FactStore, partition: number) {
+  constructor(store: FactStore) {
     this.#store = store;
-    this.#partition = partition;
   }
 
   /**
@@ -30,9 +29,10 @@ export class ReceiptBook {
     // What an earlier replay left here counts receipts of this one's block.
     if (own) this.#windows.clear();
     const earlier = new Map<string, Taken[]>();
-    for (const [topicId, ranges] of Map.groupBy(sources, (source) => source.topicId)) {
-      const at = { topicId, partition: this.#partition };
-      const window = this.#windows.get(topicId) ?? (await this.#load(at, own));
+    for (const [key, ranges] of Map.groupBy(sources, keyOf)) {
+      const [{ topicId, partition } = { topicId: '', partition: 0 }] = ranges;
+      const at = { topicId, partition };
+      const window = this.#windows.get(key) ?? (await this.#load(at, own));
       const below = ranges
         .filter(({ first, last }) => first === last && first < window.floor)
         .map(({ first }) => first);
@@ -40,21 +40,21 @@ export class ReceiptBook {
       for (const gap of ranges.filter(({ first, last }) => first !== last)) {
         found.push(...(await this.#store.receiptsWithin(at, gap, own)));
       }
-      earlier.set(topicId, found);
+      earlier.set(key, found);
     }
     return new BlockReceipts(this.#windows, earlier);
   }
 
   /** The block is in: its receipts count from now on. */
   close(receipts: readonly SourceRange[]): void {
-    for (const { topicId, first, last } of receipts) this.#windows.get(topicId)?.add(first, last);
+    for (const range of receipts) this.#windows.get(keyOf(range))?.add(range.first, range.last);
   }
 
   async #load(at: SourcePartition, own: BlockId | undefined): Promise<ReceiptWindow> {
     const { floor, taken } = await this.#store.recentReceipts(at, own);
     const window = new ReceiptWindow(floor);
     for (const { first, last } of taken) window.add(first, last);
-    this.#windows.set(at.topicId, window);
+    this.#windows.set(keyOf(at), window);
     return window;
   }
 }
@@ -68,19 +68,22 @@ export class BlockReceipts {
 
   constructor(windows: ReadonlyMap<string, ReceiptWindow>, earlier: ReadonlyMap<string, readonly Taken[]>) {
     this.#windows = windows;
-    for (const [topicId, found] of earlier) for (const each of found) this.#remember(topicId, each);
+    for (const [key, found] of earlier) for (const each of found) this.#remember(key, each);
   }
 
-  isTaken(topicId: string, offset: number): boolean {
-    if (this.#windows.get(topicId)?.has(offset) || this.#points.get(topicId)?.has(offset)) return true;
-    return this.#ranges.get(topicId)?.some(({ first, last }) => first <= offset && offset <= last) ?? false;
+  isTaken(source: SourcePartition, offset: number): boolean {
+    const key = keyOf(source);
+    if (this.#windows.get(key)?.has(offset) || this.#points.get(key)?.has(offset)) return true;
+    return this.#ranges.get(key)?.some(({ first, last }) => first <= offset && offset <= last) ?? false;
   }
 
   /** The stretches of `first..last` that have no receipt yet. A gap can be written twice, and grow meanwhile. */
-  free({ topicId, first, last }: SourceRange): Taken[] {
-    if (first === last) return this.isTaken(topicId, first) ? [] : [{ first, last }];
-    const points = [...(this.#points.get(topicId) ?? [])].map((offset) => ({ first: offset, last: offset }));
-    const taken = [...points, ...(this.#ranges.get(topicId) ?? [])].sort((a, b) => a.first - b.first);
+  free(range: SourceRange): Taken[] {
+    const { first, last } = range;
+    const key = keyOf(range);
+    if (first === last) return this.isTaken(range, first) ? [] : [{ first, last }];
+    const points = [...(this.#points.get(key) ?? [])].map((offset) => ({ first: offset, last: offset }));
+    const taken = [...points, ...(this.#ranges.get(key) ?? [])].sort((a, b) => a.first - b.first);
     const free: Taken[] = [];
     let next = first;
     for (const each of taken) {
@@ -94,15 +97,15 @@ export class BlockReceipts {
 
   take(range: SourceRange): void {
     this.added.push(range);
-    this.#remember(range.topicId, range);
+    this.#remember(keyOf(range), range);
   }
 
-  #remember(topicId: string, { first, last }: Taken): void {
+  #remember(key: string, { first, last }: Taken): void {
     if (first === last) {
-      const points = this.#points.get(topicId) ?? new Set();
-      this.#points.set(topicId, points.add(first));
+      const points = this.#points.get(key) ?? new Set();
+      this.#points.set(key, points.add(first));
     } else {
-      this.#ranges.set(topicId, [...(this.#ranges.get(topicId) ?? []), { first, last }]);
+      this.#ranges.set(key, [...(this.#ranges.get(key) ?? []), { first, last }]);
     }
   }
 }

@@ -2,8 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { planRecovery } from './recovery.ts';
 
 describe('recovery', () => {
-  const intent = (next: number) => ({ kind: 'intent', next }) as const;
-  const closed = { kind: 'closed' } as const;
+  const intent = (next: number) => ({ kind: 'intent', next, layout: 2 }) as const;
+  const closed = { kind: 'closed', layout: 2 } as const;
   const wiped = { kind: 'unknown', why: 'empty' } as const;
   const plan = (
     offset: number | null,
@@ -11,7 +11,11 @@ describe('recovery', () => {
     last?: [number, number],
     logStart = 0,
   ) =>
-    planRecovery({ committed: { offset, state }, lastBegun: last && { from: last[0], to: last[1], seq: 1 }, logStart });
+    planRecovery({
+      committed: { offset, state },
+      lastBegun: last && { from: last[0], to: last[1], seq: 1, layout: 2 },
+      logStart,
+    });
 
   it.each([
     ['a first start reads from the log’s start', plan(null, wiped), [], 0],
@@ -25,17 +29,27 @@ describe('recovery', () => {
     ['a ClickHouse that lost everything is filled again from the log’s start', plan(90, closed, undefined, 7), [], 7],
     ['one of a backup from where it stands', plan(90, intent(95), [40, 50]), [], 50],
     ['retention may have been faster', plan(90, closed, [40, 50], 60), [], 60],
-    ['an intent that was not begun', plan(50, intent(60), [40, 50]), [{ from: 50, to: 60, begun: false }], 60],
-    ['an intent that was begun', plan(50, intent(60), [50, 60]), [{ from: 50, to: 60, begun: true }], 60],
-    ['a reset replays the last block first', plan(0, wiped, [50, 60]), [{ from: 50, to: 60, begun: true }], 0],
-    ['a reset forward too', plan(90, wiped, [50, 60]), [{ from: 50, to: 60, begun: true }], 90],
-    ['an expired group too', plan(null, wiped, [50, 60], 20), [{ from: 50, to: 60, begun: true }], 20],
+    [
+      'an intent that was not begun',
+      plan(50, intent(60), [40, 50]),
+      [{ from: 50, to: 60, begun: false, layout: 2 }],
+      60,
+    ],
+    ['an intent that was begun', plan(50, intent(60), [50, 60]), [{ from: 50, to: 60, begun: true, layout: 2 }], 60],
+    [
+      'a reset replays the last block first',
+      plan(0, wiped, [50, 60]),
+      [{ from: 50, to: 60, begun: true, layout: 2 }],
+      0,
+    ],
+    ['a reset forward too', plan(90, wiped, [50, 60]), [{ from: 50, to: 60, begun: true, layout: 2 }], 90],
+    ['an expired group too', plan(null, wiped, [50, 60], 20), [{ from: 50, to: 60, begun: true, layout: 2 }], 20],
     [
       'an intent from a backup goes second',
       plan(10, intent(20), [50, 60]),
       [
-        { from: 50, to: 60, begun: true },
-        { from: 10, to: 20, begun: false },
+        { from: 50, to: 60, begun: true, layout: 2 },
+        { from: 10, to: 20, begun: false, layout: 2 },
       ],
       20,
     ],

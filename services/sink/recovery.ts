@@ -6,14 +6,22 @@ export interface Bounds {
   readonly to: number;
 }
 
+/**
+ * Partitions of chat.enriched when a block was cut: which sources were at home in its partition. Undefined for a block
+ * of before ADR 19, when every source had the partition of its own number.
+ */
+export type Layout = number | undefined;
+
 /** A block on record in ClickHouse, which it is before its first row. */
 export interface BegunBlock extends Bounds {
   readonly seq: number;
+  readonly layout: Layout;
 }
 
 export interface Replay extends Bounds {
   /** ClickHouse has it on record, so parts of it may be in: the decisions made then stand. */
   readonly begun: boolean;
+  readonly layout: Layout;
 }
 
 export interface Recovery {
@@ -51,7 +59,7 @@ export function planRecovery({ committed, lastBegun, logStart }: RecoveryInput):
   // An offset of another topic of this name would skip records of this one.
   const at = offset === null || state.kind === 'other_topic' ? logStart : Math.max(offset, 0);
   const ours = state.kind === 'intent' || state.kind === 'closed';
-  const intent = state.kind === 'intent' ? { from: at, to: state.next } : undefined;
+  const intent = state.kind === 'intent' ? { from: at, to: state.next, layout: state.layout } : undefined;
   const isIntent = lastBegun !== undefined && lastBegun.from === intent?.from && lastBegun.to === intent.to;
   const standsAt = Math.max(lastBegun?.to ?? logStart, logStart);
   if (ours && !isIntent && standsAt < at) {
@@ -60,7 +68,10 @@ export function planRecovery({ committed, lastBegun, logStart }: RecoveryInput):
   }
   const explained = lastBegun === undefined || isIntent || (ours && lastBegun.to <= at);
   const replays: Replay[] = [];
-  if (!explained && lastBegun.to > logStart) replays.push({ from: lastBegun.from, to: lastBegun.to, begun: true });
+  if (!explained && lastBegun.to > logStart) {
+    const { from, to, layout } = lastBegun;
+    replays.push({ from, to, layout, begun: true });
+  }
   if (intent && intent.to > logStart) replays.push({ ...intent, begun: isIntent });
   return { replays, resumeAt: intent?.to ?? at, isClosed: state.kind === 'closed', committedBelow: 0 };
 }

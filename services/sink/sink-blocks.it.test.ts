@@ -34,7 +34,7 @@ const entriesOf = (outcomes: readonly ReturnType<typeof outcomeOf>[], from = 0):
   outcomes.map((outcome, index) => ({ kind: 'outcome', offset: from + index, outcome }));
 const newPlanner = () => ({
   store,
-  book: new ReceiptBook(store, 0),
+  book: new ReceiptBook(store),
   recentKeys: new RecentKeys(systemClock, 60_000),
 });
 const messages = (from: number, to: number) =>

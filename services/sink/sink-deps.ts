@@ -7,6 +7,7 @@ import type { Tracer } from '../platform/tracing/tracer.ts';
 import type { IntakeLimits, MemoryBudget } from './block-buffer.ts';
 import type { Cadence } from './cadence.ts';
 import type { FactStore } from './fact-store.ts';
+import type { SinkLayout } from './sink-layout.ts';
 import type { SinkMetrics } from './sink-metrics.ts';
 
 interface SinkLimits {
@@ -19,9 +20,10 @@ interface SinkLimits {
 /** What every partition's sink shares. */
 export interface SinkDeps {
   readonly store: FactStore;
+  readonly layout: SinkLayout;
   readonly decode: (value: Buffer | null) => Decoded<ChatOutcome> | Promise<Decoded<ChatOutcome>>;
   /** Resolves when Kafka has it. */
-  readonly sendDeadLetter: (record: OutgoingRecord) => Promise<void>;
+  readonly produce: (record: OutgoingRecord) => Promise<void>;
   readonly dlqTopic: string;
   /** Bounds how many blocks are under way at once. */
   readonly slots: <T>(run: () => Promise<T>) => Promise<T>;

@@ -34,6 +34,10 @@ export function createSinkMetrics(metrics: Metrics, gauges: SinkGauges) {
     undecodable: metrics.counter('parley_sink_undecodable_total', 'Records dead-lettered, by whether counted', [
       'receipt',
     ]),
+    passedOn: metrics.counter(
+      'parley_sink_passed_on_total',
+      'Outcomes that lay in the partition of an earlier partition count, and were passed on to their own',
+    ),
     replaced: metrics.counter('parley_sink_replaced_total', 'Rows taken back for a later revision'),
   };
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../core/clock.ts';
+import { outcomePartition } from '../core/outcome-partition.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
 import type { outcomeHeaders } from '../platform/record-headers.ts';
@@ -11,6 +12,8 @@ import { outcomeOf, REPLAY_ID } from './testing/outcomes.ts';
 import { SinkWorld } from './testing/world.ts';
 
 const PARTITIONS = 4;
+/** Of chat.enriched: what partitions 1 and 3 send shares one, for instance. */
+const OUTCOME_PARTITIONS = 2;
 const names = isolation('sink');
 const env = { ...names, TOPIC_PARTITIONS: String(PARTITIONS), SINK_SESSION_TIMEOUT_MS: '6000' };
 const expected = new Set<string>();
@@ -56,6 +59,7 @@ beforeAll(async () => {
     prefix,
     database,
     partitions: PARTITIONS,
+    enrichedPartitions: OUTCOME_PARTITIONS,
   });
 });
 
@@ -121,7 +125,7 @@ describe('the sink', () => {
 
   it('changes nothing when its offsets are reset to the earliest', async () => {
     const facts = await world.count('messages FINAL');
-    await world.resetToEarliest(PARTITIONS);
+    await world.resetToEarliest(OUTCOME_PARTITIONS);
     const sink = await startSink();
     await world.caughtUp();
     await world.produce(newOutcomes(100));
@@ -139,17 +143,18 @@ describe('the sink', () => {
   ] as const)(
     'completes the block of an intent that a dead sink left: %s, without %j',
     async (state, views) => {
-      const partition = 3;
+      const source = 3;
+      const partition = outcomePartition(source, OUTCOME_PARTITIONS);
       const { topicId, ends } = await world.logEnds();
       const [from, to] = [ends.get(partition) ?? 0, (ends.get(partition) ?? 0) + 150];
-      const outcomes = Array.from({ length: 400 }, () => outcomeOf({ partition, offset: takeOffset(partition) }));
+      const outcomes = Array.from({ length: 400 }, () => outcomeOf({ partition: source, offset: takeOffset(source) }));
       for (const { message_id } of outcomes) expected.add(message_id);
       await world.produce(outcomes);
       const block = { topicId, partition, from, to };
       const store = new FactStore(world.clickhouse, systemClock);
-      await world.commit(partition, from, encodeCommit(topicId, from, to));
+      await world.commit(partition, from, encodeCommit(topicId, from, to, OUTCOME_PARTITIONS));
       if (state === 'begun') {
-        await store.begin(block, 1_000_000 + from, 150);
+        await store.begin({ ...block, seq: 1_000_000 + from, layout: OUTCOME_PARTITIONS }, 150);
         for (const view of views) await world.clickhouse.command(`DETACH TABLE ${view}`);
         await store.ingest(
           block,
@@ -242,7 +247,7 @@ describe('the sink', () => {
     await sink.kill();
     // Read again, the one with a receipt is known; the one whose headers said nothing cannot be.
     const isKnown = ({ headers }: { headers: Record<string, string> }) => headers['parley-source'] !== undefined;
-    await world.resetToEarliest(PARTITIONS);
+    await world.resetToEarliest(OUTCOME_PARTITIONS);
     const heir = await startSink();
     await world.caughtUp();
     await expectExactlyOnce(world.clickhouse, expected);

@@ -73,7 +73,8 @@ export async function readSource(
   sources: VerifySources,
   looking: Looking,
   { topic, id: topicId, watermarks }: Source,
-  sinkPast: ReadonlySet<number>,
+  /** Whether the sink is past the outcomes of a partition of the source. */
+  isPast: (partition: number) => boolean,
 ): Promise<PartitionVerdict[]> {
   const { query, topics } = sources;
   const ranges = await rangesOf(sources, topic === 'chat.events' ? topics.events : topics.replay, looking);
@@ -93,7 +94,7 @@ export async function readSource(
     const conservation = conserve({
       ...log,
       partition,
-      sinkPastOutcomes: sinkPast.has(partition),
+      sinkPastOutcomes: isPast(partition),
       receipts: counted.receipts,
       receiptsBelowWatermark: counted.belowWatermark,
       gaps,

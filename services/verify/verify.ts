@@ -1,6 +1,7 @@
 import type { EpochMs, TopicId } from '../core/brands.ts';
 import type { Clock } from '../core/clock.ts';
 import { ParleyError } from '../core/errors.ts';
+import { outcomePartition } from '../core/outcome-partition.ts';
 import type { LogRange } from '../platform/kafka/read/log-ranges.ts';
 import { checkOutcomeLog, type ReadOutcomes } from './log-check.ts';
 import { type Looking, rangesOf, readSource, type VerifySources } from './source-reading.ts';
@@ -84,16 +85,20 @@ async function lookOnce(sources: VerifySources, looking: Looking): Promise<Look>
     kafka.committed(groups.enricher, topics.events, ids.events),
     kafka.committed(groups.enricher, topics.replay, ids.replay),
   ]);
-  const outcomes = await rangesOf(sources, topics.enriched, looking);
+  const allOutcomes = await kafka.logRanges(topics.enriched);
+  const homeOf = (partition: number) => outcomePartition(partition, allOutcomes.length);
+  const homes = looking.partitions && new Set(looking.partitions.map(homeOf));
+  const outcomes = await rangesOf(sources, topics.enriched, { ...looking, ...(homes && { partitions: [...homes] }) });
   const taken = await kafka.committed(groups.sink, topics.enriched, ids.enriched);
   // Before its first commit the sink stands at the log's start: past the end only of a log that never had a record.
   const sinkAt = (partition: number) => taken.get(partition) ?? 0;
   const sinkPast = new Set(
     outcomes.filter(({ partition, end }) => sinkAt(partition) >= end).map(({ partition }) => partition),
   );
+  const isPast = (partition: number) => sinkPast.has(homeOf(partition));
   const read = [
-    await readSource(sources, looking, { topic: 'chat.events', id: ids.events, watermarks: watermarks[0] }, sinkPast),
-    await readSource(sources, looking, { topic: 'chat.replay', id: ids.replay, watermarks: watermarks[1] }, sinkPast),
+    await readSource(sources, looking, { topic: 'chat.events', id: ids.events, watermarks: watermarks[0] }, isPast),
+    await readSource(sources, looking, { topic: 'chat.replay', id: ids.replay, watermarks: watermarks[1] }, isPast),
   ];
   const ranges = outcomes.map((range) => ({ ...range, end: Math.min(range.end, sinkAt(range.partition)) }));
   return { partitions: read.flat(), outcomes: { topicId: ids.enriched, ranges } };

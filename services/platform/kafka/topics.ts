@@ -45,24 +45,34 @@ export function topicSettings(names: TopicNames): Record<string, Record<string, 
 
 export interface EnsureTopicsOptions {
   readonly prefix: string;
+  /** For chat.events, chat.dlq and chat.replay. */
   readonly partitions: number;
+  /** For chat.enriched; as many as the others unless given. */
+  readonly enrichedPartitions?: number;
   readonly replicationFactor: number;
+}
+
+/** Partition counts as the cluster has them: existing topics are left as they are. */
+export interface TopicPartitions {
+  readonly partitions: number;
+  readonly enrichedPartitions: number;
 }
 
 /**
  * Creates the topics that are missing; several services may do so at once.
  *
- * @throws {ParleyError} TOPIC_MISMATCH when the four do not have one partition count.
+ * @throws {ParleyError} TOPIC_MISMATCH when chat.events, chat.dlq and chat.replay do not have one partition count.
  */
-export async function ensureTopics(kafka: Kafka, options: EnsureTopicsOptions): Promise<{ partitions: number }> {
-  const settings = topicSettings(topicNames(options.prefix));
+export async function ensureTopics(kafka: Kafka, options: EnsureTopicsOptions): Promise<TopicPartitions> {
+  const names = topicNames(options.prefix);
+  const settings = topicSettings(names);
   const admin = kafka.admin();
   await admin.connect();
   try {
     const existing = new Set(await admin.listTopics());
     const missing = Object.keys(settings).filter((topic) => !existing.has(topic));
-    if (missing.length > 0) await createTopics(admin, missing, settings, options);
-    return { partitions: await whenKnown(() => checkPartitionCounts(admin, Object.keys(settings))) };
+    if (missing.length > 0) await createTopics(admin, missing, settings, options, names.enriched);
+    return await whenKnown(() => readPartitionCounts(admin, names));
   } finally {
     await admin.disconnect();
   }
@@ -88,7 +98,8 @@ async function createTopics(
   admin: ReturnType<Kafka['admin']>,
   topics: readonly string[],
   settings: Record<string, Record<string, string>>,
-  { partitions, replicationFactor }: EnsureTopicsOptions,
+  { partitions, enrichedPartitions = partitions, replicationFactor }: EnsureTopicsOptions,
+  enriched: string,
 ): Promise<void> {
   try {
     await admin.createTopics({
@@ -96,7 +107,7 @@ async function createTopics(
       waitForLeaders: false,
       topics: topics.map((topic) => ({
         topic,
-        numPartitions: partitions,
+        numPartitions: topic === enriched ? enrichedPartitions : partitions,
         replicationFactor,
         configEntries: Object.entries({
           ...settings[topic],
@@ -112,11 +123,14 @@ async function createTopics(
   }
 }
 
-async function checkPartitionCounts(admin: ReturnType<Kafka['admin']>, topics: readonly string[]): Promise<number> {
-  const { topics: found } = await admin.fetchTopicMetadata({ topics: [...topics] });
-  const counts = found.map(({ name, partitions }) => `${name} has ${partitions.length}`);
-  if (new Set(found.map(({ partitions }) => partitions.length)).size !== 1) {
-    throw new ParleyError('TOPIC_MISMATCH', `All chat topics need the same partition count: ${counts.join(', ')}`);
+async function readPartitionCounts(admin: ReturnType<Kafka['admin']>, names: TopicNames): Promise<TopicPartitions> {
+  const { topics: found } = await admin.fetchTopicMetadata({ topics: Object.values(names) });
+  const countOf = (topic: string) => found.find(({ name }) => name === topic)?.partitions.length ?? 0;
+  const wide = [names.events, names.dlq, names.replay];
+  if (new Set(wide.map(countOf)).size !== 1) {
+    const counts = wide.map((topic) => `${topic} has ${countOf(topic)}`).join(', ');
+    const problem = `${names.events}, ${names.dlq} and ${names.replay} need the same partition count`;
+    throw new ParleyError('TOPIC_MISMATCH', `${problem}: ${counts}`);
   }
-  return found[0]?.partitions.length ?? 0;
+  return { partitions: countOf(names.events), enrichedPartitions: countOf(names.enriched) };
 }

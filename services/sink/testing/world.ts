@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TopicId } from '../../core/brands.ts';
+import { outcomePartition } from '../../core/outcome-partition.ts';
 import { conversationKey } from '../../core/partitioner.ts';
 import type { ChatOutcome } from '../../core/records.ts';
 import { ChatCodec } from '../../platform/avro/codec.ts';
@@ -21,6 +22,8 @@ export interface WorldOptions {
   readonly prefix: string;
   readonly database: string;
   readonly partitions: number;
+  /** Of chat.enriched; as many unless given. */
+  readonly enrichedPartitions?: number;
 }
 
 /** The surroundings of a sink under test: it produces outcomes as the enricher does and reads what came of them. */
@@ -32,6 +35,8 @@ export class SinkWorld {
   readonly codec: ChatCodec;
   readonly #producer: BatchProducer;
   readonly #view: ClusterView;
+  /** By which outcomes are produced. */
+  layout: number;
 
   private constructor(
     kafka: Kafka,
@@ -48,14 +53,15 @@ export class SinkWorld {
     this.codec = codec;
     this.#producer = producer;
     this.#view = view;
+    this.layout = options.enrichedPartitions ?? options.partitions;
   }
 
   static async create(options: WorldOptions): Promise<SinkWorld> {
     const log = createLogger('test', 'silent');
     const brokers = options.kafkaBrokers.split(',');
     const kafka = createKafka({ brokers, clientId: 'sink-test', log });
-    const { prefix, partitions } = options;
-    await ensureTopics(kafka, { prefix, partitions, replicationFactor: 1 });
+    const { prefix, partitions, enrichedPartitions = partitions } = options;
+    await ensureTopics(kafka, { prefix, partitions, enrichedPartitions, replicationFactor: 1 });
     const codec = await ChatCodec.connect({
       registry: openRegistry(options.registryUrl),
       topicNames: topicNames(prefix),
@@ -75,7 +81,7 @@ export class SinkWorld {
   produceBytes(outcome: ChatOutcome, value: Buffer, headers = outcomeHeaders(outcome)): Promise<void> {
     return this.#producer.send({
       topic: this.topics.enriched,
-      partition: outcome.source.partition,
+      partition: outcomePartition(outcome.source.partition, this.layout),
       key: conversationKey(outcome.tenant_id, outcome.bot_id, outcome.conversation_id),
       value,
       headers,
@@ -121,6 +127,14 @@ export class SinkWorld {
     if (!topicId) throw new Error(`${this.topics.enriched} does not exist`);
     const ranges = await this.#view.logRanges(this.topics.enriched);
     return { topicId, ends: new Map(ranges.map(({ partition, end }) => [partition, end])) };
+  }
+
+  /** Gives chat.enriched more partitions, and nothing else. */
+  async grow(count: number): Promise<void> {
+    const admin = this.kafka.admin();
+    await admin.connect();
+    await admin.createPartitions({ topicPartitions: [{ topic: this.topics.enriched, count }] });
+    await admin.disconnect();
   }
 
   /** Commits as a sink does that ends right after. */

@@ -55,6 +55,7 @@ export interface InternalCluster {
   findControllerBroker(): Promise<InternalBroker>;
   addTargetTopic(topic: string): Promise<void>;
   /** By the leader's node id, of those partitions that the topic has. */
+  findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number }[];
   findLeaderForPartitions(topic: string, partitions: readonly number[]): Record<string, number[]>;
   findBroker(node: { nodeId: string }): Promise<FetchingBroker>;
   fetchTopicsOffset(

@@ -110,14 +110,26 @@ export class ClusterView {
    * whose commit was made for an earlier topic of this name.
    */
   async committed(group: string, topic: string, topicId?: TopicId): Promise<Map<number, number>> {
+    const commits = await this.commits(group, topic);
+    const ours = [...commits].filter(([, { metadata }]) => topicId === undefined || !isOfOtherTopic(metadata, topicId));
+    return new Map(ours.map(([partition, { offset }]) => [partition, offset]));
+  }
+
+  /** A group's commits in a topic, by partition; partitions without one are left out. */
+  async commits(group: string, topic: string): Promise<Map<number, { offset: number; metadata: string }>> {
     const [found] = await this.#bounded('committed offsets', () =>
       this.#admin.fetchOffsets({ groupId: group, topics: [topic] }),
     );
-    const set = (found?.partitions ?? []).filter(
-      ({ offset, metadata }) =>
-        Number(offset) >= 0 && !(topicId !== undefined && isOfOtherTopic(metadata ?? '', topicId)),
+    const set = (found?.partitions ?? []).filter(({ offset }) => Number(offset) >= 0);
+    return new Map(
+      set.map(({ partition, offset, metadata }) => [partition, { offset: Number(offset), metadata: metadata ?? '' }]),
     );
-    return new Map(set.map(({ partition, offset }) => [partition, Number(offset)]));
+  }
+
+  /** How many partitions a topic has now. */
+  async partitionCount(topic: string): Promise<number> {
+    const { topics } = await this.#bounded('metadata', () => this.#admin.fetchTopicMetadata({ topics: [topic] }));
+    return topics[0]?.partitions.length ?? 0;
   }
 
   /** A topic's settings, by topic. */

@@ -32,7 +32,6 @@ function follow(since: number, through = kafka): string[] {
   reader = new TailReader({
     kafka: through,
     topic,
-    partitions: PARTITIONS,
     since,
     log: testLog(),
     take: (records, from) => scanRecords(records, from, 'tag', ({ value }) => seen.push(String(value))).next,

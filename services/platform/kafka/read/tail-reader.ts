@@ -12,7 +12,6 @@ export type TakeSet = (records: Buffer, from: number) => number;
 export interface TailOptions {
   readonly kafka: Kafka;
   readonly topic: string;
-  readonly partitions: number;
   /** The log is read from the first record of this time on, milliseconds since the epoch. */
   readonly since: number;
   readonly take: TakeSet;
@@ -33,9 +32,13 @@ const RETRY_MS = 250;
 const CLOSE_MS = 1_000;
 const OFFSET_OUT_OF_RANGE = 1;
 
-/** A stretch of time in which the leaders stay who they are. */
+/** After this the partitions and their leaders are looked up anew: a topic may have grown. */
+const ROUND_MS = 30_000;
+
+/** A stretch of time in which the partitions and their leaders stay the same. */
 interface Round {
   over: boolean;
+  readonly untilMs: number;
 }
 
 /**
@@ -52,6 +55,8 @@ export class TailReader {
   /** When all was read up to the end, ms since the epoch: where a partition goes on that has lost its place. */
   #since: number;
   #turn = 0;
+  /** Partitions that the topic had when it was looked at last. */
+  #known = 0;
 
   constructor(options: TailOptions) {
     this.#options = options;
@@ -77,8 +82,9 @@ export class TailReader {
         await this.#cluster.connect();
         await this.#cluster.addTargetTopic(topic);
         await this.#cluster.refreshMetadata();
-        await this.#locate();
-        await this.#followAll();
+        const partitions = this.#cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId);
+        await this.#locate(partitions);
+        await this.#followAll(partitions);
       } catch (error) {
         log.warn({ err: messageOf(error), topic }, 'the end of a topic cannot be followed at the moment');
         await delay(RETRY_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined);
@@ -88,11 +94,16 @@ export class TailReader {
   }
 
   /** Positions for the partitions that have none yet. */
-  async #locate(): Promise<void> {
-    const { topic, partitions } = this.#options;
-    const missing = Array.from({ length: partitions }, (_, partition) => ({ partition })).filter(
-      ({ partition }) => !this.#positions.has(partition),
-    );
+  async #locate(partitions: readonly number[]): Promise<void> {
+    const { topic } = this.#options;
+    // A partition that the topic has grown since is read from its start.
+    for (const partition of partitions) {
+      if (this.#known > 0 && partition >= this.#known) this.#positions.set(partition, 0);
+    }
+    this.#known = Math.max(this.#known, partitions.length);
+    const missing = partitions
+      .filter((partition) => !this.#positions.has(partition))
+      .map((partition) => ({ partition }));
     if (missing.length === 0) return;
     const ask = async (fromTimestamp?: number) => {
       const at = fromTimestamp === undefined ? {} : { fromTimestamp };
@@ -110,12 +121,11 @@ export class TailReader {
     }
   }
 
-  async #followAll(): Promise<void> {
-    const { topic, partitions } = this.#options;
-    const all = Array.from({ length: partitions }, (_, partition) => partition);
-    const leaders = Object.entries(this.#cluster.findLeaderForPartitions(topic, all));
-    if (leaders.flatMap(([, led]) => led).length < partitions) throw new Error('a partition has no leader');
-    const round: Round = { over: false };
+  async #followAll(partitions: readonly number[]): Promise<void> {
+    const { topic } = this.#options;
+    const leaders = Object.entries(this.#cluster.findLeaderForPartitions(topic, [...partitions]));
+    if (leaders.flatMap(([, led]) => led).length < partitions.length) throw new Error('a partition has no leader');
+    const round: Round = { over: false, untilMs: performance.now() + ROUND_MS };
     const results = await Promise.allSettled(leaders.map(([nodeId, led]) => this.#follow(nodeId, led, round)));
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
@@ -124,7 +134,7 @@ export class TailReader {
   async #follow(nodeId: string, led: readonly number[], round: Round): Promise<void> {
     try {
       const broker = await this.#cluster.findBroker({ nodeId });
-      while (!round.over && !this.#closing) {
+      while (!round.over && !this.#closing && performance.now() < round.untilMs) {
         const startedMs = performance.now();
         const startedAt = Date.now();
         const sets = await this.#fetch(broker, led);
