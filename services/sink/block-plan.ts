@@ -1,11 +1,11 @@
+import { deadKey, keyCrc, keyText } from '../core/message-key.ts';
 import type { ChatOutcome } from '../core/records.ts';
 import type { Decision, FactStore } from './fact-store.ts';
 import { type BlockId, duplicateRow, factRow, gapRow, type IngestRow, replacementRows } from './ingest-row.ts';
 import type { LogEntry } from './log-entry.ts';
-import { deadKey, keyText, type MessageKey } from './message-key.ts';
 import { judge, type PresentRow, presentAfter, type Verdict } from './present-row.ts';
 import type { BlockReceipts, ReceiptBook, SourceRange } from './receipt-book.ts';
-import { hashOf, type RecentKeys } from './recent-keys.ts';
+import type { RecentKeys } from './recent-keys.ts';
 
 /** One outcome that is new, and what becomes of it. */
 interface Judged {
@@ -92,7 +92,9 @@ export async function planBlock(
   const outcomes = entries.flatMap((entry) =>
     entry.kind === 'gap' ? [entry.outcome] : (countableOf(entry)?.outcome ?? []),
   );
-  const receipts = await book.open(outcomes.map(sourceOf), own);
+  const sources = outcomes.map(sourceOf);
+  await recentKeys.open(sources);
+  const receipts = await book.open(sources, own);
   const { fresh, gaps, repeats } = takeReceipts(entries, receipts);
   const judged: readonly Judged[] = isDecided(replay)
     ? withDecisions(fresh, replay.decisions)
@@ -127,25 +129,22 @@ function takeReceipts(entries: readonly LogEntry[], receipts: BlockReceipts) {
   return { fresh, gaps, repeats };
 }
 
-/** The rows that earlier blocks hold of the messages that may have one: recently seen, flagged or replayed. */
+/** The rows that earlier blocks hold of the messages that may have one: recently seen, sent long ago, flagged or replayed. */
 async function presentRows(
   store: FactStore,
   recentKeys: RecentKeys,
   block: BlockId,
   fresh: readonly Countable[],
 ): Promise<Map<string, PresentRow>> {
-  const asked = new Map<string, MessageKey>();
+  const asked = new Map<string, ChatOutcome>();
   for (const { outcome } of fresh) {
-    if (!outcome.recheck && outcome.revision === 0 && !recentKeys.mayHave(hashOf(outcome))) continue;
+    const isFirst = outcome.revision === 0 && !outcome.recheck && !recentKeys.mayBeOlder(outcome);
+    if (isFirst && !recentKeys.mayHave(keyCrc(outcome))) continue;
     asked.set(keyText(outcome), outcome);
-    if (outcome.revision > 0) {
-      const dead = deadKey(outcome.origin);
-      asked.set(keyText(dead), dead);
-    }
   }
   const present = new Map<string, PresentRow>();
   if (asked.size === 0) return present;
-  for (const row of await store.rowsOf([...asked.values()], block)) {
+  for (const row of await store.presentRows([...asked.values()], block)) {
     const key = keyText(row);
     const other = present.get(key);
     if (!other || row.revision > other.revision) present.set(key, row);
@@ -203,16 +202,16 @@ export const underDecisions = (plan: BlockPlan, decisions: readonly Decision[]):
 });
 
 /** The rows to insert, the same for the same plan. */
-export function rowsOf({ block, judged, gaps }: BlockPlan): IngestRow[] {
+export function rowsOf({ block, judged, gaps }: BlockPlan, isLegacy = false): IngestRow[] {
   const rows: IngestRow[] = [];
   for (const { offset, outcome, verdict } of judged) {
-    const place = { block, offset };
+    const place = { block, offset, isLegacy };
     if (verdict.kind === 'first') rows.push(factRow(outcome, place));
     else if (verdict.kind === 'duplicate') rows.push(duplicateRow(outcome, place));
     else rows.push(...replacementRows(outcome, verdict.replaced, place));
   }
   for (const { offset, outcome, free } of gaps) {
-    for (const { first, last } of free) rows.push(gapRow(outcome, first, last, { block, offset }));
+    for (const { first, last } of free) rows.push(gapRow(outcome, first, last, { block, offset, isLegacy }));
   }
   return rows;
 }

@@ -18,10 +18,11 @@ export interface LogPlace {
 }
 
 /**
- * A block touches at most this many months, so that with retractions of as many others it stays below ClickHouse's 100
- * table partitions an insert. Normally it is one or two.
+ * A block touches at most this many months, and days of the message keys, so that with retractions of as many others it
+ * stays below ClickHouse's 100 table partitions an insert. Normally it is one or two.
  */
-const MAX_MONTHS = 40;
+const MAX_TABLE_PARTITIONS = 40;
+const DAY_MS = 86_400_000;
 /** Decoding goes on for a few milliseconds at a time, then lets heartbeats and the other partitions through. */
 const SLICE_RECORDS = 500;
 
@@ -48,13 +49,15 @@ export class BlockReader {
   async read(records: readonly FetchedRecord[], layout: Layout): Promise<LogEntry[]> {
     const entries: LogEntry[] = [];
     const months = new Set<number>();
+    const days = new Set<number>();
     for (const record of records) {
       const decoded = this.#decode(record.value);
       const here = { partition: this.#at.partition, layout };
       const entry = toLogEntry(record, decoded instanceof Promise ? await decoded : decoded, here);
       if (entry.kind === 'outcome' || entry.kind === 'gap') {
         months.add(monthOf(entry.outcome.sent_at)).add(monthOf(entry.outcome.enriched_at));
-        if (months.size > MAX_MONTHS && entries.length > 0) break;
+        days.add(Math.floor(timeWithin(entry.outcome.enriched_at) / DAY_MS));
+        if (Math.max(months.size, days.size) > MAX_TABLE_PARTITIONS && entries.length > 0) break;
       }
       entries.push(entry);
       if (entries.length % SLICE_RECORDS === 0) await new Promise(setImmediate);

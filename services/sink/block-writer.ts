@@ -1,4 +1,5 @@
 import { ParleyError } from '../core/errors.ts';
+import { keyCrc } from '../core/message-key.ts';
 import type { Claim } from '../platform/kafka/consume/claim.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -9,10 +10,13 @@ import { BlockReader } from './block-reader.ts';
 import type { BlockId } from './ingest-row.ts';
 import type { LogEntry } from './log-entry.ts';
 import { ReceiptBook } from './receipt-book.ts';
-import { hashOf, RecentKeys } from './recent-keys.ts';
+import { RecentKeys } from './recent-keys.ts';
 import type { Layout, Replay } from './recovery.ts';
 import type { SinkDeps } from './sink-deps.ts';
 import type { StepRetry } from './step-retry.ts';
+
+/** One small query for all blocks of this time, where each block paid for one. */
+const CHECK_EVERY_MS = 10_000;
 
 type Headers = Readonly<Record<string, Buffer>>;
 
@@ -20,8 +24,6 @@ type Headers = Readonly<Record<string, Buffer>>;
 export interface KnownBefore {
   /** Number of the last block begun; 0 where none was. */
   readonly seq: number;
-  /** Hashes of the message keys that came in lately. */
-  readonly keyHashes: readonly number[];
   /** By which the commit found at the assignment was made. */
   readonly layout: Layout;
 }
@@ -55,6 +57,9 @@ export class BlockWriter {
   readonly #book: ReceiptBook;
   readonly #recentKeys: RecentKeys;
   #seq: number;
+  /** The block that ClickHouse must still know at the next check. */
+  #checkedSeq: number;
+  #checkedAtMs: number;
 
   constructor(options: WriterOptions) {
     const { claim, known, deps } = options;
@@ -63,8 +68,9 @@ export class BlockWriter {
     this.#seq = known.seq;
     this.#reader = new BlockReader(deps.decode, { topic, topicId, partition });
     this.#book = new ReceiptBook(deps.store);
-    this.#recentKeys = new RecentKeys(deps.clock, deps.limits.duplicateWindowMs);
-    for (const hash of known.keyHashes) this.#recentKeys.add(hash);
+    this.#recentKeys = new RecentKeys(deps.clock, deps.limits.duplicateWindowMs, deps.store.lateKeys);
+    this.#checkedSeq = known.seq;
+    this.#checkedAtMs = deps.clock.monotonicMs();
   }
 
   /** Reads records until a block has its fill: there may be fewer entries than records. */
@@ -119,9 +125,8 @@ export class BlockWriter {
       const recorded = await steps.run('read', () => store.decisions(block));
       plan = underDecisions(plan, recorded);
     }
-    const rows = rowsOf(plan);
+    const rows = rowsOf(plan, replayed?.begun === true && replayed.layout === undefined);
     if (!replayed?.begun) {
-      await this.#assertStoreIsWhole();
       const seq = ++this.#seq;
       await steps.run('begin', () =>
         store.begin({ ...block, seq, layout: replayed ? replayed.layout : deps.layout.partitions }, rows.length),
@@ -138,13 +143,27 @@ export class BlockWriter {
     return { plan, rows: rows.length };
   }
 
-  /** Before each block: a ClickHouse that was emptied under a running sink would take new rows and never miss the old. */
-  async #assertStoreIsWhole(): Promise<void> {
+  /** How long until {@link assertStoreIsWhole} is due; for ever while nothing has been inserted since the last time. */
+  get checkDueInMs(): number {
+    if (this.#checkedSeq === this.#seq) return Number.POSITIVE_INFINITY;
+    return this.#checkedAtMs + CHECK_EVERY_MS - this.#options.deps.clock.monotonicMs();
+  }
+
+  /**
+   * A ClickHouse that was emptied under a running sink would take new rows and never miss the old. Whoever opens the
+   * partition next sees by the first block on record that those before it are gone.
+   *
+   * @throws {ParleyError} CLICKHOUSE_BEHIND
+   */
+  async assertStoreIsWhole(): Promise<void> {
     const { claim, deps, steps } = this.#options;
-    const last = await steps.run('read', () => deps.store.lastBegun(claim.topicId, claim.partition));
-    if ((last?.seq ?? 0) >= this.#seq) return;
-    const where = `partition ${claim.partition}: the last block begun was number ${this.#seq}`;
-    throw new ParleyError('CLICKHOUSE_BEHIND', `${where}, ClickHouse knows of ${last?.seq ?? 'none'}`);
+    const { topicId, partition } = claim;
+    const seq = this.#seq;
+    const known = this.#checkedSeq;
+    const isThere = await steps.run('read', () => deps.store.isBegun(topicId, partition, known || seq));
+    if (!isThere) throw new ParleyError('CLICKHOUSE_BEHIND', `partition ${partition}: block number ${known} is gone`);
+    this.#checkedSeq = seq;
+    this.#checkedAtMs = deps.clock.monotonicMs();
   }
 
   /** The block is in: its receipts and keys count from now on. */
@@ -152,7 +171,7 @@ export class BlockWriter {
     const { dropped, replaced } = this.#options.deps.metrics;
     this.#book.close(plan.receipts);
     for (const { outcome, verdict } of plan.judged) {
-      this.#recentKeys.add(hashOf(outcome));
+      this.#recentKeys.add(keyCrc(outcome));
       if (verdict.kind === 'duplicate') dropped.inc({ kind: 'duplicate' });
       if (verdict.kind === 'replace') replaced.inc();
     }

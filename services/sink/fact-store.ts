@@ -1,22 +1,17 @@
 import type { Clock } from '../core/clock.ts';
+import type { ChatOutcome } from '../core/records.ts';
 import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
-import { literalLists, quote } from '../platform/clickhouse/sql-statements.ts';
 import { type BlockId, INGEST_COLUMNS, type IngestRow } from './ingest-row.ts';
-import type { MessageKey } from './message-key.ts';
-import type { PresentRow } from './present-row.ts';
-import { KEY_HASH_SQL } from './recent-keys.ts';
-import type { BegunBlock } from './recovery.ts';
-
-/** A stretch of source offsets that has a receipt, `first..last`. */
-export interface Taken {
-  readonly first: number;
-  readonly last: number;
-}
-
-export interface SourcePartition {
-  readonly topicId: string;
-  readonly partition: number;
-}
+import { presentRows } from './present-row-queries.ts';
+import {
+  lateKeys,
+  receiptsOf,
+  receiptsWithin,
+  recentReceipts,
+  type SourcePartition,
+  type Taken,
+} from './receipt-queries.ts';
+import type { BegunBlock, FirstBegun } from './recovery.ts';
 
 /** A verdict as it stands in `decisions`. */
 export interface Decision {
@@ -26,10 +21,6 @@ export interface Decision {
   /** A {@link PresentRow} as JSON, or empty. */
   readonly replaced: string;
 }
-
-/** A window of receipts reaches back this far below the highest source offset taken. */
-const WINDOW_OFFSETS = 16_384;
-const MAX_REBUILD_KEYS = 2_000_000;
 
 const tokenOf = ({ topicId, partition, from, to }: BlockId): string => `${topicId}-${partition}-${from}-${to}`;
 
@@ -58,6 +49,26 @@ export class FactStore {
         layout: row.layout || undefined,
       }
     );
+  }
+
+  /** The first block on record; the table keeps them for 400 days. */
+  async firstBegun(topicId: string, partition: number): Promise<FirstBegun | undefined> {
+    const [row] = await this.#client.query<{ seq: number; block_from: number; age_s: number }>(
+      `SELECT seq, block_from, dateDiff('second', begun_at, now64(3)) AS age_s FROM blocks
+       WHERE log_topic_id = {topic_id:String} AND log_partition = {partition:Int32} ORDER BY seq LIMIT 1`,
+      { params: { topic_id: topicId, partition } },
+    );
+    return row && { seq: Number(row.seq), from: Number(row.block_from), ageS: Number(row.age_s) };
+  }
+
+  /** Whether a block of this number is on record. */
+  async isBegun(topicId: string, partition: number, seq: number): Promise<boolean> {
+    const rows = await this.#client.query(
+      `SELECT 1 FROM blocks WHERE log_topic_id = {topic_id:String} AND log_partition = {partition:Int32}
+         AND seq = {seq:UInt64} LIMIT 1`,
+      { params: { topic_id: topicId, partition, seq } },
+    );
+    return rows.length > 0;
   }
 
   /** Recorded before the first row of a block, so that a half-done one is known even if Kafka's commit is wiped. */
@@ -132,103 +143,11 @@ export class FactStore {
     return rows.map((row) => ({ ...row, log_offset: Number(row.log_offset) }));
   }
 
-  /** All receipts of the newest offsets of a source partition, from `floor` on. */
-  async recentReceipts(source: SourcePartition, own: BlockId | undefined): Promise<{ floor: number; taken: Taken[] }> {
-    const params = { topic_id: source.topicId, partition: source.partition };
-    const where = 'topic_id = {topic_id:String} AND partition = {partition:Int32}';
-    const [top] = await this.#client.query<{ top: number }>(
-      `SELECT max(last_offset) AS top FROM receipts WHERE ${where}`,
-      { params },
-    );
-    const floor = Math.max(0, Number(top?.top ?? 0) - WINDOW_OFFSETS + 1);
-    // The second half finds gaps that begin below the window and reach into it.
-    const rows = await this.#client.query<Taken>(
-      `SELECT offset AS first, last_offset AS last FROM receipts
-       WHERE ${where} AND offset >= {floor:Int64}${notOwn(own)}
-       UNION ALL
-       SELECT offset AS first, last_offset AS last FROM receipts
-       WHERE ${where} AND offset < {floor:Int64} AND outcome = 'gap' AND last_offset >= {floor:Int64}${notOwn(own)}`,
-      { params: { ...params, floor } },
-    );
-    return { floor, taken: rows.map(toTaken) };
-  }
-
-  /** Which of these offsets have a receipt. */
-  async receiptsOf(source: SourcePartition, offsets: readonly number[], own: BlockId | undefined): Promise<Taken[]> {
-    const params = {
-      topic_id: source.topicId,
-      partition: source.partition,
-      low: offsets.reduce((a, b) => Math.min(a, b)),
-      high: offsets.reduce((a, b) => Math.max(a, b)),
-    };
-    const found: Taken[] = [];
-    for (const list of literalLists(offsets.map(String))) {
-      const rows = await this.#client.query<Taken>(
-        `SELECT offset AS first, last_offset AS last FROM receipts
-         WHERE topic_id = {topic_id:String} AND partition = {partition:Int32} AND offset IN (${list})${notOwn(own)}
-         UNION ALL
-         SELECT offset AS first, last_offset AS last FROM receipts
-         WHERE topic_id = {topic_id:String} AND partition = {partition:Int32} AND outcome = 'gap'
-           AND offset <= {high:Int64} AND last_offset >= {low:Int64}${notOwn(own)}`,
-        { params },
-      );
-      found.push(...rows.map(toTaken));
-    }
-    return found;
-  }
-
-  /** Receipts that touch `first..last`. */
-  async receiptsWithin(source: SourcePartition, range: Taken, own: BlockId | undefined): Promise<Taken[]> {
-    const rows = await this.#client.query<Taken>(
-      `SELECT offset AS first, last_offset AS last FROM receipts
-       WHERE topic_id = {topic_id:String} AND partition = {partition:Int32} AND offset <= {last:Int64}
-         AND last_offset >= {first:Int64}${notOwn(own)}
-       ORDER BY first`,
-      { params: { topic_id: source.topicId, partition: source.partition, ...range } },
-    );
-    return rows.map(toTaken);
-  }
-
-  /** All rows of these messages, older revisions too; those that the block itself brought in are left out. */
-  async rowsOf(keys: readonly MessageKey[], own: BlockId): Promise<PresentRow[]> {
-    const found: PresentRow[] = [];
-    const literals = keys.map(
-      (key) => `(${quote(key.tenant_id)},${quote(key.bot_id)},${quote(key.conversation_id)},${quote(key.message_id)})`,
-    );
-    for (const list of literalLists(literals)) {
-      const rows = await this.#client.query<PresentRow>(
-        `SELECT tenant_id, bot_id, conversation_id, message_id, outcome, revision, sentiment_label, sentiment_e4,
-           toxicity_score, latency_ms, origin_topic_id, origin_partition, origin_offset,
-           toUnixTimestamp64Milli(messages.sent_at) AS sent_at,
-           toUnixTimestamp64Milli(messages.sent_at_original) AS sent_at_original
-         FROM messages
-         WHERE (tenant_id, bot_id, conversation_id, message_id) IN (${list}) AND is_deleted = 0${notOwn(own)}`,
-      );
-      found.push(...rows);
-    }
-    return found;
-  }
-
-  /** Hashes of the message keys that came in during the last `windowMs` of a partition's own time. */
-  async recentKeyHashes(topicId: string, partition: number, windowMs: number): Promise<number[]> {
-    const here = 'log_topic_id = {topic_id:String} AND log_partition = {partition:Int32}';
-    // The log keeps 7 days and sent_at is at most a day older: two more table partitions at the most are read.
-    const recent = `sent_at > now64(3) - INTERVAL 9 DAY AND ${here}`;
-    const [row] = await this.#client.query<{ hashes: number[] }>(
-      `SELECT groupArray(${MAX_REBUILD_KEYS})(${KEY_HASH_SQL}) AS hashes FROM messages
-       WHERE ${recent} AND enriched_at > (SELECT max(enriched_at) FROM messages WHERE ${recent})
-         - toIntervalMillisecond({window_ms:UInt64})`,
-      { params: { topic_id: topicId, partition, window_ms: windowMs } },
-    );
-    return row?.hashes ?? [];
-  }
+  recentReceipts = (source: SourcePartition, own: BlockId | undefined) => recentReceipts(this.#client, source, own);
+  receiptsOf = (source: SourcePartition, offsets: readonly number[], own: BlockId | undefined) =>
+    receiptsOf(this.#client, source, offsets, own);
+  receiptsWithin = (source: SourcePartition, range: Taken, own: BlockId | undefined) =>
+    receiptsWithin(this.#client, source, range, own);
+  lateKeys = (source: SourcePartition, windowMs: number) => lateKeys(this.#client, source, windowMs);
+  presentRows = (outcomes: readonly ChatOutcome[], own: BlockId) => presentRows(this.#client, outcomes, own);
 }
-
-const toTaken = ({ first, last }: Taken): Taken => ({ first: Number(first), last: Number(last) });
-
-/** A block that is replayed looks past what it wrote itself the first time. */
-const notOwn = (own: BlockId | undefined): string =>
-  own
-    ? ` AND NOT (log_topic_id = ${quote(own.topicId)} AND log_partition = ${own.partition}` +
-      ` AND block_from = ${own.from} AND block_to = ${own.to})`
-    : '';

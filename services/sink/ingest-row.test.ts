@@ -8,7 +8,7 @@ import { outcomeOf } from './testing/outcomes.ts';
 const TOPIC = 'AAAAAAAAAAAAAAAAAAAAAA' as TopicId;
 
 describe('a row', () => {
-  const place = { block: { topicId: TOPIC, partition: 3, from: 10, to: 20 }, offset: 12 };
+  const place = { block: { topicId: TOPIC, partition: 3, from: 10, to: 20 }, offset: 12, isLegacy: false };
   const named = (row: IngestRow) => Object.fromEntries(INGEST_COLUMNS.map((name, index) => [name, row[index]]));
 
   it('has one value a column, all within the column’s range, whatever the outcome says', () => {
@@ -68,5 +68,26 @@ describe('a row', () => {
       sent_at: old.sent_at,
       origin_offset: 4,
     });
+  });
+
+  it('that replaces another keeps the latency of the first answer, wherever that counted', () => {
+    const slow = { partition: 3, offset: 4, received_at: 1_000, enriched_at: 31_300 };
+    const old = presentAfter(outcomeOf({ ...slow, outcome: 'degraded' }), { kind: 'first' });
+    const hoursLater = { received_at: 1_000, enriched_at: 9_000_000 };
+    const newer = { ...outcomeOf({ partition: 3, offset: 5, revision: 1, supersedes: 0 }), ...hoursLater };
+    const replaced = replacementRows({ ...newer, message_id: old.message_id, tenant_id: old.tenant_id }, old, place);
+    expect(replaced.map(named)).toMatchObject([
+      { sign: -1, latency_ms: 30_300, latency_counts: 1 },
+      { sign: 1, latency_ms: 30_300, latency_counts: 1, revision: 1 },
+    ]);
+    // The message of a replay that finds no earlier row has no first answer that is known.
+    expect(named(factRow(newer, place))).toMatchObject({ latency_counts: 0 });
+  });
+
+  it('of a block that an earlier version began is counted the way it was begun', () => {
+    expect(named(factRow(outcomeOf({ partition: 3, offset: 5 }), { ...place, isLegacy: true }))).toMatchObject({
+      rollups: 0,
+    });
+    expect(named(factRow(outcomeOf({ partition: 3, offset: 5 }), place))).toMatchObject({ rollups: 1 });
   });
 });

@@ -27,10 +27,29 @@ const RETRACTION: Effects = { toReceipts: 0, toMessages: 0, sign: -1, isDeleted:
 const HIDING: Effects = { toReceipts: 0, toMessages: 1, sign: 0, isDeleted: 1 };
 
 /** Where the row's record stands in chat.enriched. */
-interface Place {
+export interface Place {
   readonly block: BlockId;
   readonly offset: number;
+  /** The block was begun by a version that counted elsewhere (migration 5): it is completed the way it was begun. */
+  readonly isLegacy: boolean;
 }
+
+/** The latency of a message's first answer, and whether it counts: a message first stored by a replay has none. */
+interface Latency {
+  readonly ms: number;
+  readonly counts: 0 | 1;
+}
+
+const NO_LATENCY: Latency = { ms: 0, counts: 0 };
+const latencyIn = (outcome: ChatOutcome): Latency => ({
+  ms: latencyOf(outcome),
+  counts: outcome.revision === 0 ? 1 : 0,
+});
+/** A row of before migration 5 does not say whether its latency counts. */
+const latencyKept = ({ latency_ms: ms, latency_counts, revision }: PresentRow): Latency => ({
+  ms,
+  counts: latency_counts ?? (revision === 0 ? 1 : 0),
+});
 
 interface Receipt {
   readonly source: Coordinates;
@@ -45,7 +64,7 @@ interface Cells {
   readonly insight: ChatOutcome['insight'];
   readonly receipt: Receipt;
   readonly place: Place;
-  readonly latencyMs: number;
+  readonly latency: Latency;
 }
 
 /** The columns of `ingest` and what stands in each. */
@@ -83,7 +102,8 @@ const INGEST: readonly (readonly [column: string, value: (cells: Cells) => unkno
   ['toxicity_score', ({ insight }) => finite(insight?.toxicity_score ?? 0)],
   ['topics', ({ insight }) => insight?.topics ?? []],
   ['nlp_ms', ({ outcome }) => within(outcome.nlp_ms, MAX_UINT32)],
-  ['latency_ms', ({ latencyMs }) => latencyMs],
+  ['latency_ms', ({ latency }) => latency.ms],
+  ['latency_counts', ({ latency }) => latency.counts],
   ['attempts', ({ outcome }) => within(outcome.attempts, MAX_UINT16)],
   ['cache_hit', ({ outcome }) => (outcome.cache_hit ? 1 : 0)],
   ['model', ({ insight }) => insight?.model ?? ''],
@@ -99,6 +119,7 @@ const INGEST: readonly (readonly [column: string, value: (cells: Cells) => unkno
   ['log_offset', ({ place }) => place.offset],
   ['block_from', ({ place }) => place.block.from],
   ['block_to', ({ place }) => place.block.to],
+  ['rollups', ({ place }) => (place.isLegacy ? 0 : 1)],
 ];
 
 /** Names of the columns, in the order of every row made here. */
@@ -109,9 +130,9 @@ function ingestRow(
   outcome: ChatOutcome,
   receipt: Receipt,
   place: Place,
-  latencyMs: number,
+  latency: Latency,
 ): IngestRow {
-  const cells = { effects, outcome, insight: outcome.insight, receipt, place, latencyMs };
+  const cells = { effects, outcome, insight: outcome.insight, receipt, place, latency };
   return INGEST.map(([, value]) => value(cells));
 }
 
@@ -123,15 +144,21 @@ const own = (outcome: ChatOutcome): Receipt => ({
 
 /** A message's fact, receipt and rollup counts. */
 export const factRow = (outcome: ChatOutcome, place: Place): IngestRow =>
-  ingestRow(FIRST, outcome, own(outcome), place, latencyOf(outcome));
+  ingestRow(FIRST, outcome, own(outcome), place, latencyIn(outcome));
 
 /** A receipt alone: the record changes nothing. */
 export const duplicateRow = (outcome: ChatOutcome, place: Place): IngestRow =>
-  ingestRow(RECEIPT_ONLY, outcome, { ...own(outcome), outcome: 'duplicate' }, place, 0);
+  ingestRow(RECEIPT_ONLY, outcome, { ...own(outcome), outcome: 'duplicate' }, place, NO_LATENCY);
 
 /** The receipt of offsets that retention removed, or of what is left of them. */
 export const gapRow = (outcome: ChatOutcome, first: number, last: number, place: Place): IngestRow =>
-  ingestRow(RECEIPT_ONLY, outcome, { source: { ...outcome.source, offset: first }, last, outcome: 'gap' }, place, 0);
+  ingestRow(
+    RECEIPT_ONLY,
+    outcome,
+    { source: { ...outcome.source, offset: first }, last, outcome: 'gap' },
+    place,
+    NO_LATENCY,
+  );
 
 /** The columns that a row taken back added to the rollups, or that its sort key is made of. */
 const asReplaced = (outcome: ChatOutcome, row: PresentRow): ChatOutcome => ({
@@ -160,7 +187,11 @@ const asReplaced = (outcome: ChatOutcome, row: PresentRow): ChatOutcome => ({
  */
 export function replacementRows(outcome: ChatOutcome, old: PresentRow, place: Place): IngestRow[] {
   const taken = asReplaced(outcome, old);
-  const retraction = ingestRow(RETRACTION, taken, own(outcome), place, old.latency_ms);
+  const latency = latencyKept(old);
+  const retraction = ingestRow(RETRACTION, taken, own(outcome), place, latency);
+  // The first answer's latency goes with the message: a replay, hours later, must not move a percentile.
+  const kept = place.isLegacy || latency.counts === 0 ? latencyIn(outcome) : latency;
+  const fact = (replacing: ChatOutcome) => ingestRow(FIRST, replacing, own(replacing), place, kept);
   const origin: Coordinates = {
     ...outcome.origin,
     topic_id: old.origin_topic_id as TopicId,
@@ -169,8 +200,8 @@ export function replacementRows(outcome: ChatOutcome, old: PresentRow, place: Pl
   };
   if (sharesSortKey(outcome, old)) {
     const { sent_at, sent_at_original } = old;
-    return [retraction, factRow({ ...outcome, origin, sent_at, sent_at_original }, place)];
+    return [retraction, fact({ ...outcome, origin, sent_at, sent_at_original })];
   }
-  const hiding = ingestRow(HIDING, { ...taken, revision: outcome.revision }, own(outcome), place, old.latency_ms);
-  return [retraction, hiding, factRow({ ...outcome, origin }, place)];
+  const hiding = ingestRow(HIDING, { ...taken, revision: outcome.revision }, own(outcome), place, latency);
+  return [retraction, hiding, fact({ ...outcome, origin })];
 }

@@ -1,9 +1,9 @@
+import { deadKey } from '../core/message-key.ts';
 import { outcomePartition } from '../core/outcome-partition.ts';
 import type { ChatOutcome, Coordinates } from '../core/records.ts';
 import type { Decoded } from '../platform/avro/codec.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 import { type OutcomeIdentity, readOutcomeHeaders } from '../platform/record-headers.ts';
-import { deadKey } from './message-key.ts';
 import type { Layout } from './recovery.ts';
 
 /** One record of chat.enriched, read. */

@@ -1,18 +1,21 @@
 import { ParleyError } from '../core/errors.ts';
 import type { Claim } from '../platform/kafka/consume/claim.ts';
-import type { FactStore } from './fact-store.ts';
 import { type CommitState, decodeCommit } from './intent.ts';
 import { PartitionSink } from './partition-sink.ts';
-import { planRecovery } from './recovery.ts';
+import { lostItsStart, planRecovery } from './recovery.ts';
 import type { SinkDeps } from './sink-deps.ts';
 
 /** Makes the sink of a partition from what Kafka and ClickHouse know of it; rejects while ClickHouse is away. */
 export async function openPartition(claim: Claim, deps: SinkDeps): Promise<PartitionSink> {
   const { topic, topicId, partition, committed, logStart, logEnd } = claim;
-  const { store, limits, log } = deps;
+  const { store, log } = deps;
   const state = decodeCommit(committed.metadata, topicId, committed.offset);
-  const [lastBegun, keyHashes] = await readKnown(store, claim, limits.duplicateWindowMs);
-  const recovery = planRecovery({ committed: { offset: committed.offset, state }, lastBegun, logStart });
+  const [lastBegun, firstBegun] = await Promise.all([
+    store.lastBegun(topicId, partition),
+    store.firstBegun(topicId, partition),
+  ]);
+  const lostStart = lostItsStart(firstBegun, logStart);
+  const recovery = planRecovery({ committed: { offset: committed.offset, state }, lastBegun, logStart, lostStart });
   const beyond = recovery.replays.find(({ to }) => to > logEnd);
   if (beyond) {
     throw new ParleyError(
@@ -23,11 +26,8 @@ export async function openPartition(claim: Claim, deps: SinkDeps): Promise<Parti
   const fields = { topic, topic_id: topicId, partition, committed: committed.offset, log_start: logStart };
   if (isSuspicious(state)) log.warn({ ...fields, state }, 'the commit is not one of ours: no intent is taken from it');
   log.info({ ...fields, state: state.kind, last_begun: lastBegun, recovery }, 'partition taken over');
-  return new PartitionSink(claim, recovery, { seq: lastBegun?.seq ?? 0, keyHashes, layout: layoutOf(state) }, deps);
+  return new PartitionSink(claim, recovery, { seq: lastBegun?.seq ?? 0, layout: layoutOf(state) }, deps);
 }
-
-const readKnown = (store: FactStore, { topicId, partition }: Claim, windowMs: number) =>
-  Promise.all([store.lastBegun(topicId, partition), store.recentKeyHashes(topicId, partition, windowMs)]);
 
 const layoutOf = (state: CommitState) => ('layout' in state ? state.layout : undefined);
 

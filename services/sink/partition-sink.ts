@@ -169,11 +169,13 @@ export class PartitionSink implements PartitionHandler, Holder {
     const waitMs = this.#dueInMs();
     if (waitMs <= 0) {
       await this.#deps.slots(() => this.#insertNext());
+      if (this.#writer.checkDueInMs <= 0) await this.#writer.assertStoreIsWhole();
       return;
     }
     if (this.intake.length === 0 && this.#closedAt !== this.#next) await this.#commit(this.#next, null);
     if (this.#isIdle) this.#notifyIdle();
-    if (this.#dueInMs() > 0) await this.#wakeUp.sleep(waitMs);
+    if (this.#writer.checkDueInMs <= 0) await this.#writer.assertStoreIsWhole();
+    if (this.#dueInMs() > 0) await this.#wakeUp.sleep(Math.min(waitMs, this.#writer.checkDueInMs));
   }
 
   #dueInMs(): number {

@@ -1,6 +1,6 @@
+import type { MessageKey } from '../core/message-key.ts';
 import type { ChatOutcome } from '../core/records.ts';
 import { finite, latencyOf, scoreE4, timeWithin } from './clamps.ts';
-import type { MessageKey } from './message-key.ts';
 
 /** What the sink has to know of a message's row in `messages`: to judge a later record, and to take the row back. */
 export interface PresentRow extends MessageKey {
@@ -12,7 +12,10 @@ export interface PresentRow extends MessageKey {
   readonly sentiment_label: string;
   readonly sentiment_e4: number;
   readonly toxicity_score: number;
+  /** Of the message's first answer. */
   readonly latency_ms: number;
+  /** 1 where it counts in the rollups; undefined in a decision of before migration 5. */
+  readonly latency_counts?: 0 | 1;
   readonly origin_topic_id: string;
   readonly origin_partition: number;
   readonly origin_offset: number;
@@ -64,6 +67,7 @@ function presentRowOf(outcome: ChatOutcome): PresentRow {
     sentiment_e4: scoreE4(insight?.sentiment_score ?? 0),
     toxicity_score: finite(insight?.toxicity_score ?? 0),
     latency_ms: latencyOf(outcome),
+    latency_counts: outcome.revision === 0 ? 1 : 0,
     origin_topic_id: origin.topic_id,
     origin_partition: origin.partition,
     origin_offset: origin.offset,
@@ -79,6 +83,8 @@ export function presentAfter(outcome: ChatOutcome, verdict: Verdict): PresentRow
   const row = presentRowOf(outcome);
   if (verdict.kind !== 'replace') return row;
   const { origin_topic_id, origin_partition, origin_offset, sent_at, sent_at_original } = verdict.replaced;
-  const kept = { ...row, origin_topic_id, origin_partition, origin_offset };
+  const { latency_ms, latency_counts } = verdict.replaced.latency_counts === 1 ? verdict.replaced : row;
+  const latency = { latency_ms, ...(latency_counts !== undefined && { latency_counts }) };
+  const kept = { ...row, ...latency, origin_topic_id, origin_partition, origin_offset };
   return sharesSortKey(outcome, verdict.replaced) ? { ...kept, sent_at, sent_at_original } : kept;
 }

@@ -1,5 +1,6 @@
-import type { FactStore, SourcePartition, Taken } from './fact-store.ts';
+import type { FactStore } from './fact-store.ts';
 import type { BlockId } from './ingest-row.ts';
+import type { SourcePartition, Taken } from './receipt-queries.ts';
 import { ReceiptWindow } from './receipt-window.ts';
 
 /** The source of a record, or the stretch of a gap. */

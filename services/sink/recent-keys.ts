@@ -1,6 +1,6 @@
-import { crc32 } from 'node:zlib';
 import type { Clock } from '../core/clock.ts';
-import type { MessageKey } from './message-key.ts';
+import type { ChatOutcome } from '../core/records.ts';
+import type { LateKeys, SourcePartition } from './receipt-queries.ts';
 
 /** An insert-only set of 32-bit numbers: open addressing at half load, 8 bytes an entry (a JS Set takes about 40). */
 class Uint32Set {
@@ -41,42 +41,60 @@ class Uint32Set {
 /** Two generations of this many keys are 32 MiB a partition at the very most. */
 const MAX_GENERATION = 1 << 20;
 
+type LoadKeys = (source: SourcePartition, windowMs: number) => Promise<LateKeys>;
+
 /**
- * Message keys seen in one partition within the last while, as CRC-32 hashes: a prefilter, so a false hit (one in
- * 4,300 at a million keys) only costs a look-up. ClickHouse computes the same hash, which makes a rebuild cheap.
+ * Message keys seen within the last while in the source partitions that are at home here, as CRC-32 hashes: a prefilter,
+ * so a false hit (one in 4,300 at a million keys) only costs a look-up. ClickHouse computes the same hash and keeps it
+ * beside the receipts, from which the keys of a source partition are loaded when it is first met.
  */
 export class RecentKeys {
   readonly #clock: Clock;
   readonly #windowMs: number;
+  readonly #load: LoadKeys;
+  readonly #sources = new Set<string>();
   #current = new Uint32Set();
   #previous = new Uint32Set();
   #rotatedAtMs: number;
+  /** Until then (monotonic) any key may have been seen. */
+  #blindUntilMs = 0;
 
   /** @param windowMs keys are remembered at least this long, at most twice as long. */
-  constructor(clock: Clock, windowMs: number) {
+  constructor(clock: Clock, windowMs: number, load: LoadKeys) {
     this.#clock = clock;
     this.#windowMs = windowMs;
+    this.#load = load;
     this.#rotatedAtMs = clock.monotonicMs();
   }
 
-  add(hash: number): void {
+  /** Loads what is known of source partitions that were not met before. */
+  async open(sources: readonly SourcePartition[]): Promise<void> {
+    const unmet = new Map(sources.map((source) => [`${source.topicId}/${source.partition}`, source]));
+    for (const key of this.#sources) unmet.delete(key);
+    for (const [key, source] of unmet) {
+      const { crcs, isPartial } = await this.#load(source, this.#windowMs);
+      for (const crc of crcs) this.add(crc);
+      if (isPartial) this.#blindUntilMs = this.#clock.monotonicMs() + this.#windowMs;
+      this.#sources.add(key);
+    }
+  }
+
+  add(crc: number): void {
     const now = this.#clock.monotonicMs();
     if (now - this.#rotatedAtMs >= this.#windowMs || this.#current.size >= MAX_GENERATION) {
       this.#previous = this.#current;
       this.#current = new Uint32Set();
       this.#rotatedAtMs = now;
     }
-    this.#current.add(hash);
+    this.#current.add(crc);
   }
 
-  mayHave(hash: number): boolean {
-    return this.#current.has(hash) || this.#previous.has(hash);
+  mayHave(crc: number): boolean {
+    return this.#clock.monotonicMs() < this.#blindUntilMs || this.#current.has(crc) || this.#previous.has(crc);
+  }
+
+  /** Whether a first record of this message could have come before what is remembered here: it was sent so long ago. */
+  mayBeOlder({ received_at, sent_at, sent_at_original }: ChatOutcome): boolean {
+    return received_at - Math.min(sent_at, sent_at_original ?? sent_at) > this.#windowMs;
   }
 }
-
-/** The same as {@link KEY_HASH_SQL}. */
-export const hashOf = (key: MessageKey): number =>
-  crc32(`${key.tenant_id}\0${key.bot_id}\0${key.conversation_id}\0${key.message_id}`);
-
-/** {@link hashOf} over the columns of `messages`. */
-export const KEY_HASH_SQL = `CRC32(concat(tenant_id, '\\0', bot_id, '\\0', conversation_id, '\\0', message_id))`;

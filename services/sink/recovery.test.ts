@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { planRecovery } from './recovery.ts';
+import { lostItsStart, planRecovery } from './recovery.ts';
 
 describe('recovery', () => {
   const intent = (next: number) => ({ kind: 'intent', next, layout: 2 }) as const;
@@ -10,11 +10,13 @@ describe('recovery', () => {
     state: Parameters<typeof planRecovery>[0]['committed']['state'],
     last?: [number, number],
     logStart = 0,
+    lostStart = false,
   ) =>
     planRecovery({
       committed: { offset, state },
       lastBegun: last && { from: last[0], to: last[1], seq: 1, layout: 2 },
       logStart,
+      lostStart,
     });
 
   it.each([
@@ -29,6 +31,12 @@ describe('recovery', () => {
     ['a ClickHouse that lost everything is filled again from the log’s start', plan(90, closed, undefined, 7), [], 7],
     ['one of a backup from where it stands', plan(90, intent(95), [40, 50]), [], 50],
     ['retention may have been faster', plan(90, closed, [40, 50], 60), [], 60],
+    [
+      'a ClickHouse that was emptied under a running sink is filled from the log’s start, after the block that followed',
+      plan(60, closed, [50, 60], 7, true),
+      [{ from: 50, to: 60, begun: true, layout: 2 }],
+      7,
+    ],
     [
       'an intent that was not begun',
       plan(50, intent(60), [40, 50]),
@@ -58,4 +66,14 @@ describe('recovery', () => {
   ])('%s', (_, { replays, resumeAt }, expectedReplays, expectedResume) => {
     expect({ replays, resumeAt }).toEqual({ replays: expectedReplays, resumeAt: expectedResume });
   });
+});
+
+describe('a ClickHouse that lost its start', () => {
+  it.each([
+    ['knows of no block at all', undefined, false],
+    ['has the first block', { seq: 1, from: 50, ageS: 60 }, false],
+    ['begins with a later block of today, above the log’s start', { seq: 9, from: 50, ageS: 60 }, true],
+    ['begins where retention has cut the log by now', { seq: 9, from: 20, ageS: 60 }, false],
+    ['has had its first blocks removed by its TTL', { seq: 9, from: 50, ageS: 380 * 86_400 }, false],
+  ])('%s', (_, first, expected) => expect(lostItsStart(first, 20)).toBe(expected));
 });

@@ -18,6 +18,23 @@ export interface BegunBlock extends Bounds {
   readonly layout: Layout;
 }
 
+/** The first block on record of a partition. */
+export interface FirstBegun {
+  readonly seq: number;
+  readonly from: number;
+  /** Seconds since it was begun. */
+  readonly ageS: number;
+}
+
+const DAY_S = 86_400;
+
+/**
+ * Whether ClickHouse was emptied under a sink that went on: its first block on record is not the first, is of today, and
+ * does not reach down to the log's start. One whose predecessors the table's TTL removed is no sign of that: it is old.
+ */
+export const lostItsStart = (first: FirstBegun | undefined, logStart: number): boolean =>
+  first !== undefined && first.seq > 1 && first.from > logStart && first.ageS < DAY_S;
+
 export interface Replay extends Bounds {
   /** ClickHouse has it on record, so parts of it may be in: the decisions made then stand. */
   readonly begun: boolean;
@@ -40,6 +57,8 @@ export interface RecoveryInput {
   /** The last block that was begun for this topic id and partition, by ClickHouse's own record. */
   readonly lastBegun: BegunBlock | undefined;
   readonly logStart: number;
+  /** {@link lostItsStart} */
+  readonly lostStart: boolean;
 }
 
 /**
@@ -53,14 +72,21 @@ export interface RecoveryInput {
  *   records that have a receipt are dropped.
  * - Our own commit lies above the last block begun: what is between them had no rows, or ClickHouse lost them (its data
  *   was wiped, or is a backup's). Reading goes on where ClickHouse stands, and records that have a receipt are dropped.
+ * - ClickHouse was emptied and a sink went on before it saw that: the last block begun goes first, then the log is read
+ *   from its start.
  */
-export function planRecovery({ committed, lastBegun, logStart }: RecoveryInput): Recovery {
+export function planRecovery({ committed, lastBegun, logStart, lostStart }: RecoveryInput): Recovery {
   const { offset, state } = committed;
   // An offset of another topic of this name would skip records of this one.
   const at = offset === null || state.kind === 'other_topic' ? logStart : Math.max(offset, 0);
   const ours = state.kind === 'intent' || state.kind === 'closed';
   const intent = state.kind === 'intent' ? { from: at, to: state.next, layout: state.layout } : undefined;
   const isIntent = lastBegun !== undefined && lastBegun.from === intent?.from && lastBegun.to === intent.to;
+  if (lostStart && lastBegun) {
+    const { from, to, layout } = lastBegun;
+    const replays = to > logStart ? [{ from, to, layout, begun: true }] : [];
+    return { replays, resumeAt: logStart, isClosed: false, committedBelow: intent?.to ?? at };
+  }
   const standsAt = Math.max(lastBegun?.to ?? logStart, logStart);
   if (ours && !isIntent && standsAt < at) {
     // Committed anew from there: below a commit, `verify` takes what has no receipt for missing.

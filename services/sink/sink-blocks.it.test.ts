@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import type { TopicId } from '../core/brands.ts';
 import { systemClock } from '../core/clock.ts';
+import { deadKey, keyCrc, keyHash } from '../core/message-key.ts';
 import { isolation, stack } from '../local/testing/stack.ts';
 import { type ClickHouse, createClickHouse } from '../platform/clickhouse/clickhouse.ts';
 import { migrate } from '../platform/clickhouse/migrations.ts';
@@ -11,7 +12,7 @@ import { FactStore } from './fact-store.ts';
 import type { BlockId } from './ingest-row.ts';
 import type { LogEntry } from './log-entry.ts';
 import { ReceiptBook } from './receipt-book.ts';
-import { hashOf, KEY_HASH_SQL, RecentKeys } from './recent-keys.ts';
+import { RecentKeys } from './recent-keys.ts';
 import { outcomeOf } from './testing/outcomes.ts';
 
 const log = createLogger('test', 'silent');
@@ -35,7 +36,7 @@ const entriesOf = (outcomes: readonly ReturnType<typeof outcomeOf>[], from = 0):
 const newPlanner = () => ({
   store,
   book: new ReceiptBook(store),
-  recentKeys: new RecentKeys(systemClock, 60_000),
+  recentKeys: new RecentKeys(systemClock, 60_000, store.lateKeys),
 });
 const messages = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, index) => outcomeOf({ partition: 0, offset: from + index }));
@@ -52,10 +53,9 @@ async function insert(block: BlockId, entries: LogEntry[], begun: boolean): Prom
 const VIEWS = [
   'ingest_to_messages',
   'ingest_to_receipts',
-  'ingest_to_bot_minute_sums',
-  'ingest_to_bot_minute_conversations',
-  'ingest_to_bot_hour_sums',
-  'ingest_to_bot_hour_conversations',
+  'ingest_to_message_keys',
+  'ingest_to_rollup_sums',
+  'ingest_to_rollup_conversations',
 ];
 
 /**
@@ -103,9 +103,9 @@ describe('a block', () => {
     const better = outcomeOf({ partition: 0, offset: 1, originOffset: 0, ...key, revision: 1, supersedes: 0 });
     const resend = outcomeOf({ partition: 0, offset: 2, ...key, recheck: true });
     const [block, entries] = [blockOf(1, 3), entriesOf([better, resend], 1)];
-    // The facts are in, an hour's sums are not, and the old row is gone.
-    await insertWithout(['ingest_to_bot_hour_sums'], block, entries);
-    await clickhouse.command('OPTIMIZE TABLE messages FINAL');
+    // The facts are in, the sums are not, and the old row is gone.
+    await insertWithout(['ingest_to_rollup_sums'], block, entries);
+    for (const table of ['messages', 'message_keys']) await clickhouse.command(`OPTIMIZE TABLE ${table} FINAL`);
     await insert(block, entries, true);
     await expectExactlyOnce(clickhouse, [message_id]);
     const hours = await clickhouse.query('SELECT messages, enriched, dead_lettered FROM bot_hour');
@@ -129,14 +129,66 @@ describe('a block', () => {
     await expectExactlyOnce(clickhouse, [repaired.message_id]);
   });
 
-  it('asks for keys by the hash that ClickHouse computes too', async () => {
+  it('asks for keys by the hashes that ClickHouse computes too', async () => {
     await freshDatabase();
     const outcome = outcomeOf({ partition: 0, offset: 0, conversation_id: 'Grüße, 世界 😀', message_id: "it's" });
     await insert(blockOf(0, 1), entriesOf([outcome]), false);
-    const rows = await clickhouse.query(`SELECT ${KEY_HASH_SQL} AS hash FROM messages`);
-    expect(rows).toEqual([{ hash: hashOf(outcome) }]);
-    expect(await store.recentKeyHashes(LOG_ID, 0, 60_000)).toEqual([hashOf(outcome)]);
-    const [row] = await store.rowsOf([outcome], blockOf(5, 6));
-    expect(row).toMatchObject({ message_id: "it's", sent_at: outcome.sent_at, revision: 0 });
+    const rows = await clickhouse.query('SELECT lower(hex(key_hash)) AS hash, revision FROM message_keys');
+    expect(rows).toEqual([{ hash: keyHash(outcome), revision: 0 }]);
+    const source = { topicId: outcome.source.topic_id, partition: 0 };
+    expect(await store.lateKeys(source, 60_000)).toEqual({ crcs: [keyCrc(outcome)], isPartial: false });
+    const [row] = await store.presentRows([outcome], blockOf(5, 6));
+    const { tenant_id, sent_at } = outcome;
+    expect(row).toMatchObject({ message_id: "it's", tenant_id, sent_at, revision: 0, latency_counts: 1 });
+  });
+
+  it('finds the row that a replay replaces among the facts where the keys no longer reach', async () => {
+    await freshDatabase();
+    const dead = outcomeOf({ partition: 0, offset: 0, outcome: 'dead_lettered', insight: null });
+    const origin = { topic_id: dead.source.topic_id, partition: 0, offset: 1 };
+    const unread = {
+      ...outcomeOf({ partition: 0, offset: 1, outcome: 'dead_lettered', insight: null }),
+      ...deadKey(origin),
+    };
+    await insert(blockOf(0, 2), entriesOf([dead, unread]), false);
+    await clickhouse.command('TRUNCATE TABLE message_keys');
+    const { tenant_id, bot_id, conversation_id, message_id, sent_at } = dead;
+    const key = { tenant_id, bot_id, conversation_id, message_id, sent_at };
+    const better = outcomeOf({ partition: 0, offset: 2, originOffset: 0, ...key, revision: 1, supersedes: 0 });
+    const repaired = outcomeOf({ partition: 0, offset: 3, originOffset: 1, revision: 1, supersedes: 0 });
+    await insert(blockOf(2, 4), entriesOf([better, repaired], 2), false);
+    await expectExactlyOnce(clickhouse, [message_id, repaired.message_id]);
+  });
+
+  it('of ten replayed dead letters leaves the percentiles of latency where they were', async () => {
+    await freshDatabase();
+    const at = Date.UTC(2026, 5, 1, 12);
+    const places = Array.from({ length: 100 }, (_, offset) => ({ partition: 0, offset, tenant_id: 't', bot_id: 'b' }));
+    const times = (latencyMs: number) => ({ sent_at: at, received_at: at, enriched_at: at + latencyMs });
+    const isDead = (offset: number) => offset >= 90;
+    const first = places.map((place) =>
+      isDead(place.offset)
+        ? outcomeOf({ ...place, ...times(30_300), outcome: 'dead_lettered', insight: null })
+        : outcomeOf({ ...place, ...times(280) }),
+    );
+    await insert(blockOf(0, 100), entriesOf(first), false);
+    const latencies = () => clickhouse.query('SELECT latency_p50_ms, latency_p99_ms, messages FROM bot_hour');
+    const before = await latencies();
+    const replayed = places
+      .filter(({ offset }) => isDead(offset))
+      .map(({ offset, ...place }) =>
+        outcomeOf({
+          ...place,
+          ...times(7_200_000),
+          offset: 100 + offset,
+          originOffset: offset,
+          revision: 1,
+          supersedes: 0,
+        }),
+      );
+    await insert(blockOf(100, 110), entriesOf(replayed, 100), false);
+    expect(await latencies()).toEqual(before);
+    expect(before).toEqual([{ latency_p50_ms: 280, latency_p99_ms: expect.closeTo(30_300, -3), messages: 100 }]);
+    await expectExactlyOnce(clickhouse, ids(first));
   });
 });

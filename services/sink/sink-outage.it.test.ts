@@ -96,13 +96,13 @@ describe('the sink without ClickHouse', () => {
   }, 180_000);
 
   it('completes a half-done block even when the offsets were reset meanwhile', async () => {
-    // One block a partition, of which the sums by hour never arrive: what an insert that dies half-way leaves.
+    // One block a partition, of which the sums never arrive: what an insert that dies half-way leaves.
     const sink = await startSink({ SINK_MIN_AGE_MS: '3000', SINK_MAX_AGE_MS: '3000' });
-    await world.clickhouse.command('DETACH TABLE ingest_to_bot_hour_sums');
+    await world.clickhouse.command('DETACH TABLE ingest_to_rollup_sums');
     await produceNew(400);
     await eventually(async () => expect(await world.count('messages FINAL')).toBe(expected.size));
     await sink.kill('SIGKILL');
-    await world.clickhouse.command('ATTACH TABLE ingest_to_bot_hour_sums');
+    await world.clickhouse.command('ATTACH TABLE ingest_to_rollup_sums');
     await expect(expectExactlyOnce(world.clickhouse, expected)).rejects.toThrow(/rollup mismatches/);
     await eventually(() => world.resetToEarliest(PARTITIONS));
     const heir = await startSink();

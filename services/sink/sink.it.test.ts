@@ -137,8 +137,8 @@ describe('the sink', () => {
   }, 120_000);
 
   it.each([
-    ['begun', ['ingest_to_bot_minute_sums', 'ingest_to_receipts']],
-    ['begun', ['ingest_to_messages', 'ingest_to_bot_hour_conversations']],
+    ['begun', ['ingest_to_rollup_sums', 'ingest_to_receipts']],
+    ['begun', ['ingest_to_messages', 'ingest_to_message_keys', 'ingest_to_rollup_conversations']],
     ['not begun', []],
   ] as const)(
     'completes the block of an intent that a dead sink left: %s, without %j',
@@ -158,7 +158,9 @@ describe('the sink', () => {
         for (const view of views) await world.clickhouse.command(`DETACH TABLE ${view}`);
         await store.ingest(
           block,
-          outcomes.slice(0, 150).map((outcome, index) => factRow(outcome, { block, offset: from + index })),
+          outcomes
+            .slice(0, 150)
+            .map((outcome, index) => factRow(outcome, { block, offset: from + index, isLegacy: false })),
         );
         for (const view of views) await world.clickhouse.command(`ATTACH TABLE ${view}`);
       }

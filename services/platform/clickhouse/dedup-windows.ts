@@ -2,15 +2,7 @@ import { ParleyError } from '../../core/errors.ts';
 import type { ClickHouse } from './clickhouse.ts';
 
 /** Every table that a block of the sink is stored in, and where its decisions are. */
-const TARGETS = [
-  'messages',
-  'receipts',
-  'decisions',
-  'bot_minute_sums',
-  'bot_minute_conversations',
-  'bot_hour_sums',
-  'bot_hour_conversations',
-] as const;
+const TARGETS = ['messages', 'receipts', 'decisions', 'message_keys', 'rollup_sums', 'rollup_conversations'] as const;
 
 /** Blocks whose tokens must be remembered: 15 inserts a second over two table partitions for 55 minutes of freeze. */
 const NEEDED_BLOCKS = 100_000;

@@ -36,7 +36,7 @@ const recount = (db: string, bucket: string, scope: Scope) => `
     -toInt64(sentiment_label = 'negative') AS negative,
     -sentiment_e4 AS sentiment_e4,
     -toInt64(toxicity_score >= 0.5) AS toxic,
-    if(revision = 0, map(toUInt16(floor(log(latency_ms + 1) / log(1.05))), -toInt64(1)), map()) AS latency
+    if(latency_counts = 1, map(toUInt16(floor(log(latency_ms + 1) / log(1.05))), -toInt64(1)), map()) AS latency
   FROM ${db}.messages FINAL WHERE ${bucketsSince(scope, 'messages.sent_at', bucket)}`;
 
 function sumMismatches(db: string, [rollup, column, bucket]: Rollup, scope: Scope): string {
@@ -51,6 +51,9 @@ function sumMismatches(db: string, [rollup, column, bucket]: Rollup, scope: Scop
       FROM (
         SELECT ${column} AS at, tenant_id, bot_id, ${COUNTS.join(', ')}, latency FROM ${db}.${rollup}_sums
         WHERE ${bucketsSince(scope, column, bucket)}
+        UNION ALL
+        SELECT at, tenant_id, bot_id, ${COUNTS.join(', ')}, latency FROM ${db}.rollup_sums
+        WHERE grain = '${column}' AND dimension = '' AND ${bucketsSince(scope, 'at', bucket)}
         UNION ALL ${recount(db, bucket, scope)}
       ) AS s
       GROUP BY at, tenant_id, bot_id
@@ -66,6 +69,9 @@ function conversationMismatches(db: string, [rollup, column, bucket]: Rollup, sc
       SELECT ${column} AS at, tenant_id, bot_id, conversation_id, messages FROM ${db}.${rollup}_conversations
       WHERE ${bucketsSince(scope, column, bucket)}
       UNION ALL
+      SELECT at, tenant_id, bot_id, conversation_id, messages FROM ${db}.rollup_conversations
+      WHERE grain = '${column}' AND ${bucketsSince(scope, 'at', bucket)}
+      UNION ALL
       SELECT ${bucket}(sent_at), tenant_id, bot_id, conversation_id, -toInt64(1) FROM ${db}.messages FINAL
       WHERE ${bucketsSince(scope, 'messages.sent_at', bucket)}
     ) AS s
@@ -74,7 +80,7 @@ function conversationMismatches(db: string, [rollup, column, bucket]: Rollup, sc
 }
 
 /**
- * Rows of a rollup that differ from a recount of the facts; `surplus` is rollup minus recount. A rollup row is of a bot
+ * Rows of a rollup, as it stands in the tables of now and of before migration 5 together, that differ from a recount of the facts; `surplus` is rollup minus recount. A rollup row is of a bot
  * and a time, of no partition: `scope.partitions` counts for nothing here.
  */
 export async function rollupMismatches(client: ClickHouse, database: string, scope: Scope = {}): Promise<Violations> {
