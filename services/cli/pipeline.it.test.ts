@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   isolation,
@@ -61,6 +62,9 @@ beforeAll(async () => {
     JWT_PUBLIC_KEY: await ensureLocalKey(localKeyPath(dataDir)),
     PARLEY_RUN_DIR: join(dataDir, 'run'),
     TOPIC_PARTITIONS: '4',
+    // A second stands for half an hour: what the gateway and the sink remember without asking ClickHouse.
+    DEDUP_WINDOW_MS: '1000',
+    SINK_DUPLICATE_WINDOW_MS: '1000',
   };
   const log = createLogger('pipeline-test', 'silent');
   clickhouse = createClickHouse({ url: stack().clickhouseUrl, database: names.CLICKHOUSE_DATABASE, log });
@@ -112,6 +116,21 @@ describe('the commands on a running pipeline', () => {
     expect(await count('count()')).toBe(500);
     expect(await count('uniqExact(tenant_id)')).toBe(3);
   });
+
+  it('send adds nothing when it is run again under the same id hours later, after other messages', async () => {
+    const args = ['send', '--demo', '--bots', '20', '--tenants', '3', '--limit', '500', '--run-id', 'twice'];
+    const duplicates = () =>
+      clickhouse.query("SELECT count() AS n FROM receipts WHERE outcome = 'duplicate' AND message_id LIKE 'twice-%'");
+    const [before] = (await duplicates()) as { n: number }[];
+    for (let round = 0; round < 3; round++) {
+      await delay(1_500);
+      await parley<SendReport>('send', '--demo', '--bots', '20', '--tenants', '3', '--limit', '200');
+    }
+    expect(await parley<SendReport>(...args)).toMatchObject({ code: 0, document: { sent: 500, acked: 500 } });
+    expect(await parley<VerifyReport>('verify', '--wait', '60s')).toMatchObject({ code: 0, document: { ok: true } });
+    expect(await count("countIf(message_id LIKE 'twice-%')")).toBe(500);
+    expect(await duplicates()).toEqual([{ n: Number(before?.n) + 500 }]);
+  }, 120_000);
 
   it('send names bad lines and refusals, sends the rest, and exits 1 unless they are allowed', async () => {
     const file = join(dataDir, 'mixed.jsonl');

@@ -13,6 +13,8 @@ export interface OutgoingMessage {
   readonly channel?: string;
   readonly bot_version?: string;
   readonly metadata?: Readonly<Record<string, string>>;
+  /** 1 unless given. 2 says that an earlier process may have sent this message already: it is then looked up, and counts once. */
+  readonly attempt?: number;
 }
 
 /** What `welcome` announces; a gateway may announce more. */

@@ -41,7 +41,8 @@ export class Outbox {
     const same = [first, ...(first?.followers ?? [])].find((it) => it?.message.conversation_id === conversation_id);
     if (same) return same.settled;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const entry: Entry = { id, message, attempt: 1, settled: promise, resolve, reject, followers: undefined };
+    const { attempt = 1 } = message;
+    const entry: Entry = { id, message, attempt, settled: promise, resolve, reject, followers: undefined };
     this.#size += 1;
     if (first) {
       first.followers ??= [];

@@ -133,7 +133,8 @@ export class BlockWriter {
       );
     }
     const startedMs = clock.monotonicMs();
-    await steps.run('ingest', () => store.ingest(block, rows));
+    // A slot for one try alone: a block that cannot go in holds up its own partition.
+    await steps.run('ingest', () => deps.slots(() => store.ingest(block, rows)));
     const tookMs = clock.monotonicMs() - startedMs;
     cadence.observe(tookMs);
     metrics.insertSeconds.observe(tookMs / 1_000);

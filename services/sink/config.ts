@@ -19,8 +19,8 @@ export const SINK_SPEC = {
   }),
   SINK_BLOCK_ROWS: int({ default: 10_000, min: 1, max: 100_000, doc: 'A block closes at this many records' }),
   SINK_BLOCK_BYTES: int({ default: 8 << 20, min: 1_024, max: 64 << 20, doc: 'A block closes at this many bytes' }),
-  SINK_MIN_AGE_MS: int({ default: 500, min: 10, max: 60_000, doc: 'Least age at which a block closes' }),
-  SINK_MAX_AGE_MS: int({ default: 1_500, min: 10, max: 60_000, doc: 'Greatest age, however dear an insert is' }),
+  SINK_MIN_AGE_MS: int({ default: 1_050, min: 10, max: 60_000, doc: 'Least age at which a block closes' }),
+  SINK_MAX_AGE_MS: int({ default: 5_000, min: 10, max: 60_000, doc: 'Greatest age, however dear an insert is' }),
   SINK_BUFFER_ROWS: int({ default: 20_000, min: 1, max: 1_000_000, doc: 'Records that wait, a partition' }),
   SINK_BUFFER_BYTES: int({ default: 16 << 20, min: 1_024, max: 1 << 30, doc: 'Bytes that wait, a partition' }),
   SINK_TOTAL_BUFFER_BYTES: int({ default: 64 << 20, min: 1_024, max: 8 * 2 ** 30, doc: 'Bytes that wait, in all' }),
@@ -30,5 +30,11 @@ export const SINK_SPEC = {
     min: 1_000,
     max: 86_400_000,
     doc: 'A second record of a message is recognised for at least this long, even without a resend flag',
+  }),
+  MESSAGE_KEYS_DAYS: int({
+    default: 8,
+    min: 7,
+    max: 400,
+    doc: 'A resend that says so, or that bears its old time, is recognised for this many days',
   }),
 };

@@ -4,7 +4,7 @@ import { readConfig } from '../core/config.ts';
 import { ChatCodec } from '../platform/avro/codec.ts';
 import { registryAccess } from '../platform/avro/registry-access.ts';
 import { createClickHouse } from '../platform/clickhouse/clickhouse.ts';
-import { assertDedupWindows } from '../platform/clickhouse/dedup-windows.ts';
+import { assertDedupWindows, neededBlocks, widenDedupWindows } from '../platform/clickhouse/dedup-windows.ts';
 import { migrate } from '../platform/clickhouse/migrations.ts';
 import { kafkaConnection } from '../platform/kafka/connection.ts';
 import { GroupConsumer } from '../platform/kafka/consume/group-consumer.ts';
@@ -18,6 +18,7 @@ import { MemoryBudget } from './block-buffer.ts';
 import { Cadence } from './cadence.ts';
 import { SINK_SPEC } from './config.ts';
 import { FactStore } from './fact-store.ts';
+import { keepMessageKeys } from './message-keys-ttl.ts';
 import { openPartition } from './open-partition.ts';
 import type { PartitionSink } from './partition-sink.ts';
 import { SinkLayout } from './sink-layout.ts';
@@ -34,8 +35,9 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     requestTimeoutMs: config.SINK_CLICKHOUSE_TIMEOUT_MS,
     log,
   });
+  const ages = { minAgeMs: config.SINK_MIN_AGE_MS, maxAgeMs: config.SINK_MAX_AGE_MS };
   await migrate(clickhouse, { log });
-  await assertDedupWindows(clickhouse);
+  await keepMessageKeys(clickhouse, config.MESSAGE_KEYS_DAYS);
 
   const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
   const view = await ClusterView.connect(kafka, config.KAFKA_BROKERS);
@@ -45,6 +47,9 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
     replicationFactor: config.TOPIC_REPLICATION,
   });
+  const blocks = neededBlocks({ partitions: enrichedPartitions, minAgeMs: ages.minAgeMs });
+  await widenDedupWindows(clickhouse, blocks);
+  await assertDedupWindows(clickhouse, blocks);
   const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: names });
   const producer = await BatchProducer.connect(kafka, { log, metrics });
   const groupId = groupNames(config.TOPIC_PREFIX).sink;
@@ -63,7 +68,6 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     return [...open];
   };
   const budget = new MemoryBudget(config.SINK_TOTAL_BUFFER_BYTES);
-  const ages = { minAgeMs: config.SINK_MIN_AGE_MS, maxAgeMs: config.SINK_MAX_AGE_MS };
   const deps = {
     store: new FactStore(clickhouse, systemClock),
     decode: (value: Buffer | null) => codec.decodeOutcome(value),

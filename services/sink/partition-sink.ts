@@ -168,7 +168,7 @@ export class PartitionSink implements PartitionHandler, Holder {
     this.assertOurs();
     const waitMs = this.#dueInMs();
     if (waitMs <= 0) {
-      await this.#deps.slots(() => this.#insertNext());
+      await this.#insertNext();
       if (this.#writer.checkDueInMs <= 0) await this.#writer.assertStoreIsWhole();
       return;
     }
@@ -219,10 +219,8 @@ export class PartitionSink implements PartitionHandler, Holder {
     }
     this.intake.need(0);
     const records = this.intake.cutBelow(replay.to);
-    await this.#deps.slots(async () => {
-      const begunAt = this.#deps.clock.now();
-      this.#finish(await this.#writer.writeAgain(block, replay, records), begunAt);
-    });
+    const begunAt = this.#deps.clock.now();
+    this.#finish(await this.#writer.writeAgain(block, replay, records), begunAt);
   }
 
   #finish({ plan, entries, rows }: WrittenBlock, begunAt: number): void {

@@ -25,7 +25,7 @@ export interface SinkDeps {
   /** Resolves when Kafka has it. */
   readonly produce: (record: OutgoingRecord) => Promise<void>;
   readonly dlqTopic: string;
-  /** Bounds how many blocks are under way at once. */
+  /** Bounds how many inserts are under way at once. */
   readonly slots: <T>(run: () => Promise<T>) => Promise<T>;
   readonly budget: MemoryBudget;
   readonly cadence: Cadence;

@@ -200,9 +200,11 @@ describe('the sink', () => {
     const late = await startSink({ SINK_DUPLICATE_WINDOW_MS: '1000' });
     const oldKey = { ...old, source: resend().source };
     await world.produce([{ ...oldKey, recheck: true }]);
+    // A bot that was restarted says of nothing that it is a resend; when it was sent says it.
+    await world.produce([{ ...oldKey, source: resend().source, received_at: Date.now() }]);
     await world.caughtUp();
     await late.kill();
-    expect(await duplicates()).toBe(4);
+    expect(await duplicates()).toBe(5);
     await expectExactlyOnce(world.clickhouse, expected);
   }, 120_000);
 

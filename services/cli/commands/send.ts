@@ -87,6 +87,7 @@ async function send(
   const sender = new Sender({
     bots,
     runId,
+    mayRepeat: options.runId !== undefined,
     ratePerS: options.rate ?? null,
     limit: options.limit ?? (file === undefined ? DEMO_LIMIT : Number.POSITIVE_INFINITY),
     keepTimes: options.keepTimes === true,

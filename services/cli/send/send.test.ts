@@ -117,6 +117,7 @@ describe('the sender', () => {
     ratePerS: null,
     limit: Number.POSITIVE_INFINITY,
     keepTimes: false,
+    mayRepeat: false,
     clock: systemClock,
     signal: new AbortController().signal,
     ...over,

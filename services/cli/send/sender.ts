@@ -26,6 +26,8 @@ export interface SendOptions {
   readonly bots: readonly BotConnection[];
   /** Put before every id: what makes a second run's messages new ones, or the same ones. */
   readonly runId: string;
+  /** An earlier run may have sent the same messages: each is marked as a resend, so that it counts once. */
+  readonly mayRepeat: boolean;
   /** Messages a second; null for as fast as they are acked. */
   readonly ratePerS: number | null;
   readonly limit: number;
@@ -95,7 +97,7 @@ export class Sender {
   }
 
   async #send(bot: number, line: ChatLine): Promise<void> {
-    const { bots, clock, keepTimes, runId } = this.#options;
+    const { bots, clock, keepTimes, runId, mayRepeat } = this.#options;
     this.counts.sent++;
     this.#total++;
     this.#inFlight[bot] = (this.#inFlight[bot] ?? 0) + 1;
@@ -104,7 +106,8 @@ export class Sender {
     const started = clock.monotonicMs();
     try {
       // The speaker is the gateway's to judge, as is every other value.
-      await bots[bot]?.send({ ...rest, id: `${runId}-${id}`, speaker: speaker as Speaker, sent_at: sentAt });
+      const resend = mayRepeat ? { attempt: 2 } : {};
+      await bots[bot]?.send({ ...rest, ...resend, id: `${runId}-${id}`, speaker: speaker as Speaker, sent_at: sentAt });
       this.counts.acked++;
       this.ackLatency.record(clock.monotonicMs() - started);
     } catch (error) {

@@ -10,7 +10,7 @@ import { doubleFacts, doubleReceipts, receiptsWithoutFacts } from '../../verify/
 import { rollupMismatches } from '../../verify/queries/rollup-recount.ts';
 import { createLogger } from '../logger.ts';
 import { type ClickHouse, createClickHouse } from './clickhouse.ts';
-import { assertDedupWindows } from './dedup-windows.ts';
+import { assertDedupWindows, neededBlocks, widenDedupWindows } from './dedup-windows.ts';
 import { migrate } from './migrations.ts';
 
 const log = createLogger('test', 'silent');
@@ -137,6 +137,18 @@ describe('deduplication windows', () => {
       code: 'CLICKHOUSE_SCHEMA',
       message: expect.stringMatching(/messages needs .* >= 100000; rollup_sums does not exist/),
     });
+  });
+});
+
+describe('deduplication windows of many partitions', () => {
+  it('follow from their number and cadence, are widened, and asserted', async () => {
+    expect([2, 12, 96].map((partitions) => neededBlocks({ partitions, minAgeMs: 1_050 }))).toEqual([
+      100_000, 100_000, 658_286,
+    ]);
+    const client = await migrated();
+    await expect(assertDedupWindows(client, 658_286)).rejects.toMatchObject({ code: 'CLICKHOUSE_SCHEMA' });
+    await widenDedupWindows(client, 658_286);
+    await assertDedupWindows(client, 658_286);
   });
 });
 

@@ -1,11 +1,28 @@
 import { ParleyError } from '../../core/errors.ts';
 import type { ClickHouse } from './clickhouse.ts';
+import { quoteName } from './sql-statements.ts';
 
 /** Every table that a block of the sink is stored in, and where its decisions are. */
 const TARGETS = ['messages', 'receipts', 'decisions', 'message_keys', 'rollup_sums', 'rollup_conversations'] as const;
 
-/** Blocks whose tokens must be remembered: 15 inserts a second over two table partitions for 55 minutes of freeze. */
-const NEEDED_BLOCKS = 100_000;
+/** What the migrations set. */
+const LEAST_BLOCKS = 100_000;
+/** A block that is inserted again after this long is still recognised, however many others went in meanwhile. */
+const FREEZE_S = 3_600;
+/** At the turn of a month or a day a block touches two table partitions. */
+const TABLE_PARTITIONS = 2;
+/** Blocks follow one another no faster, whatever age they may have: an insert takes its time, too. */
+const LEAST_CADENCE_S = 0.2;
+
+/**
+ * Blocks whose tokens a table has to remember: of each partition of chat.enriched one every `minAgeMs`, over two table
+ * partitions, for an hour of freeze. Two partitions at 1,050 ms are 13,715, twelve 82,286, ninety-six 658,286.
+ */
+export const neededBlocks = ({ partitions, minAgeMs }: { partitions: number; minAgeMs: number }): number =>
+  Math.max(
+    LEAST_BLOCKS,
+    Math.ceil((partitions / Math.max(minAgeMs / 1_000, LEAST_CADENCE_S)) * TABLE_PARTITIONS * FREEZE_S),
+  );
 /** On replicated engines tokens are forgotten by age as well: as long as `chat.enriched` keeps its records, 7 days. */
 const NEEDED_SECONDS = 7 * 86_400;
 
@@ -18,30 +35,51 @@ interface Table {
 const settingOf = ({ create }: Table, name: string): number =>
   Number(new RegExp(`\\b${name}\\s*=\\s*'?(\\d+)`).exec(create)?.[1] ?? 0);
 
-function problemOf(table: Table): string | undefined {
-  const replicated = /^(Replicated|Shared)/.test(table.engine);
-  const needed = replicated
-    ? { replicated_deduplication_window: NEEDED_BLOCKS, replicated_deduplication_window_seconds: NEEDED_SECONDS }
-    : { non_replicated_deduplication_window: NEEDED_BLOCKS };
+const isReplicated = ({ engine }: Table): boolean => /^(Replicated|Shared)/.test(engine);
+const windowOf = (table: Table): string =>
+  isReplicated(table) ? 'replicated_deduplication_window' : 'non_replicated_deduplication_window';
+
+function problemOf(table: Table, blocks: number): string | undefined {
+  const needed = {
+    [windowOf(table)]: blocks,
+    ...(isReplicated(table) && { replicated_deduplication_window_seconds: NEEDED_SECONDS }),
+  };
   const wrong = Object.entries(needed).filter(([name, least]) => settingOf(table, name) < least);
   if (wrong.length === 0) return undefined;
   return `${table.name} needs ${wrong.map(([name, least]) => `${name} >= ${least}`).join(' and ')}`;
 }
 
-/**
- * A retried block is recognised only within a table's deduplication window, and a MergeTree has none by default.
- *
- * @throws {ParleyError} CLICKHOUSE_SCHEMA naming every target that is missing or has too small a window.
- */
-export async function assertDedupWindows(client: ClickHouse): Promise<void> {
+const readTables = async (client: ClickHouse): Promise<Map<string, Table>> => {
   const tables = await client.query<Table>(
     `SELECT name, engine, create_table_query AS create FROM system.tables WHERE database = {database:String}`,
     { params: { database: client.database } },
   );
-  const byName = new Map(tables.map((table) => [table.name, table]));
+  return new Map(tables.map((table) => [table.name, table]));
+};
+
+/** Widens the windows that the migrations set where so many blocks need it; one that is smaller than theirs is left. */
+export async function widenDedupWindows(client: ClickHouse, blocks: number): Promise<void> {
+  const tables = await readTables(client);
+  for (const name of TARGETS) {
+    const table = tables.get(name);
+    if (!table) continue;
+    const window = settingOf(table, windowOf(table));
+    if (window < LEAST_BLOCKS || window >= blocks) continue;
+    await client.command(`ALTER TABLE ${quoteName(name)} MODIFY SETTING ${windowOf(table)} = ${blocks}`);
+  }
+}
+
+/**
+ * A retried block is recognised only within a table's deduplication window, and a MergeTree has none by default.
+ *
+ * @param blocks that must be remembered: {@link neededBlocks}.
+ * @throws {ParleyError} CLICKHOUSE_SCHEMA naming every target that is missing or has too small a window.
+ */
+export async function assertDedupWindows(client: ClickHouse, blocks = LEAST_BLOCKS): Promise<void> {
+  const tables = await readTables(client);
   const problems = TARGETS.flatMap((name) => {
-    const table = byName.get(name);
-    return (table ? problemOf(table) : `${name} does not exist`) ?? [];
+    const table = tables.get(name);
+    return (table ? problemOf(table, blocks) : `${name} does not exist`) ?? [];
   });
   if (problems.length > 0) {
     throw new ParleyError('CLICKHOUSE_SCHEMA', `in ${client.database}: ${problems.join('; ')}`);
