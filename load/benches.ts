@@ -38,6 +38,18 @@ export const BENCHES: readonly Bench[] = [
     main: './insights/main.ts',
   },
   {
+    name: 'store',
+    question: 'What does storing a message cost ClickHouse and the sink, and when is its row visible?',
+    needs: OWN_STACK,
+    main: './store/main.ts',
+  },
+  {
+    name: 'message-keys',
+    question: 'What do the look-ups of the sink cost with 5 and with 50 million facts?',
+    needs: OWN_STACK,
+    main: './message-keys/main.ts',
+  },
+  {
     name: 'chaos',
     question: 'Is an acked message lost, or one counted twice, while every part is killed, frozen and cut off?',
     needs: OWN_STACK,

@@ -9,6 +9,16 @@ ALTER TABLE ingest ADD COLUMN IF NOT EXISTS rollups UInt8 DEFAULT 0;
 ALTER TABLE ingest ADD COLUMN IF NOT EXISTS latency_counts UInt8 DEFAULT revision = 0;
 ALTER TABLE messages ADD COLUMN IF NOT EXISTS latency_counts UInt8 DEFAULT revision = 0 AFTER latency_ms;
 
+ALTER TABLE ingest_to_messages MODIFY QUERY
+SELECT
+    message_id, tenant_id, bot_id, conversation_id, speaker, text, sent_at, sent_at_original, received_at, enriched_at,
+    outcome, reason, revision, language, language_confidence, sentiment_label, sentiment_score, sentiment_e4, intent,
+    intent_confidence, toxicity_score, topics, nlp_ms, latency_ms, latency_counts, attempts, cache_hit, model, user_id, channel,
+    bot_version, metadata, origin_topic_id, origin_partition, origin_offset, log_topic_id, log_partition, log_offset,
+    block_from, block_to, is_deleted
+FROM ingest
+WHERE to_messages = 1;
+
 -- The counts of one bot in one minute or hour of the (clamped) sent_at, in UTC. Only what can be taken back is summed:
 -- signed integers. `dimension` and `value` are empty on the counts of all messages.
 CREATE TABLE IF NOT EXISTS rollup_sums

@@ -1,5 +1,11 @@
 import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
-import { doubleFacts, doubleReceipts, factsWithoutReceipts, receiptsWithoutFacts } from './queries/reconciliation.ts';
+import {
+  doubleFacts,
+  doubleReceipts,
+  factsWithoutKeys,
+  factsWithoutReceipts,
+  receiptsWithoutFacts,
+} from './queries/reconciliation.ts';
 import { rollupMismatches } from './queries/rollup-recount.ts';
 import type { Violations } from './queries/violation-query.ts';
 
@@ -8,7 +14,7 @@ const shown = (values: readonly string[]): string =>
 
 /**
  * Exactly once, as one object for tests, load and chaos runs: the facts are these messages, each once, each with one
- * receipt, and every rollup equals a recount.
+ * receipt and key, and every rollup equals a recount.
  *
  * @param expectedIds the message ids that must be there and no others.
  * @throws {Error} naming everything that is wrong.
@@ -28,6 +34,7 @@ export async function expectExactlyOnce(client: ClickHouse, expectedIds: Iterabl
     ['double receipts', await doubleReceipts(client, database)],
     ['receipts without a fact', await receiptsWithoutFacts(client, database)],
     ['facts without a receipt', await factsWithoutReceipts(client, database)],
+    ['facts without a key', await factsWithoutKeys(client, database)],
     ['rollup mismatches', await rollupMismatches(client, database)],
   ];
   for (const [what, { count, examples }] of checks) {

@@ -27,7 +27,7 @@ export class LetterWatch {
   #recalled: number | undefined = 0;
   #scanned = 0;
 
-  private constructor(options: WatchOptions, partitions: number, since: number) {
+  private constructor(options: WatchOptions, since: number) {
     const { kafka, topic, log, guard } = options;
     this.#options = options;
     const take = (records: Buffer, from: number): number => {
@@ -40,7 +40,7 @@ export class LetterWatch {
       else if (letters > 0) guard.letterSeen(letters);
       return found.next;
     };
-    this.#reader = new TailReader({ kafka, topic, partitions, since, take, log });
+    this.#reader = new TailReader({ kafka, topic, since, take, log });
   }
 
   /**
@@ -51,8 +51,8 @@ export class LetterWatch {
     const { topic, log } = options;
     const since = Date.now() - WINDOW_MS;
     try {
-      const { partitions, records } = await countSince(options, since);
-      const watch = new LetterWatch(options, partitions, since);
+      const records = await countSince(options, since);
+      const watch = new LetterWatch(options, since);
       await watch.#recall(records);
       return watch;
     } catch (error) {
@@ -76,7 +76,7 @@ export class LetterWatch {
 }
 
 /** How many records the topic has had since that time, ms since the epoch. */
-async function countSince({ kafka, topic }: WatchOptions, since: number) {
+async function countSince({ kafka, topic }: WatchOptions, since: number): Promise<number> {
   const admin = kafka.admin();
   try {
     await admin.connect();
@@ -91,7 +91,7 @@ async function countSince({ kafka, topic }: WatchOptions, since: number) {
       const start = starts.get(partition) ?? -1;
       return sum + (start < 0 ? 0 : Math.max(0, Number(high) - start));
     }, 0);
-    return { partitions: ends.length, records };
+    return records;
   } finally {
     await admin.disconnect();
   }

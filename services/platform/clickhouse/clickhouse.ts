@@ -70,9 +70,9 @@ export class ClickHouse {
     });
   }
 
-  /** Another database of the same server; to be closed on its own. */
-  in(database: string): ClickHouse {
-    return new ClickHouse({ ...this.#options, database });
+  /** Another database of the same server, or the same one with more patience; to be closed on its own. */
+  in(database: string, requestTimeoutMs = this.#options.requestTimeoutMs): ClickHouse {
+    return new ClickHouse({ ...this.#options, database, ...(requestTimeoutMs !== undefined && { requestTimeoutMs }) });
   }
 
   /** All rows of a SELECT, as objects. 64-bit integers come as numbers. */

@@ -110,3 +110,16 @@ export function factsWithoutReceipts(client: ClickHouse, database: string): Prom
          (SELECT log_topic_id, log_partition, log_offset FROM ${db}.receipts)`,
   );
 }
+
+/** Facts whose key is not in `message_keys`, as far back as keys are kept (7 days at the least). */
+export function factsWithoutKeys(client: ClickHouse, database: string): Promise<Violations> {
+  const db = quoteName(database);
+  return findViolations(
+    client,
+    `SELECT message_id, log_topic_id, log_partition, log_offset, enriched_at
+     FROM ${db}.messages FINAL
+     WHERE enriched_at > now64(3) - INTERVAL 6 DAY
+       AND (log_topic_id, log_partition, log_offset) NOT IN
+         (SELECT log_topic_id, log_partition, log_offset FROM ${db}.message_keys)`,
+  );
+}
