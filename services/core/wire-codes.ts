@@ -30,6 +30,7 @@ export const CLOSE_CODES = {
   slow_reader: 4101,
   no_pong: 4102,
   overloaded: 4103,
+  too_many_refused: 4104,
 } as const;
 
 /** Why a record stands on `chat.dlq` (header `dlq-reason`). */

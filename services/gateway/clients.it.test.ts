@@ -110,8 +110,8 @@ describe('a page in a real browser', () => {
     const [own, foreign] = await Promise.all([pageAt('127.0.0.1'), pageAt('localhost')]);
     const token = await maker.sign({ bot: 'page' });
     expect(await tryWebSocket(own, token)).toEqual({ protocol: 'parley.v1' });
-    expect(await tryWebSocket(own, `${token.slice(0, -4)}AAAA`)).toEqual({ code: 1006 });
-    expect(await tryWebSocket(foreign, token)).toEqual({ code: 1006 });
+    expect(await tryWebSocket(own, `${token.slice(0, -4)}AAAA`)).toEqual({ code: 4004 });
+    expect(await tryWebSocket(foreign, token)).toEqual({ code: 4003 });
     expect([await handshakes('token_invalid'), await handshakes('origin_forbidden')]).toEqual([1, 1]);
   });
 });

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { type ConfigOf, int, optional, redisUrl, text, type Variable } from '../core/config.ts';
+import { type ConfigOf, int, oneOf, optional, redisUrl, text, type Variable } from '../core/config.ts';
 import { JWT_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
 
 /**
@@ -7,7 +7,12 @@ import { JWT_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
  * of {@link WELCOME_LIMITS}, and each is enforced.
  */
 export const LIMITS_SPEC = {
-  MAX_FRAME_BYTES: int({ default: 65_536, min: 1_024, max: 900_000, doc: 'Largest frame; a larger one closes 1009' }),
+  MAX_FRAME_BYTES: int({
+    default: 65_536,
+    min: 1_024,
+    max: 900_000,
+    doc: 'Frame that costs one message; a larger one costs more',
+  }),
   MAX_TEXT_CHARS: int({ default: 8_192, min: 1, max: 65_536, doc: 'Longest text; characters are Unicode code points' }),
   // Record headers carry the message id URI-encoded (up to 12 bytes a character) and have to stay below 4 KiB.
   MAX_ID_CHARS: int({
@@ -47,6 +52,30 @@ export const WELCOME_LIMITS = {
 
 export type Limits = { readonly [K in keyof typeof WELCOME_LIMITS]: number };
 
+/** A character as ASCII-only encoders write it: a surrogate pair of \\uXXXX. */
+const ESCAPED_CHAR_BYTES = 12;
+/** Whatever the limits are: Kafka takes no record above 1 MB by default. */
+const HARD_FRAME_BYTES = 1 << 20;
+/** The names of the fields, quotes, and what else stands in a frame. */
+const FRAME_OVERHEAD_BYTES = 4_096;
+
+/**
+ * The largest frame that is read at all: whatever keeps each announced limit fits in, also where every character is
+ * escaped. By default (8,192 + 32 × (64 + 1,024) + 7 × 128) × 12 + 4,096 bytes, 518 KiB; a larger one closes 1009.
+ */
+export const hardFrameLimit = (limits: Limits): number =>
+  Math.max(
+    limits.max_frame_bytes,
+    Math.min(
+      HARD_FRAME_BYTES,
+      (limits.max_text_chars +
+        limits.max_metadata_entries * (limits.max_metadata_key_chars + limits.max_metadata_value_chars) +
+        7 * limits.max_id_chars) *
+        ESCAPED_CHAR_BYTES +
+        FRAME_OVERHEAD_BYTES,
+    ),
+  );
+
 /** The limits by their names on the wire. */
 export const limitsOf = (config: ConfigOf<typeof LIMITS_SPEC>): Limits =>
   Object.fromEntries(Object.entries(WELCOME_LIMITS).map(([name, variable]) => [name, config[variable]])) as Limits;
@@ -81,6 +110,24 @@ const PROTECTION_SPEC = {
   }),
   MAX_PENDING_BYTES: int({ default: 64 << 20, min: 1_024, max: 2 ** 33, doc: 'Bytes that may wait for Kafka' }),
   MAX_SEND_BUFFER_BYTES: int({ default: 1 << 20, min: 1_024, max: 1 << 30, doc: 'Unsent bytes of a slow reader' }),
+  MAX_UNSENT_BYTES: int({
+    default: 64 << 20,
+    min: 65_536,
+    max: 2 ** 33,
+    doc: 'Unsent bytes of all sockets; above it the slowest readers are closed 4101',
+  }),
+  MAX_RECEIVING_BYTES: int({
+    default: 64 << 20,
+    min: 1 << 20,
+    max: 2 ** 33,
+    doc: 'Bytes of frames that are not whole yet, of all sockets; above it the largest is closed 4103',
+  }),
+  MAX_REFUSED_IN_A_ROW: int({
+    default: 1_000,
+    min: 10,
+    max: 1_000_000,
+    doc: 'Refused frames without one that was taken; then 4104, and a pause of 1 s after each tenth of it',
+  }),
   MAX_MALFORMED_PER_MINUTE: int({ default: 20, min: 0, max: 100_000, doc: 'Frames a minute that are no message' }),
   KAFKA_ACK_TIMEOUT_MS: int({ default: 10_000, min: 100, max: 600_000, doc: 'Then a message is nacked unavailable' }),
   DEDUP_MAX_ENTRIES: int({ default: 131_072, min: 1, max: 1 << 24, doc: 'Acked messages that are remembered' }),
@@ -132,6 +179,9 @@ export const GATEWAY_SPEC = {
   }),
   GATEWAY_PORT: int({ default: 8_080, min: 0, max: 65_535, doc: 'Port of the WebSocket; 0 takes any free one' }),
   ALLOWED_ORIGINS: origins,
+  JWT_BOT_CLAIM: text({ default: 'sub', doc: 'Claim with the bot; a path with dots goes into objects' }),
+  JWT_TENANT_CLAIM: text({ default: 'tenant', doc: 'Claim with the tenant' }),
+  JWT_ROLES_CLAIM: text({ default: 'roles', doc: 'Claim with the roles: a list, or text with spaces (scope)' }),
   JWT_LEEWAY_S: int({ default: 5, min: 0, max: 300, doc: 'Clock difference allowed when a token is checked' }),
   JWKS_MAX_AGE_MS: int({
     default: 300_000,
@@ -140,6 +190,17 @@ export const GATEWAY_SPEC = {
     doc: 'Then the key set is asked for again: how long a withdrawn key still works',
   }),
   JWKS_COOLDOWN_MS: int({ default: 10_000, min: 100, max: 600_000, doc: 'Time between two requests for the key set' }),
+  TEXT_TOO_LONG: oneOf(['refuse', 'truncate'], {
+    default: 'refuse',
+    doc: 'truncate keeps the first MAX_TEXT_CHARS of a longer text and marks it in metadata as text_truncated',
+  }),
+  SENT_AT_BACK_MS: int({
+    default: 86_400_000,
+    min: 0,
+    max: 10 * 365 * 86_400_000,
+    doc: 'How old a sent_at may be; an older one is moved to this edge, but for the role importer',
+  }),
+  SENT_AT_AHEAD_MS: int({ default: 300_000, min: 0, max: 86_400_000, doc: 'How far a sent_at may lie ahead' }),
   LATENCY_BUDGET_MS: int({ default: 400, min: 1, max: 600_000, doc: 'Time until an insight should be out' }),
   PRODUCE_LINGER_MS: int({ default: 4, min: 0, max: 1_000, doc: 'How long the first record of a batch waits' }),
   PRODUCE_MAX_LINGER_MS: int({ default: 15, min: 0, max: 1_000, doc: 'The same under load, for larger batches' }),

@@ -21,6 +21,7 @@ import type { ConnectionPlaces, PlaceLimits } from './limits/connection-places.t
 import type { Buckets } from './limits/token-bucket.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { AckFlusher } from './session/ack-flusher.ts';
+import { UnsentBudget } from './session/outbox.ts';
 import { type InsightDelivery, SocketServer, type SocketServerOptions } from './session/socket-server.ts';
 
 const PRODUCER_CLOSE_MS = 2_000;
@@ -59,6 +60,7 @@ export const authOptions = (config: GatewayConfig, log: ServiceContext['log']): 
   issuer: config.JWT_ISSUER,
   audience: config.JWT_AUDIENCE,
   leewayS: config.JWT_LEEWAY_S,
+  claims: { bot: config.JWT_BOT_CLAIM, tenant: config.JWT_TENANT_CLAIM, roles: config.JWT_ROLES_CLAIM },
   jwksMaxAgeMs: config.JWKS_MAX_AGE_MS,
   jwksCooldownMs: config.JWKS_COOLDOWN_MS,
   onKeyProblem: (problem) => log.warn({ problem }, 'the key server at JWKS_URL gave no key set'),
@@ -91,6 +93,7 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
     topic: names.events,
     partitions,
     latencyBudgetMs: config.LATENCY_BUDGET_MS,
+    sentAtWindow: { backMs: config.SENT_AT_BACK_MS, aheadMs: config.SENT_AT_AHEAD_MS },
     encode: (event) => codec.encodeEvent(event),
     producer,
     known,
@@ -107,8 +110,13 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
     metrics: registry,
     log,
   });
-  const server = await SocketServer.listen(serverOptions(config, shared, { intake, insights, metrics, log }));
-  metrics.watch({ connections: () => server.connections, inFlight: () => intake.inFlight });
+  const options = serverOptions(config, shared, { intake, insights, metrics, log });
+  const server = await SocketServer.listen(options);
+  metrics.watch({
+    connections: () => server.connections,
+    inFlight: () => intake.inFlight,
+    unsentBytes: () => options.session.unsent.bytes,
+  });
   // Schema ids, topics and known messages belong to this cluster and are wrong for any other.
   const watch = TopicWatch.start({
     kafka,
@@ -182,14 +190,17 @@ export function serverOptions(
       clock,
     }),
     maxSockets: shared.maxSockets,
+    maxReceivingBytes: Math.ceil(config.MAX_RECEIVING_BYTES / shared.workers),
     handshakeTimeoutMs: config.HANDSHAKE_TIMEOUT_MS,
     reconnectSpreadMs: config.RECONNECT_SPREAD_MS,
     drainTimeoutMs: config.DRAIN_TIMEOUT_MS,
     insights,
     session: {
-      limits: limitsOf(config),
+      rules: { limits: limitsOf(config), textTooLong: config.TEXT_TOO_LONG },
       maxSendBufferBytes: config.MAX_SEND_BUFFER_BYTES,
+      unsent: new UnsentBudget(Math.ceil(config.MAX_UNSENT_BYTES / shared.workers)),
       maxMalformedPerMinute: config.MAX_MALFORMED_PER_MINUTE,
+      maxRefusedInARow: config.MAX_REFUSED_IN_A_ROW,
       leewayS: config.JWT_LEEWAY_S,
       tokenWarningMs: config.TOKEN_WARNING_MS,
       intake,

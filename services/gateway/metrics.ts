@@ -1,6 +1,7 @@
 import type { NackCode } from '../core/wire-codes.ts';
 import { LATENCY_BUCKETS_S, type Metrics } from '../platform/metrics.ts';
 import type { HandshakeCode } from './handshake/handshake-refusal.ts';
+import type { FrameRepair } from './session/frame-normalizer.ts';
 
 /** Outcome of a frame: acked after Kafka's ack, known from before, joined to one in flight, or refused. */
 export type MessageResult = 'acked' | 'duplicate' | 'joined' | NackCode;
@@ -11,6 +12,7 @@ export type HandshakeResult = HandshakeCode | 'accepted' | 'dropped';
 export interface Readings {
   readonly connections: () => number;
   readonly inFlight: () => number;
+  readonly unsentBytes: () => number;
 }
 
 /** The gateway's own metrics. Labels are closed lists: no tenant, bot or id is ever one. */
@@ -20,6 +22,7 @@ export class GatewayMetrics {
   readonly #closes: (code: string) => void;
   readonly ackSeconds: { observe(seconds: number): void };
   readonly clamped: { inc(): void };
+  readonly repaired: { inc(labels: { repair: FrameRepair }): void };
   readonly #metrics: Metrics;
 
   constructor(metrics: Metrics) {
@@ -41,12 +44,20 @@ export class GatewayMetrics {
       'From reading a frame to writing its ack',
       LATENCY_BUCKETS_S,
     );
+    this.repaired = metrics.counter(
+      'parley_gateway_repaired_total',
+      'Messages that were taken although a part had to be changed',
+      ['repair'],
+    );
     this.clamped = metrics.counter('parley_gateway_sent_at_clamped_total', 'Messages whose sent_at was moved');
   }
 
   /** Gauges that are read at each scrape. */
-  watch({ connections, inFlight }: Readings): void {
+  watch({ connections, inFlight, unsentBytes }: Readings): void {
     this.#metrics.gauge('parley_gateway_connections', 'Open sockets', [], (gauge) => gauge.set(connections()));
+    this.#metrics.gauge('parley_gateway_unsent_bytes', 'Bytes that readers have not read yet', [], (gauge) =>
+      gauge.set(unsentBytes()),
+    );
     this.#metrics.gauge('parley_gateway_in_flight', 'Records that wait for Kafka', [], (gauge) =>
       gauge.set(inFlight()),
     );

@@ -36,7 +36,7 @@ export async function ensureLocalKey(keyPath: string): Promise<string> {
 export interface TokenRequest {
   readonly tenant: string;
   readonly bot: string;
-  /** Out of `bot`, `analyst`, `sre`, `admin`. */
+  /** Out of `bot`, `importer`, `analyst`, `sre`, `admin`. */
   readonly roles: readonly string[];
   /** How long the token is valid, in milliseconds; its `exp` is in whole seconds, rounded up. */
   readonly ttlMs: number;

@@ -10,7 +10,7 @@ import { durationOption, integerOption } from '../../operator/option-readers.ts'
 import { readSettings } from '../../operator/settings.ts';
 import { type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
 
-const ROLES = ['bot', 'analyst', 'sre', 'admin'];
+const ROLES = ['bot', 'importer', 'analyst', 'sre', 'admin'];
 const HOUR_MS = 3_600_000;
 /** Signed side by side: enough to keep the thread pool busy, few enough to keep in memory. */
 const BATCH = 1_000;

@@ -112,7 +112,9 @@ describe('a hostile peer', () => {
     wire.write(frame({ opcode: OPCODES.pong }));
     wire.write(frame({ opcode: OPCODES.continuation, payload: Buffer.alloc(0), fin: false }));
     wire.write(frame({ opcode: OPCODES.continuation, payload: Buffer.from(tail) }));
-    await eventually(() => expect(wire.texts.at(-1)).toBe('{"type":"ack","ids":["fragmented"]}'));
+    await eventually(() =>
+      expect(wire.texts.at(-1)).toBe('{"type":"ack","ids":["fragmented"],"conversation_ids":["c"]}'),
+    );
     expect(wire.opcodes).toContain(OPCODES.pong);
     wire.destroy();
   });

@@ -60,8 +60,8 @@ export class InsightFeed implements InsightDelivery {
     });
   }
 
-  open({ id, credentials, socket }: Pick<Subscriber, 'id' | 'credentials' | 'socket'>): () => void {
-    const subscriber: Subscriber = { id, credentials, socket, openedAt: this.#options.clock.now() };
+  open({ id, credentials, outbox }: Pick<Subscriber, 'id' | 'credentials' | 'outbox'>): () => void {
+    const subscriber: Subscriber = { id, credentials, outbox, openedAt: this.#options.clock.now() };
     if (this.#tail) {
       this.#newcomers.add(subscriber);
       this.#catchUp ??= setTimeout(() => this.#catchUpNow(), CATCH_UP_MS);
@@ -154,14 +154,12 @@ export class InsightFeed implements InsightDelivery {
     if (recipients.length === 0) return;
     const frame = JSON.stringify(insightFrame(decoded.value));
     const latencyMs = this.#options.clock.now() - decoded.value.received_at;
-    for (const { socket } of recipients) {
-      if (socket.readyState !== socket.OPEN) continue;
-      if (socket.bufferedAmount > this.#options.maxUnreadBytes) {
+    for (const { outbox } of recipients) {
+      if (outbox.unsentBytes > this.#options.maxUnreadBytes) {
         this.#metrics.insight('dropped');
         continue;
       }
-      socket.send(frame);
-      this.#metrics.sent(decoded.value.provisional, latencyMs);
+      if (outbox.send(frame)) this.#metrics.sent(decoded.value.provisional, latencyMs);
     }
   }
 }

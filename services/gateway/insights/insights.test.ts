@@ -6,12 +6,11 @@ import { InsightFeed } from './insight-feed.ts';
 import { RecentSets } from './recent-sets.ts';
 import { type Subscriber, Subscribers } from './subscribers.ts';
 
-const socket = () =>
-  ({ readyState: 1, OPEN: 1, bufferedAmount: 0, send: jest.fn() }) as unknown as Subscriber['socket'];
+const outbox = (): Subscriber['outbox'] => ({ unsentBytes: 0, send: jest.fn(() => true) });
 const subscriber = (id: string, openedAt = 0, tenant = 'acme', bot = 'b'): Subscriber => ({
   id,
-  credentials: { tenant, bot, expiresAtS: 0 },
-  socket: socket(),
+  credentials: { tenant, bot, importer: false, expiresAtS: 0 },
+  outbox: outbox(),
   openedAt,
 });
 const key = (tenant: string, bot: string) => Buffer.from(JSON.stringify([tenant, bot, 'c']));

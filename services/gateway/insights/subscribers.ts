@@ -1,12 +1,12 @@
-import type { WebSocket } from 'ws';
 import type { Credentials } from '../handshake/auth.ts';
+import type { Outbox } from '../session/outbox.ts';
 
 /** A socket that asked for its insights. */
 export interface Subscriber {
   /** The session's id, which its messages carry as their reply address. */
   readonly id: string;
   readonly credentials: Credentials;
-  readonly socket: Pick<WebSocket, 'readyState' | 'OPEN' | 'bufferedAmount' | 'send'>;
+  readonly outbox: Pick<Outbox, 'unsentBytes' | 'send'>;
   /** Milliseconds since the epoch. */
   readonly openedAt: number;
 }

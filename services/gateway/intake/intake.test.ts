@@ -9,12 +9,13 @@ import { openTracing } from '../../platform/testing/test-tracing.ts';
 import type { Tracer } from '../../platform/tracing/tracer.ts';
 import { BucketTable, TokenBucket } from '../limits/token-bucket.ts';
 import { HandProducer } from '../testing/hand-producer.ts';
-import { clampSentAt, SENT_AT_WINDOW } from './event.ts';
+import { clampSentAt, toChatEvent } from './event.ts';
 import { Intake } from './intake.ts';
 import { KnownMessages, keysOf } from './known-messages.ts';
 import type { ValidMessage } from './valid-message.ts';
 
 const NOW = epochMs(1_790_000_000_000);
+const WINDOW = { backMs: 86_400_000, aheadMs: 300_000 };
 const identity = { tenant: 't', bot: 'b' };
 
 const message = (id: string, conversationId = 'c'): ValidMessage => ({
@@ -34,16 +35,30 @@ describe('clampSentAt', () => {
   it('keeps what lies in the window and moves the rest to its edge, the original kept', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 8_640_000_000_000_000 }), (sentAt) => {
-        const { sentAt: clamped, original } = clampSentAt(sentAt, NOW);
-        expect(clamped).toBeGreaterThanOrEqual(NOW - SENT_AT_WINDOW.backMs);
-        expect(clamped).toBeLessThanOrEqual(NOW + SENT_AT_WINDOW.aheadMs);
+        const { sentAt: clamped, original } = clampSentAt(sentAt, NOW, WINDOW);
+        expect(clamped).toBeGreaterThanOrEqual(NOW - WINDOW.backMs);
+        expect(clamped).toBeLessThanOrEqual(NOW + WINDOW.aheadMs);
         expect(original ?? clamped).toBe(sentAt);
       }),
     );
     const inside = fc.integer({ min: NOW - 86_400_000, max: NOW + 300_000 });
-    fc.assert(fc.property(inside, (sentAt) => expect(clampSentAt(sentAt, NOW)).toEqual({ sentAt, original: null })));
-    expect(clampSentAt(0, NOW)).toEqual({ sentAt: NOW - 86_400_000, original: 0 });
-    expect(clampSentAt(NOW + 300_001, NOW)).toEqual({ sentAt: NOW + 300_000, original: NOW + 300_001 });
+    fc.assert(
+      fc.property(inside, (sentAt) => expect(clampSentAt(sentAt, NOW, WINDOW)).toEqual({ sentAt, original: null })),
+    );
+    expect(clampSentAt(0, NOW, WINDOW)).toEqual({ sentAt: NOW - 86_400_000, original: 0 });
+    expect(clampSentAt(NOW + 300_001, NOW, WINDOW)).toEqual({ sentAt: NOW + 300_000, original: NOW + 300_001 });
+  });
+});
+
+describe('toChatEvent', () => {
+  it('keeps the times of an importer, however old, but none from the future', () => {
+    const context = { receivedAt: NOW, sentAtWindow: WINDOW, latencyBudgetMs: 400, resent: false };
+    const eventOf = (importer: boolean, sentAt: number) =>
+      toChatEvent({ ...message('1'), sentAt }, { ...context, sender: { ...identity, importer } });
+    const old = NOW - 90 * 86_400_000;
+    expect(eventOf(true, old)).toMatchObject({ sent_at: old, sent_at_original: null });
+    expect(eventOf(false, old)).toMatchObject({ sent_at: NOW - 86_400_000, sent_at_original: old });
+    expect(eventOf(true, NOW + 600_000)).toMatchObject({ sent_at: NOW + 300_000, sent_at_original: NOW + 600_000 });
   });
 });
 
@@ -133,8 +148,8 @@ describe('KnownMessages', () => {
       byBytes.note('k'.repeat(400) + i, 'safe');
     }
     expect(byCount.size).toBe(10);
-    expect(byCount.stateOf('key 499')).toBe('safe');
-    expect(byCount.stateOf('key 0')).toBeUndefined();
+    expect(byCount.find('key 499')?.state).toBe('safe');
+    expect(byCount.find('key 0')?.state).toBeUndefined();
     expect(byBytes.size).toBe(4);
   });
 
@@ -145,13 +160,13 @@ describe('KnownMessages', () => {
     known.note('late', 'safe');
     known.note('unsure', 'unclear');
     nowMs = 1_999;
-    expect([known.stateOf('late'), known.stateOf('unsure')]).toEqual(['safe', 'unclear']);
+    expect([known.find('late')?.state, known.find('unsure')?.state]).toEqual(['safe', 'unclear']);
     known.note('unsure', 'safe');
-    expect(known.stateOf('unsure')).toBe('safe');
+    expect(known.find('unsure')?.state).toBe('safe');
     nowMs = 3_000;
-    expect([known.stateOf('late'), known.stateOf('unsure')]).toEqual([undefined, 'safe']);
+    expect([known.find('late')?.state, known.find('unsure')?.state]).toEqual([undefined, 'safe']);
     nowMs = 10_000;
-    expect([known.stateOf('unsure'), known.size]).toEqual([undefined, 0]);
+    expect([known.find('unsure')?.state, known.size]).toEqual([undefined, 0]);
   });
 });
 
@@ -161,6 +176,7 @@ function intakeWith(producer: HandProducer, tracer?: Tracer) {
     topic: 'chat.events',
     partitions: 12,
     latencyBudgetMs: 400,
+    sentAtWindow: WINDOW,
     encode: (event) => Buffer.from(JSON.stringify(event)),
     producer,
     known: new KnownMessages({ maxEntries: 100, maxBytes: 1 << 20, windowMs: 60_000 }),
@@ -175,7 +191,7 @@ function intakeWith(producer: HandProducer, tracer?: Tracer) {
     refused: (id: string, { code }: { code: string }) => calls.push(`${name} refused ${id} ${code}`),
   });
   const accept = (name: string, it: ValidMessage, replyTo?: string) =>
-    intake.accept(identity, it, NOW, waiter(name, replyTo));
+    intake.accept(identity, it, NOW, waiter(name, replyTo)).kind;
   return { intake, calls, accept };
 }
 

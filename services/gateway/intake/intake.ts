@@ -1,4 +1,3 @@
-import type { BotIdentity } from '../../core/bot-identity.ts';
 import type { EpochMs } from '../../core/brands.ts';
 import { messageOf } from '../../core/errors.ts';
 import { partitionOf } from '../../core/partitioner.ts';
@@ -10,8 +9,8 @@ import { REPLY_TO_HEADER } from '../../platform/record-headers.ts';
 import { startSend } from '../../platform/tracing/messaging-spans.ts';
 import { traceHeaders } from '../../platform/tracing/trace-context.ts';
 import type { Span, Tracer } from '../../platform/tracing/tracer.ts';
-import { toChatEvent } from './event.ts';
-import { type KnownMessages, keysOf } from './known-messages.ts';
+import { type Sender, type SentAtWindow, toChatEvent } from './event.ts';
+import { contentOf, type KnownMessages, keysOf } from './known-messages.ts';
 import type { ValidMessage } from './valid-message.ts';
 
 /** Learns what became of a message: one of its methods is called once, later, never from within {@link Intake.accept}. */
@@ -26,7 +25,25 @@ export interface Waiter {
   refused(messageId: string, refusal: { readonly code: FinalNackCode; readonly message: string }): void;
 }
 
-export type Acceptance = 'waiting' | 'joined' | 'known' | 'overloaded' | 'unavailable';
+/**
+ * `waiting` for Kafka; `joined` to the same message in flight; `known` to be safe. The other two are refusals: too many
+ * bytes wait for Kafka, or Kafka does not answer.
+ */
+export type Acceptance =
+  | { readonly kind: 'waiting' | 'overloaded' | 'unavailable' }
+  /** `differs`: the content is another than that of the message that was taken under this id. */
+  | { readonly kind: 'joined' | 'known'; readonly differs: boolean };
+
+const WAITING: Acceptance = { kind: 'waiting' };
+const OVERLOADED: Acceptance = { kind: 'overloaded' };
+const UNAVAILABLE: Acceptance = { kind: 'unavailable' };
+
+/** A message that waits for Kafka. */
+interface InFlight {
+  readonly messageId: string;
+  readonly content: number;
+  readonly waiters: Waiter[];
+}
 
 /** The part of the producer that the intake needs. */
 interface EventSink {
@@ -38,6 +55,7 @@ export interface IntakeOptions {
   readonly topic: string;
   readonly partitions: number;
   readonly latencyBudgetMs: number;
+  readonly sentAtWindow: SentAtWindow;
   readonly encode: (event: ChatEvent) => Buffer;
   readonly producer: EventSink;
   readonly known: KnownMessages;
@@ -61,7 +79,8 @@ const PROBES_IN_FLIGHT = 64;
  */
 export class Intake {
   readonly #options: IntakeOptions;
-  readonly #flights = new Map<string, { messageId: string; waiters: Waiter[] }>();
+  /** By message key. */
+  readonly #pending = new Map<string, InFlight>();
   #answering = true;
   #idle: (() => void)[] = [];
 
@@ -71,26 +90,33 @@ export class Intake {
 
   /** Records that wait for Kafka's ack. */
   get inFlight(): number {
-    return this.#flights.size;
+    return this.#pending.size;
   }
 
-  accept(identity: BotIdentity, message: ValidMessage, receivedAt: EpochMs, waiter: Waiter): Acceptance {
+  accept(sender: Sender, message: ValidMessage, receivedAt: EpochMs, waiter: Waiter): Acceptance {
     const { producer, known } = this.#options;
-    const { recordKey, messageKey } = keysOf(identity, message);
-    const flight = this.#flights.get(messageKey);
-    if (flight) {
-      flight.waiters.push(waiter);
-      return 'joined';
+    const { recordKey, messageKey } = keysOf(sender, message);
+    const content = contentOf(message);
+    const pending = this.#pending.get(messageKey);
+    if (pending) {
+      pending.waiters.push(waiter);
+      return { kind: 'joined', differs: pending.content !== content };
     }
-    const state = known.stateOf(messageKey);
-    if (state === 'safe') return 'known';
-    if (!this.#answering && this.#flights.size >= PROBES_IN_FLIGHT) return 'unavailable';
-    const { latencyBudgetMs, encode, onClamped } = this.#options;
-    const event = toChatEvent(message, { identity, receivedAt, latencyBudgetMs, resent: state === 'unclear' });
+    const found = known.find(messageKey);
+    if (found?.state === 'safe') return { kind: 'known', differs: (found.content ?? content) !== content };
+    if (!this.#answering && this.#pending.size >= PROBES_IN_FLIGHT) return UNAVAILABLE;
+    const { latencyBudgetMs, sentAtWindow, encode, onClamped } = this.#options;
+    const event = toChatEvent(message, {
+      sender,
+      receivedAt,
+      sentAtWindow,
+      latencyBudgetMs,
+      resent: found !== undefined,
+    });
     if (event.sent_at_original !== null) onClamped();
     const value = encode(event);
-    if (!producer.hasRoomFor(value.length + recordKey.length)) return 'overloaded';
-    this.#flights.set(messageKey, { messageId: message.id, waiters: [waiter] });
+    if (!producer.hasRoomFor(value.length + recordKey.length)) return OVERLOADED;
+    this.#pending.set(messageKey, { messageId: message.id, content, waiters: [waiter] });
     const { topic, partitions, tracer } = this.#options;
     const resendValue = () => encode({ ...event, resent: true });
     const partition = partitionOf(recordKey, partitions);
@@ -102,19 +128,19 @@ export class Intake {
       else if (error) this.#failed(messageKey, error);
       else this.#safe(messageKey);
     });
-    return 'waiting';
+    return WAITING;
   }
 
   /** Resolves when nothing waits for Kafka any more. */
   async idle(): Promise<void> {
-    if (this.#flights.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    if (this.#pending.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   #safe(messageKey: string): void {
     if (!this.#answering) this.#options.log.info('Kafka answers again');
     this.#answering = true;
-    this.#options.known.note(messageKey, 'safe');
-    const { messageId, waiters } = this.#land(messageKey);
+    const { messageId, content, waiters } = this.#settle(messageKey);
+    this.#options.known.note(messageKey, 'safe', content);
     let heard = false;
     for (const waiter of waiters) heard = waiter.acked(messageId) || heard;
     if (!heard) this.#options.onUnheard?.(messageKey);
@@ -123,15 +149,15 @@ export class Intake {
   #failed(messageKey: string, error: unknown): void {
     if (this.#answering) this.#options.log.error({ err: messageOf(error) }, 'Kafka did not take a record');
     this.#answering = false;
-    this.#options.known.note(messageKey, 'unclear');
-    const { messageId, waiters } = this.#land(messageKey);
+    const { messageId, content, waiters } = this.#settle(messageKey);
+    this.#options.known.note(messageKey, 'unclear', content);
     for (const waiter of waiters) waiter.unavailable(messageId);
   }
 
   /** The message's own fault and nobody's outage: nothing of it is in the log, and nothing is remembered. */
   #refused(messageKey: string, error: RecordRefusedError): void {
     this.#options.log.warn({ error: error.code, bytes: error.bytes }, 'Kafka refused a message for its own sake');
-    const { messageId, waiters } = this.#land(messageKey);
+    const { messageId, waiters } = this.#settle(messageKey);
     const tooLarge = error.code === 'MESSAGE_TOO_LARGE' || error.code === 'RECORD_LIST_TOO_LARGE';
     const message = tooLarge
       ? `with its metadata it has about ${error.bytes} bytes, more than Kafka takes: shorten it`
@@ -141,12 +167,12 @@ export class Intake {
     }
   }
 
-  #land(messageKey: string): { messageId: string; waiters: readonly Waiter[] } {
-    const flight = this.#flights.get(messageKey);
-    if (!flight) throw new Error('a record was settled twice');
-    this.#flights.delete(messageKey);
-    if (this.#flights.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
-    return flight;
+  #settle(messageKey: string): InFlight {
+    const pending = this.#pending.get(messageKey);
+    if (!pending) throw new Error('a record was settled twice');
+    this.#pending.delete(messageKey);
+    if (this.#pending.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    return pending;
   }
 }
 

@@ -4,6 +4,24 @@ import type { ValidMessage } from './valid-message.ts';
 
 export type MessageState = 'safe' | 'unclear';
 
+/** A message as it is remembered. */
+export interface KnownMessage {
+  readonly state: MessageState;
+  /** Hash of its content by {@link contentOf}; undefined where another process took it. */
+  readonly content: number | undefined;
+}
+
+/** 30 bits of hash and one for the state fit a small integer, which costs the map no memory of its own. */
+const HASH_BITS = 0x3fffffff;
+const UNKNOWN_CONTENT = -1;
+
+/** FNV-1a over speaker and text: two contents of one id are taken for the same once in a billion. */
+export function contentOf({ speaker, text }: Pick<ValidMessage, 'speaker' | 'text'>): number {
+  let hash = 0x811c9dc5 ^ speaker.length ^ speaker.charCodeAt(0);
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash & HASH_BITS;
+}
+
 export interface KnownMessagesOptions {
   readonly maxEntries: number;
   readonly maxBytes: number;
@@ -28,8 +46,8 @@ const ENTRY_OVERHEAD_BYTES = 100;
 export class KnownMessages {
   readonly #options: KnownMessagesOptions;
   readonly #nowMs: () => number;
-  #young = new Map<string, MessageState>();
-  #old = new Map<string, MessageState>();
+  #young = new Map<string, number>();
+  #old = new Map<string, number>();
   #youngBytes = 0;
   #bornAtMs: number;
 
@@ -44,17 +62,21 @@ export class KnownMessages {
   }
 
   /** `safe`: acked by Kafka; `unclear`: sent, but without an answer in time. */
-  stateOf(messageKey: string): MessageState | undefined {
+  find(messageKey: string): KnownMessage | undefined {
     this.#age();
-    return this.#young.get(messageKey) ?? this.#old.get(messageKey);
+    const packed = this.#young.get(messageKey) ?? this.#old.get(messageKey);
+    if (packed === undefined) return undefined;
+    const content = packed >> 1;
+    return { state: packed & 1 ? 'unclear' : 'safe', content: content === UNKNOWN_CONTENT ? undefined : content };
   }
 
-  note(messageKey: string, state: MessageState): void {
+  /** @param content hash by {@link contentOf}, where it is known. */
+  note(messageKey: string, state: MessageState, content = UNKNOWN_CONTENT): void {
     this.#age();
     const bytes = 2 * messageKey.length + ENTRY_OVERHEAD_BYTES;
     const { maxEntries, maxBytes } = this.#options;
     if (this.#young.size >= maxEntries / 2 || this.#youngBytes + bytes > maxBytes / 2) this.#turn();
-    this.#young.set(messageKey, state);
+    this.#young.set(messageKey, (content << 1) | (state === 'unclear' ? 1 : 0));
     this.#youngBytes += bytes;
   }
 

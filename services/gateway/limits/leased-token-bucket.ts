@@ -39,8 +39,8 @@ class LeasedTokenBucket implements Bucket {
     return this.tokens;
   }
 
-  take(): void {
-    this.tokens -= 1;
+  take(count = 1): void {
+    this.tokens -= count;
     this.#refusedInARow = 0;
     if (this.tokens <= this.#table.capacity / 2 && this.lastUsedMs >= this.retryAtMs) this.#table.ask(this);
   }

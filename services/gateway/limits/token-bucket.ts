@@ -4,7 +4,8 @@ import type { Clock } from '../../core/clock.ts';
 export interface Bucket {
   /** Whole tokens at hand. */
   available(nowMs: number): number;
-  take(): void;
+  /** @param count tokens, one by default; the bucket may go below zero and is refilled from there. */
+  take(count?: number): void;
   /** Notes a refusal. @returns milliseconds until another try makes sense, at least 1. */
   refuse(): number;
 }

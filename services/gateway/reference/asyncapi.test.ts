@@ -116,6 +116,8 @@ describe('parley.asyncapi.yaml', () => {
       ack: 'Ack',
       nack: 'Nack',
       error: 'Error',
+      ping: 'Ping',
+      pong: 'Pong',
       goaway: 'Goaway',
       token_expiring: 'TokenExpiring',
       insight: 'Insight',
@@ -128,7 +130,11 @@ describe('parley.asyncapi.yaml', () => {
         validate(payload);
         expect([message, validate.errors ?? []]).toEqual([message, []]);
         if (message !== 'message') continue;
-        const check = validateFrame(JSON.stringify(payload), limits, { tenant: 't', bot: 'b' });
+        const check = validateFrame(
+          JSON.stringify(payload),
+          { limits, textTooLong: 'refuse' },
+          { tenant: 't', bot: 'b' },
+        );
         expect(check.kind).toBe('message');
       }
     }
@@ -151,7 +157,9 @@ describe('parley.asyncapi.yaml', () => {
         8.7e15,
         null,
       ),
-      fc.dictionary(text(70), fc.oneof(text(5), fc.constant('x'.repeat(1_025)), fc.constant(1)), { maxKeys: 40 }),
+      fc.dictionary(text(70), fc.oneof(text(5), fc.constantFrom<unknown>('x'.repeat(1_025), 1, true, null, 1.5, {})), {
+        maxKeys: 40,
+      }),
     );
     const mostly = (good: fc.Arbitrary<unknown>) =>
       fc.oneof({ weight: 12, arbitrary: good }, { weight: 1, arbitrary: odd });
@@ -162,7 +170,18 @@ describe('parley.asyncapi.yaml', () => {
         conversation_id: mostly(text(10)),
         speaker: mostly(fc.constantFrom(...SPEAKERS)),
         text: mostly(text(30)),
-        sent_at: mostly(fc.maxSafeNat()),
+        sent_at: mostly(
+          fc.oneof(
+            fc.integer({ min: 978_307_200_000, max: 4_102_444_799_999 }),
+            fc.constantFrom(
+              1_790_000_000_000.5,
+              '1790000000000',
+              '1790000000000.25',
+              1_790_000_000,
+              1_790_000_000_000_000,
+            ),
+          ),
+        ),
         attempt: mostly(fc.integer({ min: 1, max: 9 })),
         user_id: mostly(text(5)),
         channel: mostly(text(5)),
@@ -174,7 +193,7 @@ describe('parley.asyncapi.yaml', () => {
     fc.assert(
       fc.property(message, (it) => {
         const data = JSON.stringify(it);
-        const ours = validateFrame(data, limits, { tenant: 't', bot: 'b' });
+        const ours = validateFrame(data, { limits, textTooLong: 'refuse' }, { tenant: 't', bot: 'b' });
         seen[ours.kind === 'message' ? 'accepted' : 'refused'] += 1;
         expect([data, validate(JSON.parse(data))]).toEqual([data, ours.kind === 'message']);
       }),
@@ -228,6 +247,8 @@ describe('docs/protocol.md', () => {
       ack: 'Ack',
       nack: 'Nack',
       error: 'Error',
+      ping: 'Ping',
+      pong: 'Pong',
       goaway: 'Goaway',
       token_expiring: 'TokenExpiring',
       insight: 'Insight',

@@ -12,7 +12,8 @@ export interface Field {
   readonly check: (value: unknown, limits: Limits) => FieldProblem | undefined;
 }
 
-const MAX_EPOCH_MS = 8_640_000_000_000_000;
+/** No honest clock is before 2001 or after 2100: such a value is in another unit. */
+const [MIN_SENT_AT, MAX_SENT_AT] = [Date.UTC(2001, 0, 1), Date.UTC(2100, 0, 1) - 1];
 const MAX_INT32 = 2_147_483_647;
 
 const invalid = (found: string, allowed: string): FieldProblem => ({
@@ -63,6 +64,21 @@ function integerProblem(value: unknown, min: number, max: number, what: string):
   return invalid(describe(value), `${what}, an integer from ${min} to ${max}`);
 }
 
+/** Units that clients send by mistake. */
+const OTHER_UNITS = [
+  { unit: 'seconds', toMs: (value: number) => value * 1_000 },
+  { unit: 'microseconds', toMs: (value: number) => value / 1_000 },
+  { unit: 'nanoseconds', toMs: (value: number) => value / 1_000_000 },
+];
+
+function sentAtProblem(value: unknown): FieldProblem | undefined {
+  if (typeof value === 'number' && value >= MIN_SENT_AT && value <= MAX_SENT_AT) return undefined;
+  const allowed = `milliseconds since the epoch, an integer from ${MIN_SENT_AT} to ${MAX_SENT_AT}`;
+  if (typeof value !== 'number') return invalid(describe(value), allowed);
+  const looksLike = OTHER_UNITS.find(({ toMs }) => toMs(value) >= MIN_SENT_AT && toMs(value) <= MAX_SENT_AT);
+  return invalid(looksLike ? `is ${value}, which looks like ${looksLike.unit}` : describe(value), allowed);
+}
+
 function textProblem(value: unknown, limits: Limits): FieldProblem | undefined {
   const maxChars = limits.max_text_chars;
   if (typeof value !== 'string') return invalid(describe(value), 'a string, which may be empty');
@@ -83,7 +99,7 @@ function speakerProblem(value: unknown): FieldProblem | undefined {
 
 function metadataProblem(value: unknown, limits: Limits): FieldProblem | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return invalid(describe(value), 'an object whose values are strings');
+    return invalid(describe(value), 'an object whose values are strings, numbers, booleans or null');
   }
   const keys = Object.keys(value);
   if (keys.length > limits.max_metadata_entries) {
@@ -92,7 +108,9 @@ function metadataProblem(value: unknown, limits: Limits): FieldProblem | undefin
   for (const key of keys) {
     const keyProblem = stringProblem(key, 1, limits.max_metadata_key_chars);
     if (keyProblem) return { ...keyProblem, message: `has a key that ${keyProblem.message}` };
-    const valueProblem = stringProblem((value as Record<string, unknown>)[key], 0, limits.max_metadata_value_chars);
+    const entry = (value as Record<string, unknown>)[key];
+    if (entry === null) continue;
+    const valueProblem = stringProblem(entry, 0, limits.max_metadata_value_chars);
     if (valueProblem) return { ...valueProblem, message: `under ${JSON.stringify(key)} ${valueProblem.message}` };
   }
   return undefined;
@@ -107,10 +125,7 @@ export const MESSAGE_FIELDS = {
   conversation_id: { required: true, check: identifier },
   speaker: { required: true, check: speakerProblem },
   text: { required: true, check: textProblem },
-  sent_at: {
-    required: true,
-    check: (value) => integerProblem(value, 0, MAX_EPOCH_MS, 'milliseconds since the epoch'),
-  },
+  sent_at: { required: true, check: sentAtProblem },
   attempt: { required: false, check: (value) => integerProblem(value, 1, MAX_INT32, 'the number of this attempt') },
   user_id: { required: false, check: label },
   channel: { required: false, check: label },

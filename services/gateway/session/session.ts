@@ -1,21 +1,24 @@
 import type { WebSocket } from 'ws';
-import type { Clock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
 import { CLOSE_CODES, type NackCode, type TemporaryNackCode } from '../../core/wire-codes.ts';
 import type { Logger } from '../../platform/logger.ts';
-import type { Limits } from '../config.ts';
 import type { Credentials } from '../handshake/auth.ts';
-import type { Intake } from '../intake/intake.ts';
+import type { Acceptance, Intake } from '../intake/intake.ts';
 import type { ValidMessage } from '../intake/valid-message.ts';
-import { type Bucket, type Buckets, TokenBucket } from '../limits/token-bucket.ts';
+import { botNameOf } from '../limits/connection-places.ts';
+import type { Buckets } from '../limits/token-bucket.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { AckFlusher } from './ack-flusher.ts';
-import { type Refusal, validateFrame } from './frame-validator.ts';
+import { ConversationOrder } from './conversation-order.ts';
+import { FlowControl, type HeldBy, type RawFrame } from './flow-control.ts';
+import { type FrameRules, type Refusal, validateFrame } from './frame-validator.ts';
+import { Misuse, type MisuseLimits, type Penalty } from './misuse.ts';
+import { Outbox, type UnsentBudget } from './outbox.ts';
 
-export interface SessionDeps {
-  readonly limits: Limits;
+export interface SessionDeps extends MisuseLimits {
+  readonly rules: FrameRules;
   readonly maxSendBufferBytes: number;
-  readonly maxMalformedPerMinute: number;
+  readonly unsent: UnsentBudget;
   readonly leewayS: number;
   /** Milliseconds before the token's end at which `token_expiring` is sent; 0 for never. */
   readonly tokenWarningMs: number;
@@ -23,10 +26,20 @@ export interface SessionDeps {
   readonly bots: Buckets;
   readonly tenants: Buckets;
   readonly acks: AckFlusher;
-  readonly clock: Clock;
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
   readonly random: () => number;
+}
+
+/** The socket of a session, and what its handshake asked for. */
+export interface SessionSocket {
+  readonly id: string;
+  readonly socket: WebSocket;
+  readonly credentials: Credentials;
+  /** Whether the insights of its messages come back to it. */
+  readonly insights: boolean;
+  /** Bytes that were read from its connection so far. */
+  readonly bytesRead: () => number;
 }
 
 type Phase =
@@ -35,9 +48,20 @@ type Phase =
   | { readonly name: 'draining'; readonly reconnectAfterMs: number; readonly letGo: boolean }
   | { readonly name: 'closed' };
 
-const IN_FLIGHT_RETRY_MS = 100;
 const OVERLOADED_RETRY_MS = 500;
 const UNAVAILABLE_RETRY_MS = 2_000;
+const HELD_RETRY_MS = 1_000;
+/** A message behind a refused one of its conversation: as long as a client takes to send that one again. */
+const ORDER_RETRY_MS = 250;
+/** How long a socket that misuses it is not read. */
+const PAUSE_MS = 1_000;
+
+/** Messages that are safe, in one ack. */
+interface Acks {
+  readonly ids: string[];
+  readonly conversationIds: string[];
+  differs?: string[];
+}
 
 /**
  * One socket: reads frames, answers each with an ack, a nack or an error, and watches over token, pongs and the send
@@ -46,36 +70,65 @@ const UNAVAILABLE_RETRY_MS = 2_000;
 export class Session {
   readonly id: string;
   readonly credentials: Credentials;
+  readonly outbox: Outbox;
   readonly #socket: WebSocket;
   readonly #deps: SessionDeps;
-  readonly #bot: Bucket;
-  readonly #tenant: Bucket;
+  readonly #flow: FlowControl;
   readonly #botName: string;
   readonly #replyTo: string | undefined;
-  #malformed: TokenBucket | undefined;
+  readonly #bytesRead: () => number;
+  #misuse: Misuse | undefined;
+  #order: ConversationOrder | undefined;
   #phase: Phase = { name: 'open' };
   #inFlight = 0;
-  #ackedIds: string[] = [];
+  #acks: Acks | undefined;
+  /** Bytes read when the last whole frame came. */
+  #readUntil = 0;
   #nextPingAtMs: number;
   #awaitsPong = false;
   #warned = false;
 
-  /** @param insights whether the insights of its messages are to come back to this socket. */
-  constructor(id: string, socket: WebSocket, credentials: Credentials, deps: SessionDeps, insights = false) {
+  constructor({ id, socket, credentials, insights, bytesRead }: SessionSocket, deps: SessionDeps) {
     this.id = id;
     this.#replyTo = insights ? id : undefined;
     this.credentials = credentials;
     this.#socket = socket;
     this.#deps = deps;
-    this.#botName = JSON.stringify([credentials.tenant, credentials.bot]);
-    this.#bot = deps.bots.hold(this.#botName);
-    this.#tenant = deps.tenants.hold(credentials.tenant);
-    this.#nextPingAtMs = deps.clock.monotonicMs() + deps.limits.ping_interval_ms;
-    socket.on('message', (data: Buffer, isBinary) => this.#onMessage(data, isBinary));
+    this.#bytesRead = bytesRead;
+    this.#botName = botNameOf(credentials);
+    const { limits } = deps.rules;
+    this.#nextPingAtMs = deps.clock.monotonicMs() + limits.ping_interval_ms;
+    this.#flow = new FlowControl({
+      socket,
+      bot: deps.bots.hold(this.#botName),
+      tenant: deps.tenants.hold(credentials.tenant),
+      clock: deps.clock,
+      maxInFlight: limits.max_in_flight,
+      inFlight: () => this.#inFlight,
+      bytesPerMessage: limits.max_frame_bytes,
+      take: (frame, heldBy) => this.#handle(frame, heldBy),
+    });
+    this.outbox = new Outbox(socket, {
+      budget: deps.unsent,
+      maxBytes: deps.maxSendBufferBytes,
+      onSlow: () => this.close(CLOSE_CODES.slow_reader, 'slow reader'),
+      onReadable: (readable) => (readable ? this.#flow.go('unread') : this.#flow.stop('unread')),
+    });
+    socket.on('message', (data: Buffer, isBinary) => this.#onMessage({ data, isBinary }));
+    socket.on('ping', (data: Buffer) => {
+      this.#onControl();
+      this.outbox.pong(data);
+    });
     socket.on('pong', () => {
+      this.#onControl();
       this.#awaitsPong = false;
     });
-    this.#send({ type: 'welcome', session: id, insights, limits: deps.limits });
+    this.#send({ type: 'welcome', session: id, insights, limits });
+  }
+
+  /** Bytes in memory of frames that are not whole yet, or held. */
+  get receivingBytes(): number {
+    return this.#bytesRead() - this.#readUntil + this.#flow.heldBytes;
   }
 
   /** Called about once a second: the token's end and the warning before it, pings, missing pongs. */
@@ -90,14 +143,7 @@ export class Session {
       this.#warned = true;
       this.#send({ type: 'token_expiring', expires_in_ms: leftMs });
     }
-    if (nowMs < this.#nextPingAtMs) return;
-    if (this.#awaitsPong) {
-      this.close(CLOSE_CODES.no_pong, 'no pong');
-      return;
-    }
-    this.#awaitsPong = true;
-    this.#nextPingAtMs = nowMs + this.#deps.limits.ping_interval_ms;
-    this.#socket.ping();
+    if (nowMs >= this.#nextPingAtMs) this.#ping(nowMs);
   }
 
   /** Sends `goaway`; messages that come later are nacked `shutting_down`. */
@@ -105,6 +151,7 @@ export class Session {
     if (this.#phase.name !== 'open') return;
     this.#phase = { name: 'draining', reconnectAfterMs, letGo: false };
     this.#send({ type: 'goaway', reconnect_after_ms: reconnectAfterMs });
+    this.#flow.release();
   }
 
   /** After `drain`: closes as soon as nothing is in flight. */
@@ -118,7 +165,10 @@ export class Session {
     if (this.#phase.name === 'closed') return;
     this.#phase = { name: 'closed' };
     this.#deps.metrics.closed(code);
+    this.#flow.close();
     this.#socket.close(code, reason);
+    // A socket that is not read would not see its peer's answer to the close either.
+    this.#socket.resume();
   }
 
   /** Ends the connection without a goodbye. */
@@ -127,36 +177,65 @@ export class Session {
     this.#socket.terminate();
   }
 
-  /** The socket has closed, from either side. @param oversize whether it sent a frame above the limit. */
+  /** The socket has closed, from either side. @param oversize whether it sent a frame above the hard limit. */
   ended(oversize: boolean): void {
     if (this.#phase.name !== 'closed') this.#deps.metrics.closed(oversize ? CLOSE_CODES.frame_too_big : 'peer');
     this.#phase = { name: 'closed' };
+    this.#flow.close();
+    this.outbox.release();
     this.#deps.bots.release(this.#botName);
     this.#deps.tenants.release(this.credentials.tenant);
   }
 
   flushAcks(): void {
-    const ids = this.#ackedIds;
-    this.#ackedIds = [];
-    this.#send({ type: 'ack', ids });
+    if (!this.#acks) return;
+    const { ids, conversationIds, differs } = this.#acks;
+    this.#acks = undefined;
+    this.#send({ type: 'ack', ids, conversation_ids: conversationIds, ...(differs && { differs }) });
     this.#closeWhenDrained();
   }
 
-  #onMessage(data: Buffer, isBinary: boolean): void {
+  #ping(nowMs: number): void {
+    if (this.#awaitsPong && this.#flow.isUnread) {
+      this.close(CLOSE_CODES.slow_reader, 'slow reader');
+      return;
+    }
+    // The pong of a socket that is not read, since a limit holds its frames, is not missing.
+    if (this.#awaitsPong && this.#flow.isReading) {
+      this.close(CLOSE_CODES.no_pong, 'no pong');
+      return;
+    }
+    this.#awaitsPong = true;
+    this.#nextPingAtMs = nowMs + this.#deps.rules.limits.ping_interval_ms;
+    this.#socket.ping();
+  }
+
+  #onMessage(frame: RawFrame): void {
+    this.#readUntil = this.#bytesRead();
+    if (this.#phase.name === 'open') this.#flow.offer(frame);
+    else if (this.#phase.name === 'draining') this.#handle(frame);
+  }
+
+  #onControl(): void {
+    this.#readUntil = this.#bytesRead();
+    this.#misuse ??= new Misuse(this.#deps);
+    this.#penalize(this.#misuse.control());
+  }
+
+  #handle({ data, isBinary }: RawFrame, heldBy?: HeldBy): void {
     if (this.#phase.name === 'closed') return;
     try {
       if (isBinary) {
-        this.#refuse({
-          kind: 'refused',
-          id: undefined,
-          code: 'malformed',
-          message: 'the frame is binary; allowed is one JSON object a text frame',
-        });
+        this.#refuse(BINARY);
         return;
       }
-      const check = validateFrame(data.toString('utf8'), this.#deps.limits, this.credentials);
+      const check = validateFrame(data.toString('utf8'), this.#deps.rules, this.credentials);
       if (check.kind === 'refused') this.#refuse(check);
-      else this.#take(check.message);
+      else if (check.kind === 'ping') this.#send({ type: 'pong' });
+      else if (check.kind === 'message') {
+        for (const repair of check.repairs) this.#deps.metrics.repaired.inc({ repair });
+        this.#take(check.message, heldBy);
+      }
     } catch (error) {
       // A fault of the gateway costs one session, not all of them.
       this.#deps.log.error({ session: this.id, err: messageOf(error) }, 'a frame could not be handled');
@@ -164,92 +243,105 @@ export class Session {
     }
   }
 
-  #take(valid: ValidMessage): void {
-    const { intake, clock, limits, metrics } = this.#deps;
-    const { id } = valid;
+  #take(valid: ValidMessage, heldBy: HeldBy | undefined): void {
+    const { intake, clock } = this.#deps;
+    const { id, conversationId } = valid;
     if (this.#phase.name === 'draining') {
-      this.#postpone(id, 'shutting_down', this.#phase.reconnectAfterMs, 'this gateway is shutting down');
+      this.#postpone(valid, 'shutting_down', this.#phase.reconnectAfterMs, 'this gateway is shutting down');
       return;
     }
-    if (this.#inFlight >= limits.max_in_flight) {
-      const message = `${limits.max_in_flight} messages of this socket wait for their ack already`;
-      this.#postpone(id, 'too_many_in_flight', IN_FLIGHT_RETRY_MS, message);
+    if (heldBy !== undefined) {
+      this.#postponeHeld(valid, heldBy);
       return;
     }
     const startedMs = clock.monotonicMs();
-    if (!this.#withinRates(id, startedMs)) return;
+    if (this.#order?.isDue(conversationId, id, startedMs) === false) {
+      const message = 'an earlier message of this conversation was refused and has not been sent again';
+      this.#postpone(valid, 'overloaded', this.#jitter(ORDER_RETRY_MS), message);
+      return;
+    }
     const acceptance = intake.accept(this.credentials, valid, clock.now(), {
       replyTo: this.#replyTo,
-      acked: () => this.#acked(id, startedMs, acceptance === 'joined' ? 'joined' : 'acked'),
-      unavailable: () => this.#unavailable(id),
-      refused: (_, refusal) => this.#refused({ kind: 'refused', id, ...refusal }),
+      acked: () => this.#safe(valid, startedMs, acceptance),
+      unavailable: () => this.#unavailable(valid),
+      refused: (_, refusal) => this.#refused({ kind: 'refused', id, conversationId, ...refusal }),
     });
-    switch (acceptance) {
-      case 'waiting':
-      case 'joined':
-        this.#inFlight += 1;
-        return;
-      case 'known':
-        metrics.message('duplicate');
-        this.#queueAck(id);
-        return;
-      case 'overloaded':
-        this.#postpone(id, 'overloaded', this.#jitter(OVERLOADED_RETRY_MS), 'too much waits for Kafka');
-        return;
-      case 'unavailable':
-        this.#postpone(id, 'unavailable', this.#jitter(UNAVAILABLE_RETRY_MS), 'Kafka does not answer');
-        return;
-    }
+    this.#accepted(valid, acceptance, startedMs);
   }
 
-  #withinRates(id: string, nowMs: number): boolean {
-    const { limits } = this.#deps;
-    if (this.#bot.available(nowMs) < 1) {
-      const message = `this bot sends more than ${limits.bot_messages_per_s} messages a second`;
-      this.#postpone(id, 'rate_limited', this.#bot.refuse(), message);
-      return false;
+  #accepted(valid: ValidMessage, acceptance: Acceptance, nowMs: number): void {
+    if (acceptance.kind === 'overloaded') {
+      this.#postpone(valid, 'overloaded', this.#jitter(OVERLOADED_RETRY_MS), 'too much waits for Kafka');
+      return;
     }
-    if (this.#tenant.available(nowMs) < 1) {
-      const message = `this tenant's bots send more than ${limits.tenant_messages_per_s} messages a second`;
-      this.#postpone(id, 'rate_limited', this.#tenant.refuse(), message);
-      return false;
+    if (acceptance.kind === 'unavailable') {
+      this.#postpone(valid, 'unavailable', this.#jitter(UNAVAILABLE_RETRY_MS), 'Kafka does not answer');
+      return;
     }
-    this.#bot.take();
-    this.#tenant.take();
-    return true;
+    this.#misuse?.forgive();
+    this.#order?.taken(valid.conversationId, valid.id, nowMs);
+    if (acceptance.kind === 'known') {
+      this.#deps.metrics.message('duplicate');
+      this.#queueAck(valid, acceptance.differs);
+    } else this.#inFlight += 1;
   }
 
-  #acked(id: string, startedMs: number, result: 'acked' | 'joined'): boolean {
+  #postponeHeld(valid: ValidMessage, heldBy: HeldBy): void {
+    const { max_in_flight, bot_messages_per_s, tenant_messages_per_s } = this.#deps.rules.limits;
+    const retryMs = this.#jitter(HELD_RETRY_MS);
+    if (heldBy === 'in_flight') {
+      const message = `${max_in_flight} messages of this socket wait for their ack already`;
+      this.#postpone(valid, 'too_many_in_flight', retryMs, message);
+      return;
+    }
+    const whose =
+      heldBy === 'bot'
+        ? `this bot sends more than ${bot_messages_per_s}`
+        : `this tenant's bots send more than ${tenant_messages_per_s}`;
+    this.#postpone(valid, 'rate_limited', retryMs, `${whose} messages a second`);
+  }
+
+  #safe(valid: ValidMessage, startedMs: number, acceptance: Acceptance): boolean {
     const { metrics, clock } = this.#deps;
     this.#inFlight -= 1;
-    metrics.message(result);
+    metrics.message(acceptance.kind === 'joined' ? 'joined' : 'acked');
     metrics.ackSeconds.observe((clock.monotonicMs() - startedMs) / 1_000);
-    this.#queueAck(id);
+    this.#queueAck(valid, acceptance.kind === 'joined' && acceptance.differs);
+    this.#flow.poke();
     return this.#phase.name !== 'closed';
   }
 
-  #unavailable(id: string): void {
+  #unavailable(valid: ValidMessage): void {
     this.#inFlight -= 1;
     const message = 'Kafka did not answer in time; send it again with a higher attempt';
-    this.#postpone(id, 'unavailable', this.#jitter(UNAVAILABLE_RETRY_MS), message);
+    this.#postpone(valid, 'unavailable', this.#jitter(UNAVAILABLE_RETRY_MS), message);
+    this.#flow.poke();
     this.#closeWhenDrained();
   }
 
   #refused(refusal: Refusal): void {
     this.#inFlight -= 1;
     this.#refuse(refusal);
+    this.#flow.poke();
     this.#closeWhenDrained();
   }
 
-  #queueAck(id: string): void {
+  #queueAck({ id, conversationId }: ValidMessage, differs: boolean): void {
     if (this.#phase.name === 'closed') return;
-    if (this.#ackedIds.length === 0) this.#deps.acks.mark(this);
-    this.#ackedIds.push(id);
+    if (!this.#acks) {
+      this.#acks = { ids: [], conversationIds: [] };
+      this.#deps.acks.mark(this);
+    }
+    this.#acks.ids.push(id);
+    this.#acks.conversationIds.push(conversationId);
+    if (!differs) return;
+    this.#acks.differs ??= [];
+    this.#acks.differs.push(id);
   }
 
   #closeWhenDrained(): void {
     if (this.#phase.name !== 'draining' || !this.#phase.letGo) return;
-    if (this.#inFlight > 0 || this.#ackedIds.length > 0) return;
+    if (this.#inFlight > 0 || this.#acks) return;
     this.close(CLOSE_CODES.restart, 'restart');
   }
 
@@ -257,34 +349,51 @@ export class Session {
     return Math.ceil(ms * (0.5 + this.#deps.random()));
   }
 
-  #postpone(id: string, code: TemporaryNackCode, retryAfterMs: number, message: string): void {
-    this.#deps.metrics.message(code);
-    this.#send({ type: 'nack', id, code, message, retry_after_ms: retryAfterMs });
+  #postpone(
+    { id, conversationId }: ValidMessage,
+    code: TemporaryNackCode,
+    retryAfterMs: number,
+    message: string,
+  ): void {
+    const { metrics, clock } = this.#deps;
+    metrics.message(code);
+    if (code !== 'shutting_down') {
+      this.#order ??= new ConversationOrder();
+      this.#order.refused(conversationId, id, retryAfterMs, clock.monotonicMs());
+    }
+    this.#send({ type: 'nack', id, conversation_id: conversationId, code, message, retry_after_ms: retryAfterMs });
   }
 
-  #refuse({ id, code, message }: Refusal): void {
+  #refuse({ id, conversationId, code, message }: Refusal): void {
     this.#deps.metrics.message(code);
+    const where = conversationId === undefined ? {} : { conversation_id: conversationId };
     if (id === undefined) this.#send({ type: 'error', code, message });
-    else this.#send({ type: 'nack', id, code, message });
-    if (id === undefined || isNoMessage(code)) this.#countMalformed();
+    else this.#send({ type: 'nack', id, ...where, code, message });
+    this.#misuse ??= new Misuse(this.#deps);
+    this.#penalize(this.#misuse.refused(id === undefined || isNoMessage(code)));
   }
 
-  #countMalformed(): void {
-    const { clock, maxMalformedPerMinute: perMinute } = this.#deps;
-    const nowMs = clock.monotonicMs();
-    this.#malformed ??= new TokenBucket(perMinute / 60, perMinute, nowMs);
-    if (this.#malformed.available(nowMs) < 1) this.close(CLOSE_CODES.too_many_malformed, 'too many malformed frames');
-    else this.#malformed.take();
+  #penalize(penalty: Penalty): void {
+    if (penalty === 'none' || this.#phase.name !== 'open') return;
+    if (penalty === 'too_many_malformed') this.close(CLOSE_CODES.too_many_malformed, 'too many malformed frames');
+    else if (penalty === 'too_many_refused') this.close(CLOSE_CODES.too_many_refused, 'too many refused frames');
+    else {
+      this.#flow.stop('misuse');
+      setTimeout(() => this.#flow.go('misuse'), PAUSE_MS).unref();
+    }
   }
 
   #send(frame: object): void {
-    if (this.#socket.readyState !== this.#socket.OPEN) return;
-    if (this.#socket.bufferedAmount > this.#deps.maxSendBufferBytes) {
-      this.close(CLOSE_CODES.slow_reader, 'slow reader');
-      return;
-    }
-    this.#socket.send(JSON.stringify(frame));
+    this.outbox.send(JSON.stringify(frame));
   }
 }
+
+const BINARY: Refusal = {
+  kind: 'refused',
+  id: undefined,
+  conversationId: undefined,
+  code: 'malformed',
+  message: 'the frame is binary; allowed is one JSON object a text frame',
+};
 
 const isNoMessage = (code: NackCode): boolean => code === 'malformed' || code === 'unknown_type';

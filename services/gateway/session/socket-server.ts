@@ -5,7 +5,8 @@ import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import { within } from '../../core/within.ts';
-import type { Credentials } from '../handshake/auth.ts';
+import { CLOSE_CODES } from '../../core/wire-codes.ts';
+import { hardFrameLimit } from '../config.ts';
 import { pathOf, STREAM_PATH, SUBPROTOCOL } from '../handshake/handshake.ts';
 import type { AdmittedHandshake, HandshakeAdmission } from '../handshake/handshake-admission.ts';
 import { HandshakeRefusal, refusalBody, refusalHeaders } from '../handshake/handshake-refusal.ts';
@@ -17,7 +18,7 @@ import { Session, type SessionDeps } from './session.ts';
 /** Brings insights to the sockets that asked for them. */
 export interface InsightDelivery {
   /** @returns what ends it, when the socket is gone. */
-  open(session: { readonly id: string; readonly credentials: Credentials; readonly socket: WebSocket }): () => void;
+  open(session: Pick<Session, 'id' | 'credentials' | 'outbox'>): () => void;
 }
 
 export interface SocketServerOptions {
@@ -28,6 +29,8 @@ export interface SocketServerOptions {
   readonly admission: HandshakeAdmission;
   /** TCP connections of this process, those without a session included. */
   readonly maxSockets: number;
+  /** Bytes of frames that are not whole yet, of all sockets together. */
+  readonly maxReceivingBytes: number;
   readonly handshakeTimeoutMs: number;
   readonly reconnectSpreadMs: number;
   readonly drainTimeoutMs: number;
@@ -40,7 +43,7 @@ const TICK_MS = 1_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 const KEEP_ALIVE_MS = 5_000;
 /** Beside the handshake's own bound: the time in which Node answers 408 itself. */
-const PENDING_MARGIN_MS = 2 * TICK_MS;
+const PENDING_MARGIN_MS = 5 * TICK_MS;
 /** Of the sockets that a process may have, those without a session: it always has room for some. */
 const PENDING_SHARE = 0.25;
 /** Time in which messages that crossed the goaway are still answered: after a close their bots would have to resend them. */
@@ -61,7 +64,7 @@ export class SocketServer {
 
   private constructor(options: SocketServerOptions) {
     this.#options = options;
-    const { clock, limits } = options.session;
+    const { clock, rules } = options.session;
     this.#refusalLog = new TokenBucket(LOGGED_REFUSALS_PER_S, LOGGED_REFUSALS_PER_S, clock.monotonicMs());
     const { handshakeTimeoutMs, maxSockets } = options;
     this.#pending = new PendingSockets({
@@ -88,7 +91,9 @@ export class SocketServer {
     const socketOptions: ServerOptions & { closeTimeout: number } = {
       noServer: true,
       clientTracking: false,
-      maxPayload: limits.max_frame_bytes,
+      maxPayload: hardFrameLimit(rules.limits),
+      // Answered by the session, which knows whether the peer reads.
+      autoPong: false,
       // 240 KB a connection against 10 without.
       perMessageDeflate: false,
       closeTimeout: CLOSE_TIMEOUT_MS,
@@ -175,7 +180,8 @@ export class SocketServer {
       if (socket.destroyed) return;
       socket.off('error', onError);
       this.#pending.remove(request.socket);
-      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, admitted));
+      const bytesRead = () => request.socket.bytesRead;
+      this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#open(opened, admitted, bytesRead));
     } catch (error) {
       this.#refuse({ request, socket, head }, error);
     }
@@ -192,18 +198,16 @@ export class SocketServer {
     response.writeHead(refusal.status, refusalHeaders(refusal, random)).end(refusalBody(refusal));
   }
 
-  #open(webSocket: WebSocket, { credentials, insights }: AdmittedHandshake): void {
+  #open(webSocket: WebSocket, { credentials, insights }: AdmittedHandshake, bytesRead: () => number): void {
     const { session: deps } = this.#options;
     let oversize = false;
     webSocket.on('error', (error: Error & { code?: string }) => {
       oversize ||= error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
       deps.log.debug({ err: error.message }, 'a socket failed');
     });
-    const session = new Session(randomUUID(), webSocket, credentials, deps, insights);
+    const session = new Session({ id: randomUUID(), socket: webSocket, credentials, insights, bytesRead }, deps);
     this.#sessions.add(session);
-    const endInsights = insights
-      ? this.#options.insights.open({ id: session.id, credentials, socket: webSocket })
-      : undefined;
+    const endInsights = insights ? this.#options.insights.open(session) : undefined;
     deps.metrics.handshake('accepted');
     deps.log.debug({ session: session.id, tenant: credentials.tenant, bot: credentials.bot }, 'session opened');
     webSocket.on('close', (code) => {
@@ -235,7 +239,15 @@ export class SocketServer {
     const { clock } = this.#options.session;
     const nowMs = clock.monotonicMs();
     const nowEpochMs = clock.now();
-    for (const session of this.#sessions) session.tick(nowMs, nowEpochMs);
+    let receiving = 0;
+    let largest: Session | undefined;
+    for (const session of this.#sessions) {
+      session.tick(nowMs, nowEpochMs);
+      receiving += session.receivingBytes;
+      if (session.receivingBytes > (largest?.receivingBytes ?? 0)) largest = session;
+    }
+    // One a second is enough: what has been read only grows as fast as the network brings it.
+    if (receiving > this.#options.maxReceivingBytes) largest?.close(CLOSE_CODES.overloaded, 'unfinished frames');
     this.#pending.sweep();
   }
 }

@@ -18,10 +18,8 @@ class AckingProducer extends HandProducer {
   held = false;
   override post(...[record, settled]: Parameters<HandProducer['post']>): void {
     super.post(record, settled);
-    if (!this.held) setImmediate(() => this.sent.at(-1) && this.ackAll());
-  }
-  ackAll(): void {
-    for (const { ack } of this.sent) ack();
+    const last = this.sent.at(-1);
+    if (!this.held) setImmediate(() => last?.ack());
   }
 }
 
@@ -71,6 +69,7 @@ export class FrontDoor {
       topic: 'chat.events',
       partitions: 6,
       latencyBudgetMs: config.LATENCY_BUDGET_MS,
+      sentAtWindow: { backMs: config.SENT_AT_BACK_MS, aheadMs: config.SENT_AT_AHEAD_MS },
       encode: (event) => Buffer.from(JSON.stringify({ ...event, metadata: [...event.metadata] })),
       producer,
       known: new KnownMessages({ maxEntries: 1_000, maxBytes: 1 << 20, windowMs: 60_000 }),

@@ -30,8 +30,9 @@ export class TokenMaker {
     return new TokenMaker(algorithm, await exportSPKI(publicKey), privateKey, keyId);
   }
 
-  sign(claims: TokenClaims = {}): Promise<string> {
-    const header = { alg: this.algorithm, ...(this.keyId !== undefined && { kid: this.keyId }) };
+  /** @param algorithm the name in the token's head, where it is another than the key's. */
+  sign(claims: TokenClaims = {}, algorithm = this.algorithm): Promise<string> {
+    const header = { alg: algorithm, ...(this.keyId !== undefined && { kid: this.keyId }) };
     return unsigned(claims).setProtectedHeader(header).sign(this.#privateKey);
   }
 

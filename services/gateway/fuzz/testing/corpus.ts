@@ -8,7 +8,7 @@ export interface HostileText {
 }
 
 const nested = (open: string, close: string, depth: number) => `${open.repeat(depth)}1${close.repeat(depth)}`;
-const good = { type: 'message', conversation_id: 'c', speaker: 'user', text: 'Hi', sent_at: 1 };
+const good = { type: 'message', conversation_id: 'c', speaker: 'user', text: 'Hi', sent_at: 1_790_000_000_000 };
 const withField = (name: string, json: string) =>
   `${JSON.stringify({ ...good, id: `fuzz-${name}` }).slice(0, -1)},${JSON.stringify(name)}:${json}}`;
 
@@ -17,7 +17,7 @@ export const HOSTILE_TEXTS: readonly HostileText[] = [
   { name: 'nothing', text: '', code: 'malformed' },
   { name: 'a lone brace', text: '{', code: 'malformed' },
   { name: 'a NUL', text: '\0', code: 'malformed' },
-  { name: 'a byte order mark', text: '\ufeff{}', code: 'malformed' },
+  { name: 'a byte order mark', text: '\ufeff{}', code: 'invalid_field' },
   { name: 'two objects', text: '{}{}', code: 'malformed' },
   { name: 'a comment', text: '{/**/}', code: 'malformed' },
   { name: 'single quotes', text: "{'type':'message'}", code: 'malformed' },
@@ -45,8 +45,10 @@ export const HOSTILE_TEXTS: readonly HostileText[] = [
   { name: 'a prototype in metadata', text: withField('metadata', '{"__proto__":{"a":"b"}}'), code: 'invalid_field' },
   { name: 'a text that is an object', text: withField('text', '{"toString":"x","length":1}'), code: 'invalid_field' },
   { name: 'a text of escapes', text: withField('text', `"${'\\u0000'.repeat(9_000)}"`), code: 'invalid_field' },
-  { name: 'half a surrogate pair', text: withField('text', '"\\ud83d"'), code: 'invalid_field' },
+  { name: 'half a surrogate pair in an id', text: withField('id', '"\\ud83d"'), code: 'invalid_field' },
   { name: 'a long text', text: withField('text', `"${'x'.repeat(60_000)}"`), code: 'text_too_long' },
+  { name: 'an id with a fraction', text: withField('id', '1.5'), code: 'invalid_field' },
+  { name: 'an id with an exponent', text: withField('id', '1e30'), code: 'invalid_field' },
   { name: 'an id that is an array', text: withField('id', '["m"]'), code: 'invalid_field' },
   { name: 'another tenant', text: withField('tenant_id', '"rival"'), code: 'forbidden' },
   { name: 'another bot, as an object', text: withField('bot_id', '{}'), code: 'forbidden' },

@@ -38,7 +38,7 @@ export const HOSTILE_FRAMES: readonly HostileFrames[] = [
     'fragments that add up',
     TOO_BIG,
     { payload: Buffer.alloc(30_000, 'x'), fin: false },
-    ...Array.from({ length: 4 }, () => ({
+    ...Array.from({ length: 20 }, () => ({
       opcode: OPCODES.continuation,
       payload: Buffer.alloc(30_000, 'x'),
       fin: false,
