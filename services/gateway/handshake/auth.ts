@@ -1,25 +1,37 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import {
+  decodeProtectedHeader,
+  errors,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  jwtVerify,
+} from 'jose';
 import type { BotIdentity } from '../../core/bot-identity.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { ParleyError } from '../../core/errors.ts';
+import { type ClaimNames, readClaims } from './claims.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
 import { KeysUnavailableError, RemoteKeys } from './remote-keys.ts';
 
-const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'] as const;
+/** `Ed25519` is RFC 9864's name for what `EdDSA` means with that curve. */
+const ALGORITHMS = ['RS256', 'ES256', 'EdDSA', 'Ed25519'] as const;
 /** Algorithms by kind of key. A key of another kind is refused at start: it would refuse every token. */
-const KEY_ALGORITHMS: Readonly<Record<string, (typeof ALGORITHMS)[number]>> = {
-  rsa: 'RS256',
-  'ec:prime256v1': 'ES256',
-  ed25519: 'EdDSA',
+const KEY_ALGORITHMS: Readonly<Record<string, readonly (typeof ALGORITHMS)[number][]>> = {
+  rsa: ['RS256'],
+  'ec:prime256v1': ['ES256'],
+  ed25519: ['EdDSA', 'Ed25519'],
 };
-const MAX_CLAIM_CHARS = 128;
+/** A token without `kid` is tried with so many keys of its kind: each costs a signature. */
+const MAX_TRIED_KEYS = 5;
 const JWKS_TIMEOUT_MS = 3_000;
 const JWKS_MAX_AGE_MS = 300_000;
 const JWKS_COOLDOWN_MS = 10_000;
 
 /** The claims of a valid token. */
 export interface Credentials extends BotIdentity {
+  /** It brings history, whose times are kept. */
+  readonly importer: boolean;
   /** Seconds since the epoch, as in the token. */
   readonly expiresAtS: number;
 }
@@ -30,6 +42,7 @@ export interface AuthOptions {
   readonly issuer: string;
   readonly audience: string;
   readonly leewayS: number;
+  readonly claims?: ClaimNames;
   readonly jwksMaxAgeMs?: number;
   readonly jwksCooldownMs?: number;
   readonly clock?: Clock;
@@ -39,35 +52,68 @@ export interface AuthOptions {
 
 export type Authenticate = (token: string) => Promise<Credentials>;
 
+const CLAIMS: ClaimNames = { bot: 'sub', tenant: 'tenant', roles: 'roles' };
+
 /**
- * Makes the check of a token's signature and claims: RS256, ES256 or EdDSA; `iss`, `aud`, `exp`, `sub` and `tenant`
- * required; `roles` must hold `bot`.
+ * Makes the check of a token's signature and claims: RS256, ES256 or EdDSA; `iss`, `aud`, `exp`, and the claims that name
+ * bot and tenant required; the roles must hold `bot` or `importer`.
  *
  * @throws {ParleyError} CONFIG_INVALID unless exactly one source of keys is given and usable.
  * @returns a function that rejects with {@link HandshakeRefusal}.
  */
 export function createAuthenticator(options: AuthOptions): Authenticate {
-  const { issuer, audience, leewayS, clock = systemClock } = options;
-  const { key, algorithms } = keySource(options);
+  const { issuer, audience, leewayS, clock = systemClock, claims = CLAIMS } = options;
+  const { key, algorithms, remote } = keySource(options);
   return async (token) => {
-    const { payload } = await jwtVerify(token, key as JWTVerifyGetKey, {
+    const checks = {
       algorithms: [...algorithms],
       issuer,
       audience,
-      requiredClaims: ['exp', 'sub', 'tenant'],
+      requiredClaims: ['exp'],
       clockTolerance: leewayS,
       currentDate: new Date(clock.now()),
-    }).catch((error: unknown) => {
-      throw refusalFor(error);
-    });
-    return credentialsOf(payload);
+    };
+    try {
+      const payload = await verify(token, key, checks).catch(async (error: unknown) => {
+        if (!isUnnamed(token, error) || !(await remote?.renew())) throw error;
+        return await verify(token, key, checks);
+      });
+      return { ...readClaims(payload, claims), expiresAtS: payload.exp as number };
+    } catch (error) {
+      throw error instanceof HandshakeRefusal ? error : refusalFor(error);
+    }
   };
 }
 
-function keySource(options: AuthOptions): {
-  key: KeyObject | JWTVerifyGetKey;
-  algorithms: readonly string[];
-} {
+/** A token that names no key is tried with each that fits (RFC 7515 §4.1.4 leaves `kid` optional). */
+async function verify(token: string, key: Key, checks: JWTVerifyOptions): Promise<JWTPayload> {
+  try {
+    return (await jwtVerify(token, key as JWTVerifyGetKey, checks)).payload;
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+    let tried = 0;
+    for await (const candidate of error) {
+      if (++tried > MAX_TRIED_KEYS) break;
+      try {
+        return (await jwtVerify(token, candidate, checks)).payload;
+      } catch (failure) {
+        if (!(failure instanceof errors.JWSSignatureVerificationFailed)) throw failure;
+      }
+    }
+    throw new errors.JWSSignatureVerificationFailed(
+      `none of ${Math.min(tried, MAX_TRIED_KEYS)} keys that fit has signed it`,
+    );
+  }
+}
+
+/** Whether a token without `kid` failed for its signature alone. */
+function isUnnamed(token: string, error: unknown): boolean {
+  return error instanceof errors.JWSSignatureVerificationFailed && decodeProtectedHeader(token).kid === undefined;
+}
+
+type Key = KeyObject | JWTVerifyGetKey;
+
+function keySource(options: AuthOptions): { key: Key; algorithms: readonly string[]; remote?: RemoteKeys } {
   const { publicKeyPem, jwksUrl } = options;
   if ((publicKeyPem === undefined) === (jwksUrl === undefined)) {
     const found = publicKeyPem === undefined ? 'neither' : 'both';
@@ -82,18 +128,18 @@ function keySource(options: AuthOptions): {
       clock: options.clock ?? systemClock,
       onProblem: options.onKeyProblem ?? (() => {}),
     });
-    return { key: keys.find, algorithms: ALGORITHMS };
+    return { key: keys.find, algorithms: ALGORITHMS, remote: keys };
   }
   const key = parsePublicKey(publicKeyPem);
   const curve = key.asymmetricKeyDetails?.namedCurve;
-  const algorithm = KEY_ALGORITHMS[curve ? `${key.asymmetricKeyType}:${curve}` : `${key.asymmetricKeyType}`];
-  if (!algorithm) {
+  const algorithms = KEY_ALGORITHMS[curve ? `${key.asymmetricKeyType}:${curve}` : `${key.asymmetricKeyType}`];
+  if (!algorithms) {
     throw new ParleyError(
       'CONFIG_INVALID',
       `JWT_PUBLIC_KEY is a key of type ${key.asymmetricKeyType}; allowed are RSA, EC on P-256 and Ed25519`,
     );
   }
-  return { key, algorithms: [algorithm] };
+  return { key, algorithms };
 }
 
 function parsePublicKey(pem: string): KeyObject {
@@ -120,23 +166,4 @@ function refusalFor(error: unknown): HandshakeRefusal {
   }
   const detail = `${error.code}: ${error.message}`;
   return new HandshakeRefusal('token_invalid', 'the token is not valid here', detail);
-}
-
-const isName = (value: unknown): value is string =>
-  typeof value === 'string' &&
-  value.length >= 1 &&
-  value.length <= MAX_CLAIM_CHARS &&
-  value.isWellFormed() &&
-  !value.includes('\0');
-
-function credentialsOf(payload: JWTPayload): Credentials {
-  const { sub, exp, tenant, roles } = payload;
-  if (!isName(sub) || !isName(tenant)) {
-    const detail = `sub and tenant must be strings of 1 to ${MAX_CLAIM_CHARS} characters`;
-    throw new HandshakeRefusal('token_invalid', 'the token is not valid here', detail);
-  }
-  if (!Array.isArray(roles) || !roles.includes('bot')) {
-    throw new HandshakeRefusal('role_missing', 'the token does not have the role bot', `tenant ${tenant}, sub ${sub}`);
-  }
-  return { tenant, bot: sub, expiresAtS: exp as number };
 }
