@@ -136,6 +136,11 @@ export const pairs = (options: Options<Readonly<Record<string, string>>>): Varia
     }
   });
 
+/** The same for header names and values that may be secrets. */
+export const privatePairs = (
+  options: Options<Readonly<Record<string, string>>>,
+): Variable<Readonly<Record<string, string>>> => ({ ...pairs(options), secret: true });
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**

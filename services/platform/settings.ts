@@ -55,7 +55,10 @@ export const CLICKHOUSE_SPEC = {
 };
 
 export const NLP_SPEC = {
-  NLP_URL: url({ default: 'http://127.0.0.1:8091', doc: 'Base of the NLP API' }),
+  NLP_URL: privateUrl({
+    default: 'http://127.0.0.1:8091',
+    doc: 'Base of the NLP API; its query goes with every request, `user:password@` in it is basic auth',
+  }),
 };
 
 export const JWT_SPEC = {

@@ -1,4 +1,8 @@
-import { int, number, oneOf, optional, text } from '../../core/config.ts';
+import { int, number, oneOf, optional, pem, privatePairs, privateUrl, secret, text, url } from '../../core/config.ts';
+
+const HTTP_PROXY = optional(privateUrl({ doc: 'Proxy to an NLP API at http://' }));
+const HTTPS_PROXY = optional(privateUrl({ doc: 'Proxy to an NLP API at https://' }));
+const NO_PROXY = optional(text({ doc: 'Hosts that need no proxy: host, host:port, .domain, or *' }));
 
 /** How documents reach the NLP API, besides the policy: provider, batches, cache. */
 export const ANALYSER_SPEC = {
@@ -20,6 +24,23 @@ export const ANALYSER_SPEC = {
     max: 1,
     doc: 'This instance’s share of the calls a second that the API allows: 1 divided by the number of instances',
   }),
+  NLP_HEADERS: optional(
+    privatePairs({ doc: 'Headers of every request to the NLP API, as name=value,name=value, percent-encoded' }),
+  ),
+  NLP_TOKEN: optional(secret({ doc: 'Bearer token for the NLP API' })),
+  NLP_OAUTH_TOKEN_URL: optional(url({ doc: 'Token endpoint of OAuth client credentials, in place of NLP_TOKEN' })),
+  NLP_OAUTH_CLIENT_ID: optional(text({ doc: 'Client id there' })),
+  NLP_OAUTH_CLIENT_SECRET: optional(secret({ doc: 'Client secret there' })),
+  NLP_OAUTH_SCOPE: optional(text({ doc: 'Scope that is asked for, if any' })),
+  NLP_CA: optional(pem({ doc: 'Authority that signed the NLP API’s certificate; the system’s by default' })),
+  NLP_CERT: optional(pem({ doc: 'Certificate of this client, for an NLP API that asks for one' })),
+  NLP_KEY: optional(pem({ doc: 'Its key' })),
+  HTTP_PROXY,
+  HTTPS_PROXY,
+  NO_PROXY,
+  http_proxy: HTTP_PROXY,
+  https_proxy: HTTPS_PROXY,
+  no_proxy: NO_PROXY,
   NLP_BATCH: oneOf(['auto', 'on', 'off'], {
     default: 'auto',
     doc: 'Several documents in a request: as soon as the rate makes it worth while, always, never',

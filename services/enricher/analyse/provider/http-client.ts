@@ -1,16 +1,18 @@
-import { Client, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { messageOf } from '../../../core/errors.ts';
 import type { Receiver } from '../callbacks.ts';
 import type { Cancellation } from '../cancellation.ts';
 import { NlpError } from '../nlp-errors.ts';
+import type { BearerToken } from './bearer-token.ts';
+import { type HttpConnectionOptions, openConnection } from './http-connection.ts';
 
-export interface HttpClientOptions {
-  readonly origin: string;
+export interface HttpClientOptions extends HttpConnectionOptions {
   /** Connections at most: about what is to be in flight. */
   readonly connections: number;
-  readonly connectTimeoutMs: number;
   /** Sent with every request. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Asked for the `Authorization` header of each request; undefined: it is one of `headers`, or there is none. */
+  readonly token?: BearerToken | undefined;
 }
 
 export interface HttpResponse {
@@ -19,11 +21,6 @@ export interface HttpResponse {
   readonly retryAfter: string | undefined;
   readonly body: string;
 }
-
-/** A response of this size is no analysis. */
-const MAX_RESPONSE_BYTES = 1 << 20;
-/** Below the keep-alive of any usual server (Node 5 s, nginx 75 s, AWS ALB 60 s), so that we close first. */
-const KEEP_ALIVE_MS = 4_000;
 
 /**
  * POSTs over HTTP/1.1, one request a connection at a time. The connections are undici `Client`s on a stack of our own:
@@ -36,8 +33,8 @@ export class HttpClient {
   readonly #options: HttpClientOptions;
   /** Names and values in turn: undici would look up the keys of an object with every request. */
   readonly #headers: readonly string[];
-  readonly #idle: Client[] = [];
-  readonly #all = new Set<Client>();
+  readonly #idle: Dispatcher[] = [];
+  readonly #all = new Set<Dispatcher>();
   /** Requests without a connection; bounded by the permits of the limiter. */
   #waiting: Exchange[] = [];
 
@@ -57,6 +54,27 @@ export class HttpClient {
     const exchange = new Exchange(this, path, body, receiver);
     if (headers) exchange.headers = headers;
     if (cancellation) cancellation.target = exchange;
+    const { token } = this.#options;
+    if (token) void this.#postWith(token, exchange);
+    else this.#send(exchange);
+  }
+
+  async #postWith(token: BearerToken, exchange: Exchange): Promise<void> {
+    try {
+      exchange.headers = { ...exchange.headers, authorization: await token.header() };
+    } catch (error) {
+      exchange.fail(error);
+      return;
+    }
+    if (!exchange.isSettled) this.#send(exchange);
+  }
+
+  /** The API refused the credentials of a request. */
+  unauthorized(): void {
+    this.#options.token?.refused();
+  }
+
+  #send(exchange: Exchange): void {
     const client = this.#idle.pop() ?? this.#connect();
     if (client) this.#dispatch(client, exchange);
     else this.#waiting.push(exchange);
@@ -68,7 +86,7 @@ export class HttpClient {
   }
 
   /** The exchange on `client` is over: the next may have its connection. */
-  release(client: Client): void {
+  release(client: Dispatcher): void {
     for (;;) {
       const next = this.#waiting.shift();
       if (!next) {
@@ -81,28 +99,25 @@ export class HttpClient {
     }
   }
 
-  #connect(): Client | undefined {
+  #connect(): Dispatcher | undefined {
     if (this.#all.size >= this.#options.connections) return undefined;
-    const client = new Client(this.#options.origin, {
-      pipelining: 1,
-      allowH2: false,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connect: { timeout: this.#options.connectTimeoutMs },
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      maxResponseSize: MAX_RESPONSE_BYTES,
-    });
+    const client = openConnection(this.#options);
     this.#all.add(client);
     return client;
   }
 
-  #dispatch(client: Client, exchange: Exchange): void {
+  #dispatch(client: Dispatcher, exchange: Exchange): void {
     exchange.client = client;
+    const { path, body } = exchange;
+    const { origin, proxy } = this.#options;
+    if (proxy) {
+      // A proxy's headers are put among those of an object.
+      const headers = { ...this.#options.headers, ...exchange.headers };
+      client.dispatch({ origin, method: 'POST', path, body, headers }, exchange);
+      return;
+    }
     const headers = exchange.headers ? [...this.#headers, ...Object.entries(exchange.headers).flat()] : this.#headers;
-    client.dispatch(
-      { method: 'POST', path: exchange.path, body: exchange.body, headers: headers as string[] },
-      exchange,
-    );
+    client.dispatch({ method: 'POST', path, body, headers: headers as string[] }, exchange);
   }
 }
 
@@ -115,7 +130,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   body: string | Buffer;
   /** Besides those that go with every request. */
   headers: Readonly<Record<string, string>> | undefined;
-  client: Client | undefined;
+  client: Dispatcher | undefined;
   readonly #owner: HttpClient;
   #receiver: Receiver<HttpResponse>;
   #controller: Dispatcher.DispatchController | undefined;
@@ -139,7 +154,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** Fails at once; a connection with a request on it is closed, one that is still opened is used by the next. */
   abort(): void {
     const controller = this.#controller;
-    this.#fail('timeout', 'no answer in time', undefined);
+    this.fail(new NlpError('failed', 'timeout', 'no answer in time'));
     controller?.abort(ABORTED);
   }
 
@@ -150,6 +165,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
     this.#status = status;
+    if (status === 401) this.#owner.unauthorized();
     const retryAfter = headers['retry-after'];
     if (retryAfter !== undefined) this.#retryAfter = String(retryAfter);
   }
@@ -182,15 +198,14 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_: Dispatcher.DispatchController | undefined, error: Error): void {
-    this.#fail('connection', messageOf(error), error);
+    this.fail(new NlpError('failed', 'connection', messageOf(error), { cause: error }));
     this.#release();
   }
 
-  #fail(code: 'timeout' | 'connection', message: string, cause: unknown): void {
+  fail(error: unknown): void {
     if (this.#settled) return;
     const receiver = this.#receiver;
     this.#settle();
-    const error = new NlpError('failed', code, message, { cause });
     // Later, since undici may refuse a request while it is handed over, and a provider never answers from within.
     queueMicrotask(() => receiver.failed(error));
   }

@@ -2,6 +2,7 @@ import { ParleyError } from '../../../core/errors.ts';
 import { Reading, type Receiver } from '../callbacks.ts';
 import type { Cancellation } from '../cancellation.ts';
 import { errorOfStatus, garbage, NlpError } from '../nlp-errors.ts';
+import { endpointOf, JSON_HEADERS, withoutQuery } from './endpoint.ts';
 import { HttpClient, type HttpResponse } from './http-client.ts';
 import { compileInsight, type InsightReader } from './json-insight.ts';
 import type { JsonMapping, Match } from './json-mapping.ts';
@@ -37,10 +38,11 @@ export class JsonProvider implements RoutedProvider {
     { url, ...connection }: Connection,
     env: Readonly<Record<string, string | undefined>>,
   ) {
-    const { origin, pathname } = new URL(url);
+    const { origin, pathTo, authorization } = endpointOf(url);
     this.name = mapping.name;
-    this.#path = `${pathname.replace(/\/$/, '')}${mapping.path}`;
-    this.#http = new HttpClient({ origin, ...connection, headers: headersOf(mapping, env) });
+    this.#path = pathTo(mapping.path);
+    const own = { ...(authorization !== undefined && { authorization }), ...headersOf(mapping, env) };
+    this.#http = new HttpClient({ ...connection, origin, headers: { ...own, ...connection.headers } });
     this.#request = compileRequest(mapping.request.body, mapping.request.document);
     this.#insight = compileInsight(mapping.insight);
     this.#response = compileResponse(mapping.response);
@@ -48,9 +50,8 @@ export class JsonProvider implements RoutedProvider {
     this.limits = limitsOf(mapping, this.#request);
   }
 
-  /** Without the query, which may hold a key. */
   route(): string {
-    return this.#path.replace(/\?.*$/, '');
+    return withoutQuery(this.#path);
   }
 
   analyze(
@@ -163,7 +164,7 @@ function documentError(mayPass: boolean): NlpError {
 }
 
 function headersOf(mapping: JsonMapping, env: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  const headers: Record<string, string> = { 'content-type': 'application/json', accept: 'application/json' };
+  const headers: Record<string, string> = { ...JSON_HEADERS };
   for (const [name, value] of Object.entries(mapping.headers)) {
     const secret = typeof value === 'string' ? value : env[value.env];
     const what = typeof value === 'string' ? `headers.${name}` : `the environment variable ${value.env}`;

@@ -1,6 +1,7 @@
 import { Reading, type Receiver } from '../callbacks.ts';
 import type { Cancellation } from '../cancellation.ts';
 import { errorOfBatchStatus, errorOfStatus, garbage, NlpError } from '../nlp-errors.ts';
+import { endpointOf, JSON_HEADERS, withoutQuery } from './endpoint.ts';
 import { HttpClient, type HttpResponse } from './http-client.ts';
 import { asObject, insightOf, parseJson } from './nlp-response.ts';
 import type {
@@ -35,16 +36,16 @@ export class ParleyProvider implements RoutedProvider {
   readonly #path: string;
   readonly #batchPath: string;
 
-  constructor({ url, connections, connectTimeoutMs }: Connection) {
-    const { origin, pathname } = new URL(url);
-    this.#path = `${pathname.replace(/\/$/, '')}/v1/analyze`;
-    this.#batchPath = `${this.#path}:batch`;
-    const headers = { 'content-type': 'application/json', accept: 'application/json' };
-    this.#http = new HttpClient({ origin, connections, connectTimeoutMs, headers });
+  constructor({ url, ...connection }: Connection) {
+    const { origin, pathTo, authorization } = endpointOf(url);
+    this.#path = pathTo('/v1/analyze');
+    this.#batchPath = pathTo('/v1/analyze:batch');
+    const headers = { ...JSON_HEADERS, ...(authorization !== undefined && { authorization }), ...connection.headers };
+    this.#http = new HttpClient({ ...connection, origin, headers });
   }
 
   route(documents: number): string {
-    return documents > 1 ? this.#batchPath : this.#path;
+    return withoutQuery(documents > 1 ? this.#batchPath : this.#path);
   }
 
   analyze(

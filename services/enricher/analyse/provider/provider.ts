@@ -3,6 +3,8 @@ import type { Span } from '../../../platform/tracing/tracer.ts';
 import type { Receiver } from '../callbacks.ts';
 import type { Cancellation } from '../cancellation.ts';
 import type { NlpError } from '../nlp-errors.ts';
+import type { BearerToken } from './bearer-token.ts';
+import type { ProxyOptions, TlsOptions } from './http-connection.ts';
 
 export interface NlpDocument {
   /** Two documents of a request may have the same id, since bots choose their own. */
@@ -17,10 +19,16 @@ export type DocumentResult =
   | { readonly ok: false; readonly error: NlpError };
 
 export interface Connection {
+  /** Its path comes before each request's, its query after it, `user:password@` is basic auth. */
   readonly url: string;
   /** About what is to be in flight. */
   readonly connections: number;
   readonly connectTimeoutMs: number;
+  /** Sent with every request, whatever the provider. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly token?: BearerToken | undefined;
+  readonly tls?: TlsOptions | undefined;
+  readonly proxy?: ProxyOptions | undefined;
 }
 
 /** What an NLP API takes, as its documentation says. */
