@@ -236,7 +236,7 @@ describe('query', () => {
 
 describe('errors', () => {
   it.each([
-    ['SELECT 1 +', '62', 'SYNTAX_ERROR'],
+    ['SELECT 1 FROM (', '62', expect.any(String)],
     ['SELECT * FROM nope', '60', 'UNKNOWN_TABLE'],
     ['SELECT * FROM nope.nope', '81', 'UNKNOWN_DATABASE'],
     ['SELECT nope()', '46', 'UNKNOWN_FUNCTION'],

@@ -21,6 +21,7 @@ beforeAll(async () => {
   endpoint = await startEndpointProcess(dir, {
     CLICKHOUSE_MAX_BODY_BYTES: String(MAX_BODY_BYTES),
     CLICKHOUSE_MAX_READERS: '3',
+    CLICKHOUSE_MAX_ANALYST_READERS: '2',
     CLICKHOUSE_MAX_WRITERS: '2',
     CLICKHOUSE_MAX_WAITING: '2',
     CLICKHOUSE_SEND_TIMEOUT_MS: '4000',
@@ -105,6 +106,50 @@ describe('requests', () => {
     expect(response.headers.get('x-clickhouse-exception-code')).toBe('164');
     expect((await send('SELECT 1', { headers: { origin: 'https://example.com' } })).status).toBe(403);
     expect((await send('SELECT 1', { headers: { origin: 'http://localhost:3000' } })).status).toBe(200);
+  });
+
+  it('answers every request target, and no other host name than its own', async () => {
+    const { port } = new URL(endpoint.url);
+    const raw = (head: string) =>
+      new Promise<string>((resolve, reject) => {
+        let text = '';
+        const socket = connect({ port: Number(port), host: '127.0.0.1' });
+        socket.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+        socket.on('error', reject).on('close', () => resolve(text.split('\r\n', 1)[0] ?? ''));
+        socket.write(`${head}\r\nConnection: close\r\n\r\n`, 'latin1');
+      });
+    const targets = [
+      '//',
+      '///x',
+      '*',
+      'http://example.com/',
+      '/%',
+      '/?query=%E0%A4%A',
+      '/\u00e9?query=SELECT+1',
+      '/?',
+    ];
+    for (const target of targets) {
+      for (const method of ['GET', 'POST', 'OPTIONS', 'HEAD', 'PUT']) {
+        const status = await raw(`${method} ${target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0`);
+        expect(status).toMatch(/^HTTP\/1.1 [2345]\d\d /);
+      }
+    }
+    for (const host of ['localhost', `127.0.0.1:${port}`, '[::1]', 'LOCALHOST:1']) {
+      expect(await raw(`GET /?query=SELECT+1 HTTP/1.1\r\nHost: ${host}`)).toBe('HTTP/1.1 200 OK');
+    }
+    for (const host of ['rebound.example.com', '127.0.0.1.example.com', '10.0.0.1', '', 'a b', '@localhost']) {
+      expect(await raw(`GET /?query=SELECT+1 HTTP/1.1\r\nHost: ${host}`)).toMatch(/^HTTP\/1.1 4\d\d /);
+    }
+    expect(await run('SELECT 1')).toBe('1\n');
+  });
+
+  it('takes any text as an id, and gives it back', async () => {
+    const response = await send('SELECT 1', { params: { query_id: 'запрос-1-ü' } });
+    expect(await response.text()).toBe('1\n');
+    const id = response.headers.get('x-clickhouse-query-id') ?? '';
+    expect(Buffer.from(id, 'latin1').toString()).toBe('запрос-1-ü');
+    expect(await refusal('SELECT 1', { params: { query_id: 'a\r\nb' } })).toEqual([400, '36']);
+    expect(await refusal('SELECT 1', { params: { default_format: 'Фо' } })).toEqual([404, '73']);
   });
 
   it('has the system tables that Grafana’s data source asks for', async () => {
@@ -195,6 +240,27 @@ describe('under load', () => {
     leave.abort();
     expect(await Promise.all(heavy)).toEqual(Array(5).fill('left'));
     await eventually(async () => expect(await run('SELECT count() FROM busy')).toBe('10\n'));
+    await eventually(async () => expect(await gauge('running_queries')).toBe('0'));
+  });
+
+  it('the queries of analysts have a lane of their own: what is too much is refused, the sink’s go on', async () => {
+    const analyst = { user: 'analyst', password: 'analyst' };
+    const leave = new AbortController();
+    const heavy = Array.from({ length: 4 }, () =>
+      send(HEAVY, { signal: leave.signal, params: analyst }).catch(() => 'left'),
+    );
+    const gauge = async (name: string) => {
+      const metrics = await (await fetch(`${endpoint.adminUrl}/metrics`)).text();
+      return new RegExp(`^parley_clickhouse_${name}\\{.*lane="analyst".*\\} (\\d+)`, 'm').exec(metrics)?.[1];
+    };
+    await eventually(async () => {
+      expect([await gauge('running_queries'), await gauge('waiting_queries')]).toEqual(['2', '2']);
+    });
+    expect(await refusal('SELECT 1', { params: analyst })).toEqual([503, '202']);
+    expect(await run('SELECT count() FROM busy')).toMatch(/^\d+\n$/);
+    await run('INSERT INTO busy FORMAT TSV\n2\n');
+    leave.abort();
+    await Promise.all(heavy);
     await eventually(async () => expect(await gauge('running_queries')).toBe('0'));
   });
 

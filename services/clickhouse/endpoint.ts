@@ -6,6 +6,7 @@ import { ParleyError } from '../core/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { createUsers, type Limits } from './access.ts';
+import { AnalystJudge } from './analyst-judge.ts';
 import { Engine } from './engine.ts';
 import { createHttpServer } from './http-server.ts';
 import { Lane } from './lanes.ts';
@@ -13,6 +14,7 @@ import { createObserver } from './observer.ts';
 import { PipePool } from './pipes.ts';
 import { Runner } from './runner.ts';
 import { Sessions } from './sessions.ts';
+import { StatementPrinter } from './statement-printer.ts';
 
 export interface EndpointOptions {
   readonly port: number;
@@ -21,7 +23,10 @@ export interface EndpointOptions {
   readonly analystLimits: Limits;
   readonly maxExecutionTimeS: number;
   readonly maxMemoryBytes: number;
+  /** Reading queries of the default user at once. */
   readonly maxReaders: number;
+  /** Queries of analysts at once. */
+  readonly maxAnalysts: number;
   readonly maxWriters: number;
   readonly maxWaiting: number;
   readonly maxSessions: number;
@@ -29,6 +34,8 @@ export interface EndpointOptions {
   readonly maxConnections: number;
   readonly sendTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
+  readonly allowedHosts: readonly string[];
+  readonly allowedOrigins: readonly string[];
 }
 
 /** How long queries may go on after the endpoint was told to stop. */
@@ -63,18 +70,24 @@ export async function startEndpoint(options: EndpointOptions, metrics: Metrics, 
   // Only now: the lock of the engine says that no other process uses these folders.
   const spoolDir = emptyFolder(join(dataDir, 'spool'));
   const pipeDir = emptyFolder(join(dataDir, 'pipes'));
-  const pipes = await PipePool.create(pipeDir, options.maxReaders);
+  const pipes = await PipePool.create(pipeDir, options.maxReaders + options.maxAnalysts);
   const sessions = new Sessions(engine, options.maxSessions);
   const readers = new Lane('read', { concurrency: options.maxReaders, queue: options.maxWaiting });
+  const analysts = new Lane('analyst', { concurrency: options.maxAnalysts, queue: options.maxWaiting });
   const writers = new Lane('write', { concurrency: options.maxWriters, queue: options.maxWaiting });
-  const runner = new Runner({ engine, sessions, pipes, readers, writers });
+  const runner = new Runner({ engine, sessions, pipes, readers, analysts, writers });
+  // Room for as many as the lanes take, so that what refuses a statement is always its lane.
+  const places = options.maxReaders + options.maxAnalysts + options.maxWriters + options.maxWaiting;
+  const printer = new StatementPrinter(engine, places);
   const server = createHttpServer({
     ...options,
     engine,
+    printer,
+    judge: new AnalystJudge(engine.analystFunctions),
     runner,
     spoolDir,
     users: createUsers(options.analystPassword, options.analystLimits, options),
-    observe: createObserver(metrics, log, [readers, writers], sessions),
+    observe: createObserver(metrics, log, [readers, analysts, writers], sessions),
   });
   let port: number;
   try {
@@ -103,6 +116,7 @@ export async function startEndpoint(options: EndpointOptions, metrics: Metrics, 
       clearTimeout(cut);
       await runner.idle();
       sessions.close();
+      printer.close();
       engine.close();
       for (const dir of [spoolDir, pipeDir]) rmSync(dir, { recursive: true, force: true });
     },

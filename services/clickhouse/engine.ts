@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { messageOf, ParleyError } from '../core/errors.ts';
 import { quote } from '../platform/clickhouse/sql-statements.ts';
 import { type Limits, usersXml } from './access.ts';
+import { AnalystFunctions, type EngineFunction } from './analyst-functions.ts';
 import { fromEngine } from './exception.ts';
 import {
   type Connection,
@@ -28,6 +29,9 @@ export class Engine {
   readonly timezone: string;
   readonly displayName: string;
   readonly #formats: ReadonlySet<string>;
+  readonly analystFunctions: AnalystFunctions;
+  /** Names of data types, in lower case. */
+  readonly typeNames: ReadonlySet<string>;
 
   private constructor(native: NativeEngine, path: string, anchor: Connection, facts: EngineFacts) {
     this.#native = native;
@@ -37,6 +41,8 @@ export class Engine {
     this.timezone = facts.timezone;
     this.displayName = facts.displayName;
     this.#formats = new Set(facts.formats.map((name) => name.toLowerCase()));
+    this.analystFunctions = new AnalystFunctions(facts.functions);
+    this.typeNames = new Set(facts.types.map((name) => name.toLowerCase()));
   }
 
   /** @throws {ParleyError} CLICKHOUSE_DATA_IN_USE, CLICKHOUSE_ENGINE. */
@@ -126,11 +132,22 @@ interface EngineFacts {
   readonly timezone: string;
   readonly displayName: string;
   readonly formats: readonly string[];
+  readonly functions: readonly EngineFunction[];
+  readonly types: readonly string[];
 }
 
 async function readFacts(native: NativeEngine, connection: Connection): Promise<EngineFacts> {
-  const sql = `SELECT version() AS version, timezone() AS timezone, hostName() AS displayName,
-    (SELECT groupArray(name) FROM system.formats) AS formats`;
-  const { bytes } = await native.QueryAsyncConnection(connection, sql, 'JSONEachRow');
-  return JSON.parse(Buffer.from(bytes).toString()) as EngineFacts;
+  const rows = async <T>(sql: string): Promise<T[]> => {
+    const { bytes } = await native.QueryAsyncConnection(connection, sql, 'JSONEachRow');
+    const lines = Buffer.from(bytes).toString().split('\n');
+    return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as T);
+  };
+  const [facts] = await rows<Omit<EngineFacts, 'functions'>>(
+    `SELECT version() AS version, timezone() AS timezone, hostName() AS displayName,
+      (SELECT groupArray(name) FROM system.formats) AS formats,
+      (SELECT groupArray(name) FROM system.data_type_families) AS types`,
+  );
+  const functions = await rows<EngineFunction>('SELECT name, is_aggregate, alias_to, categories FROM system.functions');
+  if (!facts) throw new Error('the engine says nothing about itself');
+  return { ...facts, functions };
 }

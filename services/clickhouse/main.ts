@@ -2,6 +2,7 @@
 import { int, readConfig, secret, text } from '../core/config.ts';
 import { runService } from '../platform/lifecycle.ts';
 import { type Endpoint, startEndpoint } from './endpoint.ts';
+import { PRINTS_AT_ONCE } from './statement-printer.ts';
 
 const MEBIBYTE = 1024 * 1024;
 const SPEC = {
@@ -33,9 +34,10 @@ const SPEC = {
     max: 1024 * 1024 * MEBIBYTE,
     doc: 'Most memory of one query of the default user unless it asks for another bound; 0 is none',
   }),
-  CLICKHOUSE_MAX_READERS: int({ default: 8, min: 1, max: 64, doc: 'Reading queries at once' }),
+  CLICKHOUSE_MAX_READERS: int({ default: 8, min: 1, max: 64, doc: 'Reading queries of the default user at once' }),
+  CLICKHOUSE_MAX_ANALYST_READERS: int({ default: 4, min: 1, max: 64, doc: 'Queries of analysts at once' }),
   CLICKHOUSE_MAX_WRITERS: int({ default: 4, min: 1, max: 32, doc: 'Inserts and other statements at once' }),
-  CLICKHOUSE_MAX_WAITING: int({ default: 100, min: 0, max: 10_000, doc: 'Queries waiting in each of the two lanes' }),
+  CLICKHOUSE_MAX_WAITING: int({ default: 100, min: 0, max: 10_000, doc: 'Queries waiting in each of the three lanes' }),
   CLICKHOUSE_MAX_SESSIONS: int({ default: 64, min: 1, max: 1_000, doc: 'Named sessions (session_id) held at once' }),
   CLICKHOUSE_MAX_CONNECTIONS: int({ default: 1_024, min: 8, max: 20_000, doc: 'HTTP connections at once' }),
   CLICKHOUSE_MAX_BODY_BYTES: int({
@@ -50,11 +52,24 @@ const SPEC = {
     max: 3_600_000,
     doc: 'How long a client may take nothing of its result before its query is stopped',
   }),
+  CLICKHOUSE_ALLOWED_HOSTS: text({
+    default: '',
+    doc: 'Host names, with commas, by which the endpoint may be called beside localhost and 127.*',
+  }),
+  CLICKHOUSE_ALLOWED_ORIGINS: text({
+    default: '',
+    doc: 'Origins (https://dash.example.org), with commas, whose pages may call beside those of this machine',
+  }),
   CLICKHOUSE_KEEP_ALIVE_MS: int({ default: 10_000, min: 0, max: 600_000, doc: 'Life of an idle HTTP connection' }),
 };
 const ENGINE = 'engine';
-/** Health checks, kills, files and compression, which share libuv's threads with the queries. */
-const SPARE_THREADS = 8;
+/** Health checks, kills, files, compression, and two statements of each user that the engine prints, share libuv's threads. */
+const SPARE_THREADS = 8 + 2 * PRINTS_AT_ONCE;
+const items = (list: string): string[] =>
+  list
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
 
 await runService({
   name: 'clickhouse',
@@ -65,7 +80,8 @@ await runService({
     const config = readConfig(SPEC, env);
     // A query holds a libuv thread as long as it runs; the pool (4 by default) takes its size at its first use, which
     // is later than this.
-    const threads = config.CLICKHOUSE_MAX_READERS + config.CLICKHOUSE_MAX_WRITERS + SPARE_THREADS;
+    const lanes = config.CLICKHOUSE_MAX_READERS + config.CLICKHOUSE_MAX_ANALYST_READERS + config.CLICKHOUSE_MAX_WRITERS;
+    const threads = lanes + SPARE_THREADS;
     if (!(Number(process.env['UV_THREADPOOL_SIZE']) >= threads)) process.env['UV_THREADPOOL_SIZE'] = String(threads);
     const endpoint: Endpoint = await startEndpoint(
       {
@@ -80,6 +96,7 @@ await runService({
         maxExecutionTimeS: config.CLICKHOUSE_MAX_EXECUTION_TIME_S,
         maxMemoryBytes: config.CLICKHOUSE_MAX_MEMORY_BYTES,
         maxReaders: config.CLICKHOUSE_MAX_READERS,
+        maxAnalysts: config.CLICKHOUSE_MAX_ANALYST_READERS,
         maxWriters: config.CLICKHOUSE_MAX_WRITERS,
         maxWaiting: config.CLICKHOUSE_MAX_WAITING,
         maxSessions: config.CLICKHOUSE_MAX_SESSIONS,
@@ -87,6 +104,8 @@ await runService({
         maxConnections: config.CLICKHOUSE_MAX_CONNECTIONS,
         sendTimeoutMs: config.CLICKHOUSE_SEND_TIMEOUT_MS,
         keepAliveTimeoutMs: config.CLICKHOUSE_KEEP_ALIVE_MS,
+        allowedHosts: items(config.CLICKHOUSE_ALLOWED_HOSTS),
+        allowedOrigins: items(config.CLICKHOUSE_ALLOWED_ORIGINS),
       },
       metrics,
       log,

@@ -63,6 +63,17 @@ function credentials(url: URLSearchParams, headers: IncomingHttpHeaders): Pair {
   return [url.get('user') || 'default', url.get('password') ?? ''];
 }
 
+/** Any text but control characters, which have no place in a header; in one it is UTF-8, as the server sends it. */
+function queryId(url: URLSearchParams, headers: IncomingHttpHeaders): string {
+  const inHeader = header(headers, 'x-clickhouse-query-id');
+  const id = url.get('query_id') || (inHeader && Buffer.from(inHeader, 'latin1').toString()) || randomUUID();
+  if (CONTROL.test(id)) throw new ClickHouseException('BAD_ARGUMENTS', 'query_id must not contain control characters');
+  return id;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const CONTROL = /[\u0000-\u001f\u007f]/;
+
 function session(url: URLSearchParams): SessionRequest | undefined {
   const id = url.get('session_id');
   if (!id) return undefined;
@@ -93,7 +104,7 @@ export function readRequest(url: URLSearchParams, headers: IncomingHttpHeaders):
   const [user, password] = credentials(url, headers);
   const entries = [...url];
   return {
-    queryId: url.get('query_id') || header(headers, 'x-clickhouse-query-id') || randomUUID(),
+    queryId: queryId(url, headers),
     user,
     password,
     query: url.get('query') ?? '',

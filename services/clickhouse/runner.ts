@@ -26,7 +26,10 @@ export interface RunnerOptions {
   readonly engine: Engine;
   readonly sessions: Sessions;
   readonly pipes: PipePool;
+  /** Queries of the default user that give a result. */
   readonly readers: Lane;
+  /** Whatever a read-only user asks, so that its queries never hold up the sink's. */
+  readonly analysts: Lane;
   readonly writers: Lane;
 }
 
@@ -69,7 +72,6 @@ function preparation({ request, user }: Query): string {
   ].join('; ');
 }
 
-const bytesOf = (latin1: string): string => Buffer.from(latin1, 'latin1').toString();
 const STATISTICS = /"rows_read":\s*(\d+),\s*"bytes_read":\s*(\d+)/;
 const NOTHING: Summary = {
   read_rows: 0,
@@ -117,10 +119,8 @@ export class Runner {
   }
 
   async #inLane(query: Query, response: QueryResponse): Promise<Summary> {
-    const { readers, writers, sessions, engine } = this.#options;
-    // Killing must work when everything is busy: it takes no place.
-    const lane = query.statement.kind === 'result' ? readers : query.statement.kind === 'kill' ? undefined : writers;
-    const leave = await lane?.enter(query.signal);
+    const { sessions, engine } = this.#options;
+    const leave = await this.#laneOf(query)?.enter(query.signal);
     try {
       const lease = sessions.lease(query.user.name, query.request.session);
       try {
@@ -140,6 +140,14 @@ export class Runner {
     }
   }
 
+  #laneOf({ user, statement }: Query): Lane | undefined {
+    const { readers, analysts, writers } = this.#options;
+    if (user.readonly) return analysts;
+    // Killing must work when everything is busy: it takes no place.
+    if (statement.kind === 'kill') return undefined;
+    return statement.kind === 'result' ? readers : writers;
+  }
+
   async #execute(connection: Connection, query: Query, response: QueryResponse): Promise<Summary> {
     const { statement } = query;
     switch (statement.kind) {
@@ -147,19 +155,19 @@ export class Runner {
         return this.#stream(connection, query, statement, response);
       case 'insert': {
         const source = ` FROM INFILE ${quote(query.dataFile ?? '')} `;
-        return this.#write(connection, `${bytesOf(statement.head)}${source}${bytesOf(statement.tail)}`);
+        return this.#write(connection, `${statement.head}${source}${statement.tail}`);
       }
       case 'insert-select':
-        return this.#write(connection, bytesOf(statement.text));
+        return this.#write(connection, statement.text);
       case 'kill': {
-        const sql = bytesOf(statement.text);
+        const sql = statement.text;
         const byTag = sql.replace(QUERY_ID_CONDITION, "($& OR endsWith(Settings['log_comment'], $1))");
         return this.#plain(connection, byTag, query.format, response);
       }
       case 'set':
       case 'use':
       case 'other':
-        return this.#plain(connection, bytesOf(statement.text), query.format, response);
+        return this.#plain(connection, statement.text, query.format, response);
     }
   }
 
@@ -188,7 +196,7 @@ export class Runner {
   ): Promise<Summary> {
     const pipe = this.#options.pipes.take();
     const outfile = ` INTO OUTFILE ${quote(pipe.path)} APPEND `;
-    const sql = `${bytesOf(statement.head)}${outfile}${bytesOf(statement.tail)}`;
+    const sql = `${statement.head}${outfile}${statement.tail}`;
     const ended = this.#options.engine.query(connection, sql, query.format);
     let settled = false;
     const closing = ended.then(

@@ -39,9 +39,10 @@ const RESULT_WORDS: ReadonlySet<string> = new Set([
   'VALUES',
 ]);
 
-const isWord = (token: Token | undefined, ...words: string[]): boolean =>
+export const isWord = (token: Token | undefined, ...words: string[]): boolean =>
   token?.kind === 'word' && words.includes(token.text);
-const isSymbol = (token: Token | undefined, text: string): boolean => token?.kind === 'symbol' && token.text === text;
+export const isSymbol = (token: Token | undefined, text: string): boolean =>
+  token?.kind === 'symbol' && token.text === text;
 
 /** An insert's data may be large: its text is lexed only up to them. */
 function readInsert(sql: string): Statement {
@@ -83,14 +84,29 @@ function readResult(sql: string, tokens: readonly Token[], isFormat: (name: stri
     const after = tokens[index + 2];
     const closes = after === undefined || isSymbol(after, ';') || isWord(after, 'SETTINGS', 'PARALLEL');
     if (!closes || !isFormat(format)) continue;
-    return { kind: 'result', head: sql.slice(0, token.start), tail: sql.slice(token.start, end), format };
+    const place = tokens[lastSettings(tokens, index)]?.start ?? token.start;
+    return { kind: 'result', head: sql.slice(0, place), tail: sql.slice(place, end), format };
   }
-  return { kind: 'result', head: sql.slice(0, end), tail: '', format: undefined };
+  const place = tokens[lastSettings(tokens, tokens.length)]?.start ?? end;
+  return { kind: 'result', head: sql.slice(0, place), tail: sql.slice(place, end), format: undefined };
+}
+
+/** The clause SETTINGS that ends the first `count` tokens, or -1: INTO OUTFILE has to stand before it. */
+function lastSettings(tokens: readonly Token[], count: number): number {
+  for (let index = count - 3; index > 0; index -= 1) {
+    const token = tokens[index];
+    if (token?.depth !== 0) continue;
+    if (isWord(token, 'SELECT', 'UNION', 'EXCEPT', 'INTERSECT')) return -1;
+    if (isWord(token, 'SETTINGS') && tokens[index + 1]?.kind === 'word' && isSymbol(tokens[index + 2], '='))
+      return index;
+  }
+  return -1;
 }
 
 /**
  * Reads one statement. `isFormat` tells format names from column names (`ORDER BY format DESC`). More than one
  * statement is refused, as by ClickHouse's own HTTP interface, and so is what would touch files on this machine.
+ * On a client's own text it says no more than whether rows follow and where; on the engine's printed text it is exact.
  */
 export function readStatement(sql: string, isFormat: (name: string) => boolean): Statement {
   let first: Token | undefined;
@@ -119,38 +135,4 @@ export function readStatement(sql: string, isFormat: (name: string) => boolean):
   if (isWord(first, 'KILL') && isWord(second, 'QUERY')) return { kind: 'kill', text: sql };
   if (isWord(first, 'USE')) return { kind: 'use', text: sql };
   return { kind: 'other', text: sql };
-}
-
-export interface Assignment {
-  readonly name: string;
-  readonly isDefault: boolean;
-}
-
-/**
- * Whether the engine may see other tokens than this lexer does: it knows typographic quotes and spaces, and unescapes
- * quoted names. Up to the first such place the two agree.
- */
-export const isAmbiguous = (sql: string): boolean =>
-  [...tokenize(sql)].some(({ kind, text, start, end }) =>
-    kind === 'quoted' ? sql.slice(start, end).includes('\\') : kind === 'symbol' && text > '\u007f',
-  );
-
-/**
- * All identifiers of a text, in lower case, and what it assigns with `SET` or `SETTINGS`. Where neither word stands, an
- * equals sign is a comparison.
- */
-export function readNames(sql: string): { readonly names: string[]; readonly assignments: Assignment[] } {
-  const tokens = [...tokenize(sql)];
-  const nameOf = ({ start, end }: Token) =>
-    sql
-      .slice(start, end)
-      .replace(/^[`"]|[`"]$/g, '')
-      .toLowerCase();
-  const isName = ({ kind }: Token) => kind === 'word' || kind === 'quoted';
-  const assigns = tokens.some((token) => isWord(token, 'SET', 'SETTINGS'));
-  const assignments = tokens.flatMap((token, index) => {
-    if (!assigns || !isName(token) || !isSymbol(tokens[index + 1], '=')) return [];
-    return [{ name: nameOf(token), isDefault: isWord(tokens[index + 2], 'DEFAULT') }];
-  });
-  return { names: tokens.filter(isName).map(nameOf), assignments };
 }

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
+/** 10,000 lines of 300 bytes; the fuzz runner makes a million. */
+const MAX_LOG_LINES = 10_000;
 const MAIN = new URL('../main.ts', import.meta.url).pathname;
 
 export interface EndpointProcess {
@@ -12,7 +14,7 @@ export interface EndpointProcess {
   readonly adminUrl: string;
   readonly pid: number;
   readonly process: ChildProcess;
-  /** All it has logged, one JSON document a line. */
+  /** What it has logged last, one JSON document a line. */
   readonly log: string[];
   /** Sends a signal and waits for the end; resolves with the exit code, or null after a kill. */
   readonly end: (signal: NodeJS.Signals) => Promise<number | null>;
@@ -25,8 +27,10 @@ export const removeFolder = (dir: string): void => rmSync(dir, { recursive: true
 export async function startEndpointProcess(
   dataDir: string,
   env: Record<string, string> = {},
+  cwd: string = process.cwd(),
 ): Promise<EndpointProcess> {
   const child = spawn(process.execPath, [MAIN], {
+    cwd,
     env: {
       PATH: process.env['PATH'],
       CLICKHOUSE_DATA_DIR: dataDir,
@@ -41,6 +45,7 @@ export async function startEndpointProcess(
   const up = new Promise<{ url: string; admin_url: string }>((resolve, reject) => {
     createInterface({ input: child.stdout }).on('line', (line) => {
       log.push(line);
+      if (log.length > MAX_LOG_LINES) log.splice(0, MAX_LOG_LINES / 2);
       const entry = JSON.parse(line) as { message: string; url: string; admin_url: string };
       if (entry.message === 'clickhouse is up') resolve(entry);
     });
