@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
+import { quote } from '../platform/clickhouse/sql-statements.ts';
 import type { User } from './access.ts';
-import { type Engine, quote } from './engine.ts';
+import type { Engine } from './engine.ts';
 import { ClickHouseException } from './exception.ts';
 import { Lane } from './lanes.ts';
 import type { Connection } from './native.ts';
