@@ -18,7 +18,7 @@ const PURE_CATEGORIES: ReadonlySet<string> = new Set([
   'String Splitting', 'Time Series', 'Time Window', 'Tuple', 'Type Conversion', 'UUID', 'URL',
 ]);
 
-/** Of the groups `Other` and `Internal`, where functions stand that read files, sleep and look into the server. */
+/** Functions of the groups `Other` and `Internal`, where others stand that read files, sleep and look into the server. */
 // biome-ignore format: one line a handful
 const PURE_OTHERS: ReadonlySet<string> = new Set([
   'bar', 'blockNumber', 'blockSize', 'byteSize', 'caseWithExpression', 'countDigits', 'currentDatabase', 'currentUser',
