@@ -8,9 +8,9 @@ export const ERRORS = {
     remedy: 'Set it to one of the values that the message names, or unset it to get the default.',
   },
   TOPIC_MISMATCH: {
-    text: 'A topic exists with other settings than Parley needs (partition count).',
+    text: 'chat.events, chat.dlq and chat.replay have different partition counts.',
     remedy:
-      'chat.events, chat.dlq and chat.replay need the same partition count; grow the smaller ones (docs/adr) or choose a TOPIC_PREFIX.',
+      'Nothing is lost: the smallest count is used. Grow the other topics to the largest, in any order and while all runs (docs/adr/0017).',
   },
   TOPIC_GREW: {
     text: 'chat.enriched has more partitions than when the sink started.',

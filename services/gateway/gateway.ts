@@ -4,6 +4,7 @@ import { registryAccess } from '../platform/avro/registry-access.ts';
 import { kafkaConnection } from '../platform/kafka/connection.ts';
 import { createKafka, type Kafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
+import { ChatPartitions } from '../platform/kafka/produce/chat-partitions.ts';
 import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
 import { TailReader } from '../platform/kafka/read/tail-reader.ts';
 import { TopicWatch } from '../platform/kafka/read/topic-watch.ts';
@@ -75,12 +76,13 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
   const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
   // The cluster view comes first: its error names Kafka, where the next steps would only fail.
   const view = await ClusterView.connect(kafka, config.KAFKA_BROKERS);
-  const { partitions } = await ensureTopics(kafka, {
+  const { counts } = await ensureTopics(kafka, {
     prefix: config.TOPIC_PREFIX,
     partitions: config.TOPIC_PARTITIONS,
     enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
     replicationFactor: config.TOPIC_REPLICATION,
   });
+  const partitions = new ChatPartitions(names, counts, log);
   const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: names });
   const producer = await connectProducer(config, shared, kafka, context);
   const tracer = await startTracing({ env, service: 'gateway', instance, log, metrics: registry });
@@ -91,7 +93,7 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
   });
   const intake = new Intake({
     topic: names.events,
-    partitions,
+    partitions: () => partitions.count,
     latencyBudgetMs: config.LATENCY_BUDGET_MS,
     sentAtWindow: { backMs: config.SENT_AT_BACK_MS, aheadMs: config.SENT_AT_AHEAD_MS },
     encode: (event) => codec.encodeEvent(event),
@@ -120,10 +122,11 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
   // Schema ids, topics and known messages belong to this cluster and are wrong for any other.
   const watch = TopicWatch.start({
     kafka,
-    topics: [names.events],
+    topics: [names.events, names.dlq, names.replay],
     log,
     metrics: registry,
     onIds: () => {},
+    onPartitions: (found) => partitions.note(found),
     onOtherCluster: context.fail,
   });
   return {

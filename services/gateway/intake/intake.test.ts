@@ -174,7 +174,7 @@ function intakeWith(producer: HandProducer, tracer?: Tracer) {
   const calls: string[] = [];
   const intake = new Intake({
     topic: 'chat.events',
-    partitions: 12,
+    partitions: () => 12,
     latencyBudgetMs: 400,
     sentAtWindow: WINDOW,
     encode: (event) => Buffer.from(JSON.stringify(event)),

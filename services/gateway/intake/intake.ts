@@ -53,7 +53,8 @@ interface EventSink {
 
 export interface IntakeOptions {
   readonly topic: string;
-  readonly partitions: number;
+  /** Partitions that messages are spread over at present. */
+  readonly partitions: () => number;
   readonly latencyBudgetMs: number;
   readonly sentAtWindow: SentAtWindow;
   readonly encode: (event: ChatEvent) => Buffer;
@@ -119,7 +120,7 @@ export class Intake {
     this.#pending.set(messageKey, { messageId: message.id, content, waiters: [waiter] });
     const { topic, partitions, tracer } = this.#options;
     const resendValue = () => encode({ ...event, resent: true });
-    const partition = partitionOf(recordKey, partitions);
+    const partition = partitionOf(recordKey, partitions());
     const span = tracer?.draws() ? startSend(tracer, { topic, partition }, attributesOf(event)) : undefined;
     const headers = headersOf(waiter.replyTo, span);
     producer.post({ topic, partition, key: recordKey, value, headers, resendValue }, (error) => {

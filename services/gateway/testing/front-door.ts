@@ -67,7 +67,7 @@ export class FrontDoor {
     };
     const intake = new Intake({
       topic: 'chat.events',
-      partitions: 6,
+      partitions: () => 6,
       latencyBudgetMs: config.LATENCY_BUDGET_MS,
       sentAtWindow: { backMs: config.SENT_AT_BACK_MS, aheadMs: config.SENT_AT_AHEAD_MS },
       encode: (event) => Buffer.from(JSON.stringify({ ...event, metadata: [...event.metadata] })),

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
-import { ParleyError } from '../../core/errors.ts';
 import { errorTypeOf } from './kafkajs/error-type.ts';
 import type { Kafka } from './kafkajs/kafka.ts';
 
@@ -27,7 +26,7 @@ const DAY_MS = 86_400_000;
 /** Room for what came compressed: a record of 5 MiB that was compressed to fit must still be dead-lettered. */
 const LARGE_MESSAGE_BYTES = 16 << 20;
 
-/** Topic settings of design §2. Times of producing, so that retention follows Kafka's clock and not a bot's. */
+/** Topic settings, see docs/architecture.md. Times of producing, so that retention follows Kafka's clock and not a bot's. */
 export function topicSettings(names: TopicNames): Record<string, Record<string, string>> {
   const base = (days: number) => ({
     'cleanup.policy': 'delete',
@@ -43,6 +42,15 @@ export function topicSettings(names: TopicNames): Record<string, Record<string, 
   };
 }
 
+/** Partition counts by topic; a topic that does not exist is left out. */
+export type PartitionCounts = ReadonlyMap<string, number>;
+
+interface TopicPartitions {
+  readonly counts: PartitionCounts;
+  /** Of chat.enriched. */
+  readonly enrichedPartitions: number;
+}
+
 export interface EnsureTopicsOptions {
   readonly prefix: string;
   /** For chat.events, chat.dlq and chat.replay. */
@@ -52,16 +60,11 @@ export interface EnsureTopicsOptions {
   readonly replicationFactor: number;
 }
 
-/** Partition counts as the cluster has them: existing topics are left as they are. */
-export interface TopicPartitions {
-  readonly partitions: number;
-  readonly enrichedPartitions: number;
-}
-
 /**
- * Creates the topics that are missing; several services may do so at once.
+ * Creates the topics that are missing; several services may do so at once. Those that exist keep their partition counts,
+ * which may differ while an operator grows them (docs/adr/0017-growing-partitions.md).
  *
- * @throws {ParleyError} TOPIC_MISMATCH when chat.events, chat.dlq and chat.replay do not have one partition count.
+ * @returns the partition counts that the topics have now.
  */
 export async function ensureTopics(kafka: Kafka, options: EnsureTopicsOptions): Promise<TopicPartitions> {
   const names = topicNames(options.prefix);
@@ -71,8 +74,9 @@ export async function ensureTopics(kafka: Kafka, options: EnsureTopicsOptions): 
   try {
     const existing = new Set(await admin.listTopics());
     const missing = Object.keys(settings).filter((topic) => !existing.has(topic));
-    if (missing.length > 0) await createTopics(admin, missing, settings, options, names.enriched);
-    return await whenKnown(() => readPartitionCounts(admin, names));
+    if (missing.length > 0) await createTopics(admin, missing, settings, options);
+    const counts = await whenKnown(() => readPartitionCounts(admin, Object.keys(settings)));
+    return { counts, enrichedPartitions: counts.get(names.enriched) ?? 1 };
   } finally {
     await admin.disconnect();
   }
@@ -98,9 +102,9 @@ async function createTopics(
   admin: ReturnType<Kafka['admin']>,
   topics: readonly string[],
   settings: Record<string, Record<string, string>>,
-  { partitions, enrichedPartitions = partitions, replicationFactor }: EnsureTopicsOptions,
-  enriched: string,
+  { prefix, partitions, enrichedPartitions = partitions, replicationFactor }: EnsureTopicsOptions,
 ): Promise<void> {
+  const { enriched } = topicNames(prefix);
   try {
     await admin.createTopics({
       // It would ask once and fail where the broker does not know the topic yet; whenKnown asks again.
@@ -123,14 +127,10 @@ async function createTopics(
   }
 }
 
-async function readPartitionCounts(admin: ReturnType<Kafka['admin']>, names: TopicNames): Promise<TopicPartitions> {
-  const { topics: found } = await admin.fetchTopicMetadata({ topics: Object.values(names) });
-  const countOf = (topic: string) => found.find(({ name }) => name === topic)?.partitions.length ?? 0;
-  const wide = [names.events, names.dlq, names.replay];
-  if (new Set(wide.map(countOf)).size !== 1) {
-    const counts = wide.map((topic) => `${topic} has ${countOf(topic)}`).join(', ');
-    const problem = `${names.events}, ${names.dlq} and ${names.replay} need the same partition count`;
-    throw new ParleyError('TOPIC_MISMATCH', `${problem}: ${counts}`);
-  }
-  return { partitions: countOf(names.events), enrichedPartitions: countOf(names.enriched) };
+async function readPartitionCounts(
+  admin: ReturnType<Kafka['admin']>,
+  topics: readonly string[],
+): Promise<PartitionCounts> {
+  const { topics: found } = await admin.fetchTopicMetadata({ topics: [...topics] });
+  return new Map(found.map(({ name, partitions }) => [name, partitions.length]));
 }

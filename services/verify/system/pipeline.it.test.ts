@@ -6,7 +6,6 @@ import { ParleyClient } from '../../client/parley-client.ts';
 import { systemClock } from '../../core/clock.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../../local/testing/stack.ts';
-import { demoConversations } from '../../operator/demo/conversations.ts';
 import { ensureLocalKey, tokenSigner } from '../../operator/local-token.ts';
 import { type ClickHouse, createClickHouse } from '../../platform/clickhouse/clickhouse.ts';
 import { createKafka } from '../../platform/kafka/kafkajs/kafka.ts';
@@ -15,6 +14,7 @@ import { testLog } from '../../platform/testing/topic-log.ts';
 import { expectExactlyOnce } from '../exactly-once.ts';
 import { verifySources } from '../sources.ts';
 import { type VerifyReport, verify } from '../verify.ts';
+import { Bots } from './testing/bots.ts';
 
 /**
  * The main job on real parts: bots in over WebSocket, exact numbers out of ClickHouse, whatever is killed on the way.
@@ -29,54 +29,6 @@ let keyPath: string;
 let env: Record<string, string>;
 let clickhouse: ClickHouse;
 let view: ClusterView;
-
-/** Message ids by whether the gateway acked them. */
-class Bots {
-  readonly acked = new Set<string>();
-  readonly #clients: ParleyClient[] = [];
-  readonly #sign: Awaited<ReturnType<typeof tokenSigner>>;
-
-  constructor(sign: Awaited<ReturnType<typeof tokenSigner>>) {
-    this.#sign = sign;
-  }
-
-  async connect(url: string, count: number): Promise<void> {
-    for (let bot = 0; bot < count; bot++) {
-      const token = await this.#sign({
-        tenant: `tenant-${bot % 4}`,
-        bot: `bot-${bot}`,
-        roles: ['bot'],
-        ttlMs: 3_600_000,
-      });
-      this.#clients.push(await ParleyClient.connect({ url, token, backoff: { minMs: 50, maxMs: 500 } }));
-    }
-  }
-
-  /** Conversations of the demo generator, each with one bot and in order. */
-  async send(count: number, run: string): Promise<void> {
-    const conversations = demoConversations(7);
-    const work: Promise<void>[] = [];
-    for (let n = 0, sent = 0; sent < count; n++) {
-      const { conversation_id, messages } = conversations.next().value;
-      const client = this.#clients[n % this.#clients.length] as ParleyClient;
-      for (const [turn, message] of messages.slice(0, count - sent).entries()) {
-        sent++;
-        await client.room();
-        const id = `${run}-${n}-${turn}`;
-        work.push(
-          client
-            .send({ ...message, id, conversation_id: `${run}-${conversation_id}` })
-            .then(() => void this.acked.add(id)),
-        );
-      }
-    }
-    await Promise.all(work);
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#clients.map((client) => client.close()));
-  }
-}
 
 const verified = (): Promise<VerifyReport> =>
   verify(verifySources(view, clickhouse, names.TOPIC_PREFIX), { clock: systemClock, waitMs: 60_000 });

@@ -7,12 +7,18 @@ import { requestMetadata } from '../kafkajs/metadata-request.ts';
 export interface ClusterIds {
   readonly clusterId: string;
   readonly topics: ReadonlyMap<string, TopicId>;
+  /** Partition counts by topic. */
+  readonly partitions: ReadonlyMap<string, number>;
 }
 
 export async function requestIds(broker: InternalBroker, topics: readonly string[]): Promise<ClusterIds> {
   const { clusterId, topics: found } = await requestMetadata(broker, topics);
   const there = found.filter(({ error }) => error === 0);
-  return { clusterId, topics: new Map(there.map(({ topic, topicId }) => [topic, topicId])) };
+  return {
+    clusterId,
+    topics: new Map(there.map(({ topic, topicId }) => [topic, topicId])),
+    partitions: new Map(there.map(({ topic, partitions }) => [topic, partitions.length])),
+  };
 }
 
 /** Kafka's own ids of topics, by name; a topic that does not exist is left out. */

@@ -15,6 +15,8 @@ export interface TopicWatchOptions {
   readonly everyMs?: number;
   /** At every look: the ids of the topics that exist. */
   readonly onIds: (ids: ReadonlyMap<string, TopicId>) => void;
+  /** At every look: the partition counts of the topics that exist. */
+  readonly onPartitions?: (counts: ReadonlyMap<string, number>) => void;
   /** Behind the same address is another cluster now: CLUSTER_CHANGED. */
   readonly onOtherCluster: (error: ParleyError) => void;
 }
@@ -123,6 +125,7 @@ export class TopicWatch {
     this.#ids = new Map([...this.#ids, ...found.topics]);
     this.#looked.resolve();
     onIds(found.topics);
+    this.#options.onPartitions?.(found.partitions);
   }
 
   /** A disk that was wiped may have been given the same cluster id again: then no topic is left of those that were. */
