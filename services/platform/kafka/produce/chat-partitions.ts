@@ -54,7 +54,7 @@ export class ChatPartitions {
 const wideTopics = ({ events, dlq, replay }: TopicNames): readonly string[] => [events, dlq, replay];
 
 /** What all three have; undefined while one of them does not exist. */
-export function commonCount(names: TopicNames, counts: PartitionCounts): number | undefined {
+function commonCount(names: TopicNames, counts: PartitionCounts): number | undefined {
   const found = wideTopics(names).map((topic) => counts.get(topic) ?? 0);
   return found.includes(0) ? undefined : Math.min(...found);
 }
