@@ -25,6 +25,12 @@ function pathsOf(name: string): string[] {
   return choices.split(',').flatMap((choice) => pathsOf(`${before}${choice}${after}`));
 }
 
+/** TypeScript files of a drawing, whose folder may stand above them. */
+const drawnIn = (text: string): string[] =>
+  [...text.matchAll(/^```\n(.*?)^```/gms)].flatMap(
+    ([, drawing = '']) => drawing.match(/[\w.-]+(\/[\w.-]+)*\.ts\b/g) ?? [],
+  );
+
 /** What stands in backticks and is a path of ours: below one of our folders, or a file with an ending of ours. */
 const namedIn = (text: string): string[] =>
   [...text.matchAll(/`([^`\s]+)`/g)]
@@ -35,7 +41,8 @@ const namedIn = (text: string): string[] =>
 
 describe('the pages of the repository', () => {
   it.each(PAGES)('%s names only files and folders that exist', (page) => {
-    const missing = namedIn(readFileSync(join(ROOT, page), 'utf8')).filter((name) => !IN_TREE(name));
+    const text = readFileSync(join(ROOT, page), 'utf8');
+    const missing = [...namedIn(text), ...drawnIn(text)].filter((name) => !IN_TREE(name));
     expect(missing).toEqual([]);
   });
 
@@ -46,5 +53,23 @@ describe('the pages of the repository', () => {
       (link) => link !== '' && !/^[a-z]+:/.test(link) && !existsSync(join(ROOT, dirname(page), link)),
     );
     expect(missing).toEqual([]);
+  });
+
+  it('docs/architecture.md draws the way of one record over at most 25 files', () => {
+    const [drawing = ''] =
+      /^```\nbot ── frame.*?^```/ms.exec(readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8')) ?? [];
+    const files = drawnIn(`${drawing}\n`);
+    expect(files.length).toBeGreaterThan(20);
+    expect(files.length).toBeLessThanOrEqual(25);
+  });
+
+  it('docs/architecture.md names only metrics and log lines that the services have', () => {
+    const page = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+    const sources = globSync('services/**/*.ts', { cwd: ROOT })
+      .map((file) => readFileSync(join(ROOT, file), 'utf8'))
+      .join();
+    const metrics = [...page.matchAll(/`((?:parley|kafka)_\w+)/g)].map(([, name = '']) => name);
+    const lines = [...page.matchAll(/“([^”]+)”/g)].map(([, line = '']) => line.replace(/\s+/g, ' '));
+    expect([...metrics, ...lines].filter((name) => !sources.includes(name))).toEqual([]);
   });
 });
