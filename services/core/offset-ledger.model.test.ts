@@ -20,7 +20,7 @@ interface Model {
   readonly start: number;
   /** Complete offsets from `start` on. */
   readonly done: Set<number>;
-  /** Of these, the ones that the metadata of a commit can name: records, not gaps. */
+  /** The complete offsets that the metadata of a commit can name: records, not gaps. */
   readonly recorded: Set<number>;
   open: Item[];
   /** One behind the last offset that was taken. */

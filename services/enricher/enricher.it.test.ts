@@ -67,7 +67,7 @@ describe('enricher', () => {
     await service.kill('SIGTERM');
   });
 
-  it('one slow message holds back nobody behind it', async () => {
+  it('goes on behind one slow message, and asks for the slow one alone again when it is killed', async () => {
     const at = await bench('enricher_slow');
     let release: () => void = () => {};
     at.nlp.answer = (id, response) => {
@@ -80,7 +80,7 @@ describe('enricher', () => {
     await Promise.all(Array.from({ length: 200 }, (_, n) => produce(at, 0, { message_id: `m${n}` })));
     await eventually(async () => expect((await outcomesOf(at)).length).toBe(200));
     expect((await outcomesOf(at)).map(({ message_id }) => message_id)).not.toContain('slow');
-    // Once the commit's metadata tells of the 200, a kill has only the slow one called again.
+    // Once the commit's metadata has the 200, a kill has only the slow one called again.
     const [{ source }] = (await outcomesOf(at)) as [ChatOutcome];
     const admin = kafka.admin();
     await admin.connect();

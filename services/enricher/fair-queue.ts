@@ -77,7 +77,7 @@ export class FairQueue<Source, Item> {
     return { source: own.source, item };
   }
 
-  /** Takes out all that came from a source, and gives it back. */
+  /** Takes out all items of a source. @returns them. */
   remove(source: Source): Item[] {
     const removed: Item[] = [];
     for (const queue of [...this.#byTenant.values()]) {

@@ -25,9 +25,9 @@ class World {
   start = 0;
   end = 0;
   readonly empty = new Set<number>();
-  /** Offsets of records that ended in an outcome, and those that a gap told of, in any instance's life. */
+  /** Offsets of records that ended in an outcome, and those of a gap's outcome, in any instance's life. */
   readonly analysed = new Set<number>();
-  readonly told = new Set<number>();
+  readonly gone = new Set<number>();
   committed: OffsetAndMetadata | undefined;
   #paused = false;
   #position = 0;
@@ -83,8 +83,8 @@ class World {
       return;
     }
     for (let offset = job.first; offset <= job.last; offset++) {
-      assert(offset < this.start, `${offset} is in the log and was told to be gone`);
-      this.told.add(offset);
+      assert(offset < this.start, `${offset} is in the log and was reported as gone`);
+      this.gone.add(offset);
     }
     this.#worker.complete(job.first);
   }
@@ -92,7 +92,7 @@ class World {
   async commit(): Promise<void> {
     await this.#worker.commit();
     for (let offset = 0; offset < (this.committed?.offset ?? 0); offset++) {
-      const accounted = this.analysed.has(offset) || this.told.has(offset) || this.empty.has(offset);
+      const accounted = this.analysed.has(offset) || this.gone.has(offset) || this.empty.has(offset);
       assert(accounted, `${offset} is committed and has no outcome`);
     }
   }
@@ -142,7 +142,7 @@ class World {
     this.#jobs = [];
     const { completed } = decodeLedger(committed?.metadata ?? '', TOPIC_ID, watermark);
     // Before its first commit the group begins at the log's start: what was removed before that was never its own.
-    for (let offset = 0; !committed && offset < this.start; offset++) this.told.add(offset);
+    for (let offset = 0; !committed && offset < this.start; offset++) this.gone.add(offset);
     const worker = new PartitionWorker(claim, new OffsetLedger(watermark, completed, SPAN), {
       offer: (from, job) => {
         from.started(job, 0);
@@ -177,7 +177,7 @@ const step = fc.oneof(
 );
 
 describe('PartitionWorker, over a log that retention and delete-records cut', () => {
-  it('gives each record an outcome or tells of it as gone, and reads to the end, whatever is cut, done and killed when', () =>
+  it('gives each record an outcome or reports it as gone, and reads to the end, whatever is cut, done and killed when', () =>
     fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
         const world = new World();

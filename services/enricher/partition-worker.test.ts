@@ -115,7 +115,7 @@ describe('PartitionWorker', () => {
     expect(worker.oldestStartedAtMs).toBeUndefined();
   });
 
-  it('whatever was committed, a successor does exactly what was not complete', () => {
+  it('leaves to its successor exactly what was not complete, whatever was committed', () => {
     const scenario = fc.record({
       count: fc.integer({ min: 1, max: 200 }),
       done: fc.array(fc.nat(199), { maxLength: 200 }),
@@ -314,7 +314,7 @@ describe('faultOf', () => {
 
 describe('outcomes', () => {
   const source = { topic_id: TOPIC_ID, topic: 'chat.events', partition: 3, offset: 9 };
-  const told = { attempts: 0, enrichedAt: 1_790_000_000_000 as never, reason: 'invalid' } as const;
+  const facts = { attempts: 0, enrichedAt: 1_790_000_000_000 as never, reason: 'invalid' } as const;
 
   it('a dead-lettered event is cut to what ClickHouse can take, whatever was in it', () => {
     const wild = sampleEvent({
@@ -325,7 +325,7 @@ describe('outcomes', () => {
       metadata: new Map(Array.from({ length: 100 }, (_, n) => [`k${n}`, 'v'.repeat(9_000)])),
       supersedes: 3,
     });
-    const outcome = deadLettered(source, { ...record(9), timestamp: 1_780_000_000_000 }, wild, told);
+    const outcome = deadLettered(source, { ...record(9), timestamp: 1_780_000_000_000 }, wild, facts);
     expect(outcome.message_id).toHaveLength(512);
     expect(outcome.text).toHaveLength(8_192);
     expect(outcome.text.isWellFormed()).toBe(true);
@@ -335,8 +335,8 @@ describe('outcomes', () => {
   });
 
   it('an undecodable record gets an id of its own; a gap its range', () => {
-    const dead = deadLettered(source, { ...record(9), timestamp: -1 }, undefined, told);
-    expect(dead).toMatchObject({ message_id: `dead:${TOPIC_ID}:3:9`, tenant_id: '', sent_at: told.enrichedAt });
-    expect(gap(source, 20, told.enrichedAt)).toMatchObject({ outcome: 'gap', source, last_offset: 20 });
+    const dead = deadLettered(source, { ...record(9), timestamp: -1 }, undefined, facts);
+    expect(dead).toMatchObject({ message_id: `dead:${TOPIC_ID}:3:9`, tenant_id: '', sent_at: facts.enrichedAt });
+    expect(gap(source, 20, facts.enrichedAt)).toMatchObject({ outcome: 'gap', source, last_offset: 20 });
   });
 });

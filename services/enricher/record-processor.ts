@@ -156,7 +156,7 @@ export class RecordProcessor {
       for (let failure = first; ; ) {
         const verdict = await storm.failed(probe, item);
         if (verdict === 'abandoned') return false;
-        if (verdict === 'bury') return await this.#giveUp(item, failure, firstFailedAt);
+        if (verdict === 'dead_letter') return await this.#giveUp(item, failure, firstFailedAt);
         probe = verdict === 'probe';
         const analysis = await this.#again(item, probe);
         if (!isFailure(analysis)) return await this.#conclude(item, analysis, probe);

@@ -15,58 +15,58 @@ class Named extends Due {
 
 describe('DeadlineQueue', () => {
   const queueOf = () => {
-    const told: string[] = [];
-    return { told, queue: new DeadlineQueue<Named>(({ name }) => void told.push(name)) };
+    const reported: string[] = [];
+    return { reported, queue: new DeadlineQueue<Named>(({ name }) => void reported.push(name)) };
   };
   const at = (ms: number) => performance.now() + ms;
 
-  it('tells each item once it is due, never before, and with one timer for all', async () => {
-    const { told, queue } = queueOf();
+  it('reports each item once it is due, never before, and with one timer for all', async () => {
+    const { reported, queue } = queueOf();
     queue.add(new Named('a'), at(100));
     queue.add(new Named('b'), at(150));
     queue.add(new Named('c'), at(300));
     expect(jest.getTimerCount()).toBe(1);
     await jest.advanceTimersByTimeAsync(99);
-    expect(told).toEqual([]);
+    expect(reported).toEqual([]);
     await jest.advanceTimersByTimeAsync(20);
-    expect(told).toEqual(['a']);
+    expect(reported).toEqual(['a']);
     await jest.advanceTimersByTimeAsync(60);
-    expect(told).toEqual(['a', 'b']);
+    expect(reported).toEqual(['a', 'b']);
     await jest.advanceTimersByTimeAsync(1_000);
-    expect(told).toEqual(['a', 'b', 'c']);
+    expect(reported).toEqual(['a', 'b', 'c']);
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('does not tell what was deleted, and goes on behind it', async () => {
-    const { told, queue } = queueOf();
+  it('does not report what was deleted, and goes on behind it', async () => {
+    const { reported, queue } = queueOf();
     const a = new Named('a');
     queue.add(a, at(100));
     queue.add(new Named('b'), at(200));
     expect([queue.delete(a), queue.delete(a), queue.size]).toEqual([true, false, 1]);
     await jest.advanceTimersByTimeAsync(300);
-    expect(told).toEqual(['b']);
+    expect(reported).toEqual(['b']);
   });
 
-  it('takes what is added while it tells', async () => {
-    const told: string[] = [];
+  it('takes what is added while it reports', async () => {
+    const reported: string[] = [];
     const queue = new DeadlineQueue<Named>(({ name }) => {
-      told.push(name);
+      reported.push(name);
       if (name === 'a') queue.add(new Named('again'), at(50));
     });
     queue.add(new Named('a'), at(10));
     queue.add(new Named('b'), at(500));
     await jest.advanceTimersByTimeAsync(40);
-    expect(told).toEqual(['a']);
-    // Behind one that is due later: told with it, since the queue is in the order of adding.
+    expect(reported).toEqual(['a']);
+    // Behind one that is due later: reported with it, since the queue is in the order of adding.
     await jest.advanceTimersByTimeAsync(500);
-    expect(told).toEqual(['a', 'b', 'again']);
+    expect(reported).toEqual(['a', 'b', 'again']);
   });
 
   it('forgets everything when cleared', async () => {
-    const { told, queue } = queueOf();
+    const { reported, queue } = queueOf();
     queue.add(new Named('a'), at(10));
     queue.clear();
     await jest.advanceTimersByTimeAsync(100);
-    expect([told, queue.size, jest.getTimerCount()]).toEqual([[], 0, 0]);
+    expect([reported, queue.size, jest.getTimerCount()]).toEqual([[], 0, 0]);
   });
 });

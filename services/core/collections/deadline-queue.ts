@@ -1,6 +1,6 @@
 import { Link, LinkedList } from './linked-list.ts';
 
-/** Items that are due within this of each other are told together: a timer each would cost more than the wait. */
+/** Items that are due within this of each other are reported together: a timer each would cost more than the wait. */
 const GRAIN_MS = 5;
 
 /** What may lie in a {@link DeadlineQueue}, in one at a time. */
@@ -10,7 +10,7 @@ export class Due extends Link {
 
 /**
  * Deadlines of one kind: whatever is added later is due later, give or take. One timer serves them all, and adding and
- * deleting an item costs a few assignments. An item that is due before its predecessors is told with them.
+ * deleting an item costs a few assignments. An item that is due before its predecessors is reported with them.
  */
 export class DeadlineQueue<Item extends Due> {
   readonly #items = new LinkedList<Item>();
@@ -46,15 +46,15 @@ export class DeadlineQueue<Item extends Due> {
   }
 
   #arm(dueAtMs: number): void {
-    this.#timer = setTimeout(() => this.#tell(), Math.max(dueAtMs - this.#now(), 0) + GRAIN_MS);
+    this.#timer = setTimeout(() => this.#report(), Math.max(dueAtMs - this.#now(), 0) + GRAIN_MS);
   }
 
-  #tell(): void {
+  #report(): void {
     this.#timer = undefined;
     const now = this.#now();
     for (let item = this.#items.first; item; item = this.#items.first) {
       if (item.dueAtMs > now) {
-        // Whoever was told may have added an item, and armed the timer for it.
+        // The callback may have added an item, and armed the timer for it.
         if (this.#timer === undefined) this.#arm(item.dueAtMs);
         return;
       }

@@ -1,4 +1,4 @@
-/** Compacted rarely, so that taking from the front stays cheap. */
+/** The array is compacted rarely, so that taking from the front stays cheap. */
 const COMPACT_AT = 1_024;
 
 /** First in, first out, in constant time. */
@@ -10,10 +10,6 @@ export class Fifo<T> {
     return this.#items.length - this.#head;
   }
 
-  peek(): T | undefined {
-    return this.#items[this.#head];
-  }
-
   push(item: T): void {
     this.#items.push(item);
   }
@@ -21,7 +17,7 @@ export class Fifo<T> {
   shift(): T | undefined {
     if (this.#head === this.#items.length) return undefined;
     const item = this.#items[this.#head];
-    // What has left is not kept from being collected.
+    // An item that has left can be collected.
     this.#items[this.#head++] = undefined;
     if (this.#head === this.#items.length) {
       this.#items.length = 0;

@@ -1,6 +1,6 @@
-/** What may lie in a {@link LinkedList}, in one at a time. The links are the list's. */
+/** An item of a {@link LinkedList}, of one at a time. The links are the list's. */
 export class Link {
-  /** Undefined while it lies in none. */
+  /** Undefined while the item is in no list. */
   previous: Link | undefined;
   next: Link | undefined;
 }
@@ -8,9 +8,9 @@ export class Link {
 /**
  * First in, first out, with items that may leave from anywhere, in constant time.
  *
- * Not a Map or a Set: from these, thousands of entries that come and go leave behind a table of all entries every few
- * thousand, and one that has grown old keeps everything it names from the collections of the young. With 2,000 calls in
- * flight that was 45 MB of garbage a second. An item that left this list names nothing any more.
+ * A Map or a Set will not do: V8 leaves behind a table of all entries every few thousand that come and go, and a table that
+ * has grown old keeps all that it names from being collected. With 2,000 calls in
+ * flight that was 45 MB of garbage a second. An item that left this list refers to no other.
  */
 export class LinkedList<Item extends Link> {
   readonly #ends = new Link();
@@ -39,7 +39,7 @@ export class LinkedList<Item extends Link> {
     this.#size++;
   }
 
-  /** Of an item that lies here, or in no list. @returns whether it did. */
+  /** Takes out an item of this list or of none. @returns whether it was in this list. */
   delete(item: Item): boolean {
     const { previous, next } = item;
     if (!previous || !next) return false;

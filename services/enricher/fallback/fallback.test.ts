@@ -44,10 +44,7 @@ describe('Fallback', () => {
   it('loads the model when it is first needed, and once', async () => {
     const { fallback, counts } = bounded(1);
     expect(counts().loads).toBe(0);
-    const both = Promise.all([
-      fallback.inTurn('hello', wanted),
-      fallback.inTurn('nobody', { stillWanted: () => false }),
-    ]);
+    const both = Promise.all([fallback.inTurn('hello', wanted), fallback.inTurn('lost', { stillWanted: () => false })]);
     expect(await both).toEqual([{ model: 'hello' }, undefined]);
     expect(counts()).toEqual({ runs: 1, loads: 1 });
   });
@@ -66,7 +63,7 @@ describe('Fallback', () => {
     }
   });
 
-  it('serves who waits in order, and rests when nobody does', async () => {
+  it('serves texts in the order in which they came, and rests when none waits', async () => {
     const { fallback, pass, counts } = bounded(10);
     const served: string[] = [];
     for (let n = 0; n < 50; n++)
@@ -79,7 +76,7 @@ describe('Fallback', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('costs nothing for those whose partition was lost, and a text that breaks the model breaks no other', async () => {
+  it('costs nothing for messages whose partition was lost, and a text that breaks the model breaks no other', async () => {
     const { fallback, pass, counts } = bounded(1);
     let owned = true;
     const lost = fallback.inTurn('lost', { stillWanted: () => owned });

@@ -5,9 +5,9 @@ export type LocalModel = (text: string) => Insight;
 export interface FallbackOptions {
   /** Loads the model. */
   readonly load: () => Promise<LocalModel>;
-  /** Of the event loop's time, what the model may take: 0.2 is 200 ms a second. */
+  /** Share of the event loop's time that the model may take: 0.2 is 200 ms a second. */
   readonly cpuShare: number;
-  /** Told the time of each analysis. */
+  /** Called after each analysis with the time it took. */
   readonly onRun?: (seconds: number) => void;
   /** Monotonic milliseconds. */
   readonly now?: () => number;
@@ -15,7 +15,7 @@ export interface FallbackOptions {
 
 /** Unused time that can be saved up: no burst longer than this holds up the event loop. */
 const MAX_SAVED_MS = 20;
-/** Between two turns of those who wait. */
+/** Time between two turns of the texts that wait. */
 const TURN_MS = 10;
 
 /**
@@ -59,7 +59,7 @@ export class Fallback {
     return this.#loading;
   }
 
-  /** An insight as soon as the share allows it, in order; undefined once nobody wants it any more. */
+  /** An insight as soon as the share allows it, in order; undefined where its message needs none any more. */
   async inTurn(text: string, waiter: StillWanted): Promise<Insight | undefined> {
     if (this.#model === undefined) await this.load();
     return await new Promise((resolve, reject) => {

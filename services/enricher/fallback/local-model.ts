@@ -20,7 +20,7 @@ const LETTER = /\p{L}/u;
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u;
 const LONGEST_UNSPACED_WORD = 4;
 
-/** The script alone tells these; kana before Han. */
+/** Languages that the script alone gives away; kana before Han. */
 const SCRIPTS: readonly (readonly [RegExp, string])[] = [
   [/[\p{Script=Hiragana}\p{Script=Katakana}]/u, 'ja'],
   [/\p{Script=Han}/u, 'zh'],

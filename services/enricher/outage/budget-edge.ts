@@ -1,10 +1,10 @@
-/** Items that are due within this of each other are told together. */
+/** Items that are due within this of each other are reported together. */
 const GRAIN_MS = 10;
-/** Budgets above this get no early answer: what waits here is held in memory until it is due. */
+/** Budgets above this get no early answer: an item is held in memory until it is due. */
 const MAX_AHEAD_MS = 60_000;
 
 /**
- * Tells of items whose time has come unless they were settled before. Latency budgets run out in no particular order
+ * Reports items whose time has come, unless they were settled before. Latency budgets run out in no particular order
  * (partitions are of different ages), so items lie in slots of 10 ms; one timer serves them all and stands still while
  * there are none. Adding costs a map look-up, settling a flag.
  */
@@ -27,9 +27,9 @@ export class BudgetEdge<Item extends { readonly settled: boolean }> {
     const now = this.#now();
     if (this.#timer === undefined) {
       this.#next = Math.floor(now / GRAIN_MS);
-      this.#timer = setInterval(() => this.#tell(), GRAIN_MS);
+      this.#timer = setInterval(() => this.#report(), GRAIN_MS);
     }
-    // Rounded down: early by the grain at most. The present slot may have been told already.
+    // Rounded down: early by the grain at most. The present slot may have been reported already.
     const slot = Math.max(Math.floor((now + aheadMs) / GRAIN_MS), this.#next);
     const items = this.#slots.get(slot);
     if (items) items.push(item);
@@ -43,7 +43,7 @@ export class BudgetEdge<Item extends { readonly settled: boolean }> {
     this.#slots.clear();
   }
 
-  #tell(): void {
+  #report(): void {
     const present = Math.floor(this.#now() / GRAIN_MS);
     for (; this.#next <= present; this.#next++) {
       const items = this.#slots.get(this.#next);

@@ -32,13 +32,13 @@ const WARM_UP = Array.from(
   (_, n) => `Where is my order number ${n}? I am not happy with this at all!`,
 );
 
-/** What stands beside the NLP API for the times when it does not answer, composed. */
+/** Composes what the enricher has for the times when the NLP API does not answer. */
 export function connectOutage({ config, emitter, metrics, log, onCalm }: ConnectOptions): Outage {
   const fallback = new Fallback({
     load: async () => {
       const { loadLocalModel } = await import('../fallback/local-model.ts');
       const model = await loadLocalModel();
-      // The first run reads a word list and is compiled meanwhile: that is part of loading, not of the first answer.
+      // The first run reads a word list and is compiled: part of loading, not of the first answer.
       for (const text of WARM_UP) model(text);
       return model;
     },

@@ -15,9 +15,9 @@ export interface EarlyAnswersOptions {
 }
 
 /**
- * Design §4.4: at the edge of its latency budget a message that has no answer yet gets a provisional outcome of the local
- * model, while its call goes on. Not where the budget was over when work on it began, nor on the replay lane: nobody
- * waits for these.
+ * At the edge of its latency budget a message that has no answer yet gets a provisional outcome of the local model, while
+ * its call goes on (docs/architecture.md). A message whose budget was over when work on it began, or that is replayed,
+ * gets none: no bot waits for its answer.
  */
 export class EarlyAnswers {
   readonly #options: EarlyAnswersOptions;

@@ -1,6 +1,6 @@
 const SLOTS = 12;
 
-/** Counts of what succeeded and failed within the last while, in twelve slots, so that it forgets by a twelfth at a time. */
+/** Counts successes and failures of the last while in twelve slots, and forgets a twelfth at a time. */
 export class FailureWindow {
   readonly #slotMs: number;
   readonly #now: () => number;

@@ -56,7 +56,7 @@ describe('StormGuard', () => {
     times(1_000, () => guard.passed(false));
     times(500, fail);
     expect(guard.state).toBe('calm');
-    expect(verdicts).toEqual(Array(699).fill('bury'));
+    expect(verdicts).toEqual(Array(699).fill('dead_letter'));
   });
 
   it('trips at half of at least 200 within a minute, and holds what fails from then on', () => {
@@ -85,7 +85,7 @@ describe('StormGuard', () => {
       const tripped = () => guards.every(({ state }) => state === 'storm');
       for (let n = 0; n < 2_000 && !tripped(); n++) {
         const guard = guards[n % instances] as StormGuard;
-        if (guard.failed(false, wanted) !== 'bury') continue;
+        if (guard.failed(false, wanted) !== 'dead_letter') continue;
         letters++;
         for (const each of guards) each.letterSeen();
       }
@@ -154,7 +154,7 @@ describe('StormGuard', () => {
     expect([guard.state, guard.held]).toEqual(['calm', 0]);
     expect(verdicts.slice(-21)).toEqual(Array(21).fill('retry'));
     times(1_000, fail);
-    expect([guard.state, verdicts.at(-1)]).toEqual(['calm', 'bury']);
+    expect([guard.state, verdicts.at(-1)]).toEqual(['calm', 'dead_letter']);
     jest.advanceTimersByTime(601_000);
     times(200, fail);
     expect([guard.state, changes]).toEqual(['storm', ['tripped', 'operator', 'tripped']]);
@@ -193,9 +193,9 @@ describe('StormGuard', () => {
 });
 
 describe('BudgetEdge', () => {
-  it('tells of each item at its time whatever the order, of settled ones never, and then rests', () => {
-    const told: string[] = [];
-    const edge = new BudgetEdge<{ name: string; settled: boolean }>(({ name }) => told.push(name));
+  it('reports each item at its time whatever the order, settled ones never, and then rests', () => {
+    const due: string[] = [];
+    const edge = new BudgetEdge<{ name: string; settled: boolean }>(({ name }) => due.push(name));
     const item = (name: string) => ({ name, settled: false });
     const settled = item('settled');
     expect(edge.add(item('late'), 340)).toBe(true);
@@ -204,27 +204,27 @@ describe('BudgetEdge', () => {
     edge.add(item('at once'), 1);
     settled.settled = true;
     jest.advanceTimersByTime(10);
-    expect(told).toEqual(['at once']);
+    expect(due).toEqual(['at once']);
     jest.advanceTimersByTime(20);
-    expect(told).toEqual(['at once']);
+    expect(due).toEqual(['at once']);
     jest.advanceTimersByTime(20);
-    expect(told).toEqual(['at once', 'early']);
+    expect(due).toEqual(['at once', 'early']);
     edge.add(item('now'), 1);
     jest.advanceTimersByTime(10);
-    expect(told).toEqual(['at once', 'early', 'now']);
+    expect(due).toEqual(['at once', 'early', 'now']);
     jest.advanceTimersByTime(270);
-    expect(told).toHaveLength(3);
+    expect(due).toHaveLength(3);
     jest.advanceTimersByTime(10);
-    expect(told).toEqual(['at once', 'early', 'now', 'late']);
+    expect(due).toEqual(['at once', 'early', 'now', 'late']);
     expect(jest.getTimerCount()).toBe(0);
     edge.add(item('again'), 25);
     jest.advanceTimersByTime(40);
-    expect(told.at(-1)).toBe('again');
+    expect(due.at(-1)).toBe('again');
     edge.close();
   });
 
   it('takes nothing that is over, or is due in hours', () => {
-    const edge = new BudgetEdge<{ settled: boolean }>(() => expect('told').toBe('never'));
+    const edge = new BudgetEdge<{ settled: boolean }>(() => expect('due').toBe('never'));
     expect([0, -5, Number.NaN, 3_600_000].map((aheadMs) => edge.add({ settled: false }, aheadMs))).toEqual(
       Array(4).fill(false),
     );
@@ -232,17 +232,17 @@ describe('BudgetEdge', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('tells what came due while the event loop was held up, in order', () => {
+  it('reports what came due while the event loop was held up, in order', () => {
     let now = 0;
-    const told: number[] = [];
+    const due: number[] = [];
     const edge = new BudgetEdge<{ at: number; settled: boolean }>(
-      ({ at }) => told.push(at),
+      ({ at }) => due.push(at),
       () => now,
     );
     for (const at of [300, 100, 200]) edge.add({ at, settled: false }, at);
     now = 5_000;
     jest.advanceTimersByTime(10);
-    expect(told).toEqual([100, 200, 300]);
+    expect(due).toEqual([100, 200, 300]);
     edge.close();
   });
 });

@@ -15,7 +15,7 @@ export type StormState = 'calm' | 'storm';
 export type StormChange = 'tripped' | 'probes' | 'operator';
 
 /** What becomes of a record that the NLP API failed: dead letter, another try, a try that decides on the storm, nothing. */
-type StormVerdict = 'bury' | 'retry' | 'probe' | 'abandoned';
+type StormVerdict = 'dead_letter' | 'retry' | 'probe' | 'abandoned';
 
 interface Waiter {
   /** False once its partition is lost. */
@@ -108,10 +108,10 @@ export class StormGuard {
   }
 
   /** The API rejected a record, or it failed for good. Resolves when it is clear what becomes of the record. */
-  failed(probe: boolean, waiter: Waiter): Promise<StormVerdict> | 'bury' {
+  failed(probe: boolean, waiter: Waiter): Promise<StormVerdict> | 'dead_letter' {
     if (this.#timer === undefined) {
       this.#window.add(true);
-      if (!this.#isStorm()) return 'bury';
+      if (!this.#isStorm()) return 'dead_letter';
       this.#trip();
     } else if (this.#isProbe(probe)) this.#passed = 0;
     return new Promise((resolve) => this.#held.push({ waiter, resolve }));

@@ -12,7 +12,7 @@ const json = (response: ServerResponse, status: number, body: object) =>
 /**
  * `GET /storm` shows the storm guard, `POST /storm/release?for_ms=600000` releases it.
  *
- * Whoever reaches the admin port may release: it is loopback unless an operator says otherwise, it needs no secret for
+ * Who reaches the admin port may release: it is loopback unless an operator says otherwise, it needs no secret for
  * /metrics either, and the worst that a release does (failures become dead letters for a while) is repaired by
  * `parley replay`. Web pages may not, whatever browser they run in: these send an Origin with every POST.
  */
