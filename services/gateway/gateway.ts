@@ -15,6 +15,8 @@ import { type GatewayConfig, limitsOf } from './config.ts';
 import { type AuthOptions, createAuthenticator } from './handshake/auth.ts';
 import { STREAM_PATH } from './handshake/handshake.ts';
 import { HandshakeAdmission } from './handshake/handshake-admission.ts';
+import { HttpApi } from './http/http-api.ts';
+import { MessagePosts } from './http/post-messages.ts';
 import { InsightFeed } from './insights/insight-feed.ts';
 import { Intake } from './intake/intake.ts';
 import { KnownMessages } from './intake/known-messages.ts';
@@ -172,6 +174,17 @@ interface Parts {
   readonly log: ServiceContext['log'];
 }
 
+const admissionOf = (config: GatewayConfig, shared: SharedState, log: ServiceContext['log']) =>
+  new HandshakeAdmission({
+    authenticate: createAuthenticator(authOptions(config, log)),
+    allowedOrigins: config.ALLOWED_ORIGINS,
+    places: shared.places,
+    connectionsPerS: Math.ceil(config.CONNECTIONS_PER_S / shared.workers),
+    failuresPerS: Math.ceil(config.FAILED_HANDSHAKES_PER_S / shared.workers),
+    placeLimits: shared.placeLimits,
+    clock: systemClock,
+  });
+
 /** @internal for tests that need no Kafka. */
 export function serverOptions(
   config: GatewayConfig,
@@ -179,27 +192,25 @@ export function serverOptions(
   { intake, insights, metrics, log }: Parts,
 ): SocketServerOptions {
   const clock = systemClock;
+  const rules = { limits: limitsOf(config), textTooLong: config.TEXT_TOO_LONG };
+  const { bots, tenants } = shared;
+  const random = Math.random;
+  const posts = new MessagePosts({ rules, intake, bots, tenants, clock, metrics, random });
+  const admission = admissionOf(config, shared, log);
   return {
     host: config.GATEWAY_HOST,
     port: config.GATEWAY_PORT,
     reusePort: shared.workers > 1 && PORT_CAN_BE_SHARED,
-    admission: new HandshakeAdmission({
-      authenticate: createAuthenticator(authOptions(config, log)),
-      allowedOrigins: config.ALLOWED_ORIGINS,
-      places: shared.places,
-      connectionsPerS: Math.ceil(config.CONNECTIONS_PER_S / shared.workers),
-      failuresPerS: Math.ceil(config.FAILED_HANDSHAKES_PER_S / shared.workers),
-      placeLimits: shared.placeLimits,
-      clock,
-    }),
+    admission,
     maxSockets: shared.maxSockets,
     maxReceivingBytes: Math.ceil(config.MAX_RECEIVING_BYTES / shared.workers),
     handshakeTimeoutMs: config.HANDSHAKE_TIMEOUT_MS,
     reconnectSpreadMs: config.RECONNECT_SPREAD_MS,
     drainTimeoutMs: config.DRAIN_TIMEOUT_MS,
     insights,
+    api: new HttpApi({ admission, posts, metrics, random, log }),
     session: {
-      rules: { limits: limitsOf(config), textTooLong: config.TEXT_TOO_LONG },
+      rules,
       maxSendBufferBytes: config.MAX_SEND_BUFFER_BYTES,
       unsent: new UnsentBudget(Math.ceil(config.MAX_UNSENT_BYTES / shared.workers)),
       maxMalformedPerMinute: config.MAX_MALFORMED_PER_MINUTE,
@@ -207,13 +218,13 @@ export function serverOptions(
       leewayS: config.JWT_LEEWAY_S,
       tokenWarningMs: config.TOKEN_WARNING_MS,
       intake,
-      bots: shared.bots,
-      tenants: shared.tenants,
+      bots,
+      tenants,
       acks: new AckFlusher(),
       clock,
       metrics,
       log,
-      random: Math.random,
+      random,
     },
   };
 }

@@ -4,7 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { ConnectionPlaces, PlaceLimits, PlaceRefusal } from '../limits/connection-places.ts';
 import { BucketTable, TokenBucket } from '../limits/token-bucket.ts';
 import type { Authenticate, Credentials } from './auth.ts';
-import { readHandshake } from './handshake.ts';
+import { headerToken, readHandshake } from './handshake.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
 import { sourceOf } from './source.ts';
 
@@ -72,16 +72,49 @@ export class HandshakeAdmission {
     return { credentials, insights };
   }
 
-  async #authenticate(request: IncomingMessage): Promise<AdmittedHandshake> {
-    const { allowedOrigins, authenticate, places, clock } = this.#options;
+  /**
+   * Checks a plain HTTP request, which takes no place.
+   *
+   * @throws {HandshakeRefusal}
+   */
+  async admitRequest(request: IncomingMessage): Promise<Credentials> {
+    return await this.#charged(request, async (failsOften) => {
+      const token = headerToken(request);
+      if (token === undefined) {
+        throw new HandshakeRefusal('token_missing', 'a token is required: Authorization: Bearer <token>');
+      }
+      this.#countHandshake(failsOften);
+      return await this.#options.authenticate(token);
+    });
+  }
+
+  /** @throws {HandshakeRefusal} when no further connection would get a place. */
+  checkPlace(): void {
+    if (this.#options.places.isFull) throw this.#noPlace('too_many_connections');
+  }
+
+  get isShut(): boolean {
+    return this.#isShut;
+  }
+
+  #authenticate(request: IncomingMessage): Promise<AdmittedHandshake> {
+    const { allowedOrigins, authenticate } = this.#options;
+    return this.#charged(request, async (failsOften) => {
+      const { token, insights } = readHandshake(request, allowedOrigins);
+      this.#countHandshake(failsOften);
+      this.checkPlace();
+      return { credentials: await authenticate(token), insights };
+    });
+  }
+
+  /** A failure is charged to the request's source. */
+  async #charged<T>(request: IncomingMessage, admit: (failsOften: boolean) => Promise<T>): Promise<T> {
+    const { clock } = this.#options;
     this.#refuseWhenShut();
     const failures = this.#failures.peek(sourceOf(request.socket.remoteAddress));
     const failsOften = failures.available(clock.monotonicMs()) < 1;
     try {
-      const { token, insights } = readHandshake(request, allowedOrigins);
-      this.#countHandshake(failsOften);
-      if (places.isFull) throw this.#noPlace('too_many_connections');
-      return { credentials: await authenticate(token), insights };
+      return await admit(failsOften);
     } catch (error) {
       // Below zero a source would need as long to be forgiven as it kept failing.
       if (error instanceof HandshakeRefusal && error.isFailure && !failsOften) failures.take();

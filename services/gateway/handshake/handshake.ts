@@ -27,7 +27,7 @@ function subprotocols(request: IncomingMessage): string[] {
 }
 
 /** The token of the header `Authorization: Bearer`. */
-function headerToken(request: IncomingMessage): string | undefined {
+export function headerToken(request: IncomingMessage): string | undefined {
   const [scheme, token] = (request.headers.authorization ?? '').split(/ +/, 2);
   return scheme?.toLowerCase() === 'bearer' && token ? token : undefined;
 }

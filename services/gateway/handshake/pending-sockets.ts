@@ -14,7 +14,9 @@ export interface PendingSocketsOptions {
 
 interface Entry {
   readonly source: string;
-  openedAtMs: number;
+  readonly openedAtMs: number;
+  /** A whole request of it is being answered: its time is bounded by the answer's own limits. */
+  readonly isBusy: boolean;
 }
 
 /**
@@ -38,7 +40,7 @@ export class PendingSockets {
 
   add(socket: Socket): void {
     const source = sourceOf(socket.remoteAddress);
-    this.#entries.set(socket, { source, openedAtMs: this.#options.clock.monotonicMs() });
+    this.#entries.set(socket, { source, openedAtMs: this.#options.clock.monotonicMs(), isBusy: false });
     const same = this.#bySource.get(source);
     if (same) same.add(socket);
     else this.#bySource.set(source, new Set([socket]));
@@ -56,21 +58,21 @@ export class PendingSockets {
     if (same?.size === 0) this.#bySource.delete(entry.source);
   }
 
-  /** A whole request was answered: its connection may wait for the next one as long as for the first. */
-  renew(socket: Socket): void {
+  /** A request has come on the connection (`isBusy`), or is answered: it may wait for the next one as for the first. */
+  renew(socket: Socket, isBusy: boolean): void {
     const entry = this.#entries.get(socket);
     if (!entry) return;
     this.#entries.delete(socket);
-    this.#entries.set(socket, { ...entry, openedAtMs: this.#options.clock.monotonicMs() });
+    this.#entries.set(socket, { ...entry, isBusy, openedAtMs: this.#options.clock.monotonicMs() });
   }
 
   /** Destroys the sockets that have been without a session for too long. Called about once a second. */
   sweep(): void {
     const { clock, maxAgeMs } = this.#options;
     const oldestMs = clock.monotonicMs() - maxAgeMs;
-    for (const [socket, { openedAtMs }] of this.#entries) {
+    for (const [socket, { openedAtMs, isBusy }] of this.#entries) {
       if (openedAtMs > oldestMs) return;
-      this.#drop(socket);
+      if (!isBusy) this.#drop(socket);
     }
   }
 

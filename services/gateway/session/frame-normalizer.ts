@@ -30,22 +30,22 @@ class WrittenNumber {
  * digits, booleans text, a time that is text its number, half characters become U+FFFD. Any other value stays as it is, and
  * its check refuses it.
  *
- * @param data the frame as it came, for the digits of large numbers.
+ * @param written the frame once more by {@link parseWritten}, for the digits of large numbers.
  * @returns what was repaired.
  */
-export function normalizeFrame(frame: Json, data: string): readonly FrameRepair[] {
-  takeDigits(frame, data);
+export function normalizeFrame(frame: Json, written: () => Json): readonly FrameRepair[] {
+  takeDigits(frame, written);
   const repairs = wellFormed(frame);
   const { sent_at: sentAt } = frame;
   if (typeof sentAt === 'string' && /^\d{1,16}(\.\d{1,16})?$/.test(sentAt)) frame['sent_at'] = Number(sentAt);
   return repairs;
 }
 
-function takeDigits(frame: Json, data: string): void {
+function takeDigits(frame: Json, parseAgain: () => Json): void {
   let written: Json | undefined;
   const digitsOf = (value: number, from: (root: Json) => unknown): string | undefined => {
     if (Number.isSafeInteger(value)) return String(value);
-    written ??= parseWritten(data);
+    written ??= parseAgain();
     const found = from(written);
     return found instanceof WrittenNumber ? found.source : undefined;
   };
@@ -74,7 +74,7 @@ const setOwn = (object: object, key: string, value: string): void => {
 };
 
 /** The frame once more, numbers that are no safe integers as they were written. Twice the price, so only where needed. */
-function parseWritten(data: string): Json {
+export function parseWritten(data: string): Json {
   try {
     return JSON.parse(data, (_, value: unknown, context?: { source?: string }) =>
       typeof value === 'number' && !Number.isSafeInteger(value) && context?.source !== undefined

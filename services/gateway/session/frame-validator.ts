@@ -2,7 +2,14 @@ import type { BotIdentity } from '../../core/bot-identity.ts';
 import type { FinalNackCode } from '../../core/wire-codes.ts';
 import type { Limits } from '../config.ts';
 import type { ValidMessage } from '../intake/valid-message.ts';
-import { type FrameRepair, type Json, normalizeFrame, TRUNCATED_KEY, truncateText } from './frame-normalizer.ts';
+import {
+  type FrameRepair,
+  type Json,
+  normalizeFrame,
+  parseWritten,
+  TRUNCATED_KEY,
+  truncateText,
+} from './frame-normalizer.ts';
 import { CLAIM_FIELDS, type Field, MESSAGE_FIELDS, type MessageField } from './message-fields.ts';
 
 /** Why a frame is refused: answered by a nack where `id` is usable, else by an error frame. */
@@ -68,19 +75,20 @@ export function validateFrame(data: string, rules: FrameRules, identity: BotIden
   if (parsed.kind === 'refused') return parsed;
   const { frame } = parsed;
   if (frame['type'] === 'ping' || frame['type'] === 'pong') return { kind: frame['type'] };
-  return checkMessage(frame, data, rules, identity);
+  return validateMessage(frame, () => parseWritten(data), rules, identity);
 }
 
 const usable = (frame: Json, field: 'id' | 'conversation_id', limits: Limits): string | undefined =>
   MESSAGE_FIELDS[field].check(frame[field], limits) ? undefined : (frame[field] as string);
 
-function checkMessage(
+/** Checks one message that is parsed already. @param written the same by {@link parseWritten}. */
+export function validateMessage(
   frame: Json,
-  data: string,
+  written: () => Json,
   { limits, textTooLong }: FrameRules,
   identity: BotIdentity,
-): FrameCheck {
-  let repairs = normalizeFrame(frame, data);
+): Extract<FrameCheck, { kind: 'message' | 'refused' }> {
+  let repairs = normalizeFrame(frame, written);
   const truncatedFrom = textTooLong === 'truncate' ? truncateText(frame, limits) : undefined;
   if (truncatedFrom !== undefined) repairs = [...repairs, 'text_truncated'];
   const names: Names = { id: usable(frame, 'id', limits), conversationId: usable(frame, 'conversation_id', limits) };

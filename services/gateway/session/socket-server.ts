@@ -7,9 +7,9 @@ import { messageOf, ParleyError } from '../../core/errors.ts';
 import { CLOSE_CODES } from '../../core/wire-codes.ts';
 import { within } from '../../core/within.ts';
 import { hardFrameLimit } from '../config.ts';
-import { pathOf, STREAM_PATH, SUBPROTOCOL } from '../handshake/handshake.ts';
+import { SUBPROTOCOL } from '../handshake/handshake.ts';
 import type { AdmittedHandshake, HandshakeAdmission } from '../handshake/handshake-admission.ts';
-import { HandshakeRefusal, refusalBody, refusalHeaders } from '../handshake/handshake-refusal.ts';
+import { HandshakeRefusal } from '../handshake/handshake-refusal.ts';
 import { PendingSockets } from '../handshake/pending-sockets.ts';
 import { answerRefusal } from '../handshake/refusal-answer.ts';
 import { TokenBucket } from '../limits/token-bucket.ts';
@@ -19,6 +19,13 @@ import { Session, type SessionDeps } from './session.ts';
 export interface InsightDelivery {
   /** @returns what ends it, when the socket is gone. */
   open(session: Pick<Session, 'id' | 'credentials' | 'outbox'>): () => void;
+}
+
+/** Answers what is no WebSocket. */
+interface PlainRequests {
+  answer(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  /** Resolves when no request is being answered. */
+  idle(): Promise<void>;
 }
 
 export interface SocketServerOptions {
@@ -36,6 +43,7 @@ export interface SocketServerOptions {
   readonly drainTimeoutMs: number;
   readonly session: SessionDeps;
   readonly insights: InsightDelivery;
+  readonly api: PlainRequests;
 }
 
 const TICK_MS = 1_000;
@@ -85,7 +93,11 @@ export class SocketServer {
     Object.assign(this.#http, { maxConnections: maxSockets, dropMaxConnection: true });
     this.#http.on('drop', () => options.session.metrics.handshake('dropped'));
     this.#http.on('connection', (socket: Socket) => this.#pending.add(socket));
-    this.#http.on('request', (request, response) => this.#answerPlain(request, response));
+    this.#http.on('request', (request, response) => {
+      this.#pending.renew(request.socket, true);
+      response.once('close', () => this.#pending.renew(request.socket, false));
+      void options.api.answer(request, response);
+    });
     this.#http.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
     // `closeTimeout` is not in the published types yet.
     const socketOptions: ServerOptions & { closeTimeout: number } = {
@@ -148,7 +160,7 @@ export class SocketServer {
       this.#onEmpty = resolve;
       if (this.#sessions.size === 0) resolve();
     });
-    await within(drainTimeoutMs, empty, () => undefined);
+    await within(drainTimeoutMs, Promise.all([empty, this.#options.api.idle()]), () => undefined);
     clearTimeout(letGo);
     clearInterval(this.#ticker);
     for (const each of this.#sessions) each.cut();
@@ -185,17 +197,6 @@ export class SocketServer {
     } catch (error) {
       this.#refuse({ request, socket, head }, error);
     }
-  }
-
-  #answerPlain(request: IncomingMessage, response: ServerResponse): void {
-    const { metrics, random } = this.#options.session;
-    const path = pathOf(request);
-    const refusal =
-      path === STREAM_PATH
-        ? new HandshakeRefusal('upgrade_required', 'this is a WebSocket endpoint: send an upgrade')
-        : new HandshakeRefusal('not_found', `there is no ${path} here; allowed is ${STREAM_PATH}`);
-    metrics.handshake(refusal.code);
-    response.writeHead(refusal.status, refusalHeaders(refusal, random)).end(refusalBody(refusal));
   }
 
   #open(webSocket: WebSocket, { credentials, insights }: AdmittedHandshake, bytesRead: () => number): void {
