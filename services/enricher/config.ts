@@ -115,8 +115,8 @@ export function readEnricherConfig(env: Environment): EnricherConfig {
 export const MAX_FETCH_BYTES = 32 << 10;
 /**
  * Bytes of one fetch over all partitions that one broker leads, however many the instance holds: 12 partitions in full, or
- * 96 by turns, since kafkajs asks for them in random order. All of a fetch is decoded before any of it is handed over: some
- * 1,000 records of 400 bytes at 10 µs each hold the event loop up for 10 ms.
+ * 96 by turns. All of a fetch is decoded before any of it is handed over: some 1,000 records of 400 bytes at 10 µs each hold
+ * the event loop up for 10 ms.
  */
 export const MAX_FETCH_BYTES_IN_ALL = 12 * MAX_FETCH_BYTES;
 /**

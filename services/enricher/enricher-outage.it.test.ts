@@ -331,4 +331,39 @@ describe('an NLP API that rejects everything', () => {
     expect([await state(), letters('nlp_rejected')]).toEqual(['calm', 460 - held]);
     await enricher.service.kill('SIGTERM');
   }, 120_000);
+
+  it('dead-letters no more over restarts, and releases equal texts though the cache would answer them', async () => {
+    const made = await world('outage_storm_restart');
+    const { at } = made;
+    const env = { ...STEADY, STORM_PROBE_MS: '300', NLP_CACHE_BYTES: '1000000' };
+    at.nlp.answer = (_id, response) => void response.writeHead(400).end('{"code":"bad"}');
+    const total = 260;
+    await Promise.all(
+      Array.from({ length: total }, (_, n) => {
+        made.ids.add(`same${n}`);
+        return produce(at, n % PARTITIONS, { message_id: `same${n}`, text: 'the same for all' });
+      }),
+    );
+    const restarts = 2;
+    let enricher = await made.enricher(env);
+    const allJudged = () =>
+      eventually(async () => {
+        const held = await metricOf(enricher, 'parley_storm_guard_held');
+        expect(at.dlq.records.length + held).toBeGreaterThanOrEqual(total);
+      });
+    await allJudged();
+    for (let restart = 0; restart < restarts; restart++) {
+      await enricher.service.kill('SIGTERM');
+      enricher = await made.enricher(env);
+      await allJudged();
+    }
+    // An enricher judges by five records of its own: up to four of them are dead-lettered after each start.
+    expect(at.dlq.records.length).toBeLessThanOrEqual(199 + 4 * restarts);
+    at.nlp.answer = (id, response) => at.nlp.ok(id, response);
+    await eventually(async () => expect(await metricOf(enricher, 'parley_storm_guard_tripped')).toBe(0));
+    await made.expectExact();
+    const letters = at.dlq.records.length;
+    expect(countBy(await made.rows())).toEqual({ dead_lettered: letters, enriched: total - letters });
+    await enricher.service.kill('SIGTERM');
+  }, 180_000);
 });

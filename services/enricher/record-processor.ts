@@ -77,10 +77,13 @@ export class RecordProcessor {
     }
   }
 
-  /** Says in the log that retention removed `first..last` before they were read. */
+  /** Puts on chat.enriched that `first..last` are gone unread. */
   async skip(claim: Claim, first: number, last: number): Promise<boolean> {
     const { topic, partition } = claim;
-    this.#options.log.error({ topic, partition, first, last }, 'records are gone: retention removed them');
+    this.#options.log.error(
+      { topic, partition, first, last },
+      'records are gone unread: they were removed from the log, or their batch cannot be read',
+    );
     return await this.#options.emitter.gap(claim, sourceOf(claim, first), last);
   }
 

@@ -104,7 +104,7 @@ describe('the local model', () => {
     ['Vielen Dank, das ist wirklich großartig!', 'de', 'positive'],
     ['C’est une catastrophe, je suis très déçu.', 'fr', 'negative'],
     ['我很高兴', 'zh', 'positive'],
-  ])('%s', (text, language, sentiment) => {
+  ])('finds language and sentiment of “%s”', (text, language, sentiment) => {
     expect(of(text)).toMatchObject({ language, sentiment_label: sentiment, intent: 'unknown', topics: [] });
   });
 
