@@ -86,7 +86,7 @@ function javaParts({ config, paths, jars }: PlanOptions): Part[] {
         archive: jars.archives.registry,
         port: config.SCHEMA_REGISTRY_PORT,
         kafkaBrokers: KAFKA_BROKERS,
-        kafkaEmbedded: config.KAFKA_BROKERS === undefined,
+        embeddedBrokers: config.KAFKA_BROKERS === undefined ? Number(config.KAFKA_NODES) : 0,
       }),
     );
   }

@@ -10,21 +10,25 @@ export interface RegistryOptions {
   readonly archive: ClassArchive;
   readonly port: number;
   readonly kafkaBrokers: string;
-  /** True when the broker is started by us too: then both start side by side. */
-  readonly kafkaEmbedded: boolean;
+  /** Embedded brokers, which are started with the registry; 0 where Kafka runs elsewhere. */
+  readonly embeddedBrokers: number;
 }
 
 /**
- * The embedded Apicurio Registry. Its state is a Kafka topic. It waits for the broker by itself, so the two virtual
- * machines warm up at the same time.
+ * The embedded Apicurio Registry. Its state is a Kafka topic.
+ *
+ * Beside a single broker it starts at the same time and waits for it by itself, at most 60 s from "Using Kafka-SQL
+ * artifactStore" on (`default.api.timeout.ms` of its admin client), after which the process ends. Several brokers come
+ * first: on a busy machine four virtual machines that warm up together take longer than that, and the registry gives its
+ * topics as many replicas as it sees brokers when it makes them.
  */
 export function registryPart(options: RegistryOptions): ProcessPart {
   const address = `http://127.0.0.1:${options.port}${API_PATH}`;
   return {
     kind: 'process',
     name: 'registry',
-    needs: [],
-    ...(options.kafkaEmbedded && { beside: ['kafka'] }),
+    needs: options.embeddedBrokers > 1 ? ['kafka'] : [],
+    ...(options.embeddedBrokers === 1 && { beside: ['kafka'] }),
     command: 'java',
     // The quick compiler alone: the registry's start is what one waits for, and it is asked a few times a minute.
     args: [...options.archive.args, '-Xmx256m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-jar', options.jar],

@@ -38,8 +38,13 @@ export async function startBreakableStack(
     if (!keep) await rm(dataDir, { recursive: true, force: true });
   };
   try {
-    await Promise.all([...parts.values()].map((part) => part.start()));
-    await Promise.all([...parts.values()].map((part) => part.ready()));
+    for (const group of [
+      embedded.filter(({ needs }) => needs.length === 0),
+      embedded.filter(({ needs }) => needs.length > 0),
+    ]) {
+      await Promise.all(group.map(({ name }) => parts.get(name)?.start()));
+      await Promise.all(group.map(({ name }) => parts.get(name)?.ready()));
+    }
   } catch (error) {
     await stop();
     throw error;

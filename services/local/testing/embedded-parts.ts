@@ -73,7 +73,7 @@ export async function embeddedParts(
       archive: jars.archives.registry,
       port: ports.registry,
       kafkaBrokers: addresses.kafkaBrokers,
-      kafkaEmbedded: true,
+      embeddedBrokers: brokers,
     }),
     nodeServicePart({
       name: 'clickhouse',
