@@ -1,6 +1,6 @@
 import type { TopicId } from './brands.ts';
 
-/** Of the enricher (`ledger-metadata.ts`) and of the sink (`services/sink/intent.ts`), of any version. */
+/** Commit metadata of the enricher (`ledger-metadata.ts`) and of the sink (`services/sink/intent.ts`), of any version. */
 const FORMATS = [/^\d{1,3}\.[0-9a-f]{8}\.([\w-]{22})\./, /^parley\d+ ([\w-]{22}) /];
 
 /**

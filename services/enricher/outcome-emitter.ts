@@ -26,7 +26,7 @@ export interface EmitterOptions {
   readonly codec: ChatCodec;
   readonly producer: BatchProducer;
   readonly topics: TopicNames;
-  /** Of chat.enriched, as the cluster had them at the start: after a growth the sinks pass on what comes (ADR 19). */
+  /** Partitions of chat.enriched, as the cluster had them at the start: after a growth the sinks pass on what comes (ADR 19). */
   readonly enrichedPartitions: number;
   readonly metrics: EnricherMetrics;
   readonly clock: Clock;

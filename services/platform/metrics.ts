@@ -4,7 +4,7 @@ import { TalliedHistogram } from './tallied-histogram.ts';
 /** All values of one process at one moment, as they travel to the process that adds them up. */
 export type MetricsSnapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 
-/** Of several processes the worst counts, where the library would take the average. */
+/** Metrics whose worst value over several processes counts, where the library would take the average. */
 const WORST = /^nodejs_eventloop_lag_/;
 
 /**

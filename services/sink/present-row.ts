@@ -12,7 +12,7 @@ export interface PresentRow extends MessageKey {
   readonly sentiment_label: string;
   readonly sentiment_e4: number;
   readonly toxicity_score: number;
-  /** Of the message's first answer. */
+  /** Latency of the message's first answer. */
   readonly latency_ms: number;
   /** 1 where it counts in the rollups; undefined in a decision of before migration 5. */
   readonly latency_counts?: 0 | 1;

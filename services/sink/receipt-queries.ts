@@ -18,7 +18,7 @@ export interface SourcePartition {
   readonly partition: number;
 }
 
-/** Of one source partition, the keys that came in lately, by ClickHouse's record. */
+/** Keys of one source partition that came in lately, by ClickHouse's record. */
 export interface LateKeys {
   /** CRC-32 of each. */
   readonly crcs: readonly number[];
@@ -28,7 +28,7 @@ export interface LateKeys {
 
 /** A window of receipts reaches back this far below the highest source offset taken. */
 const WINDOW_OFFSETS = 16_384;
-/** Of one source partition: at 12 of them, 24 million keys of 8 bytes are half of what RecentKeys forgets beyond. */
+/** Late keys of one source partition: at 12 partitions, 24 million keys of 8 bytes are half of what RecentKeys forgets beyond. */
 const MAX_LATE_KEYS = 2_000_000;
 
 const HERE = 'topic_id = {topic_id:String} AND partition = {partition:Int32}';

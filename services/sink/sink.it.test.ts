@@ -12,7 +12,7 @@ import { outcomeOf, REPLAY_ID } from './testing/outcomes.ts';
 import { SinkWorld } from './testing/world.ts';
 
 const PARTITIONS = 4;
-/** Of chat.enriched: what partitions 1 and 3 send shares one, for instance. */
+/** Partitions of chat.enriched: what partitions 1 and 3 send shares one, for instance. */
 const OUTCOME_PARTITIONS = 2;
 const names = isolation('sink');
 const env = { ...names, TOPIC_PARTITIONS: String(PARTITIONS), SINK_SESSION_TIMEOUT_MS: '6000' };

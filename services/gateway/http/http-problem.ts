@@ -17,7 +17,7 @@ export const HTTP_PROBLEMS = {
 export class HttpProblem extends Error {
   override readonly name = 'HttpProblem';
   readonly code: keyof typeof HTTP_PROBLEMS;
-  /** Of temporary ones: when another try makes sense. */
+  /** When another try makes sense, for temporary problems. */
   readonly retryAfterMs: number | undefined;
 
   constructor(code: keyof typeof HTTP_PROBLEMS, message: string, retryAfterMs?: number) {

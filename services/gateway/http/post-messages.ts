@@ -37,7 +37,7 @@ export interface PostResult {
 const MAX_BODY_BYTES = 1 << 20;
 /** Bodies in memory at once: 64 of 1 MiB, each about five times that while it is parsed. */
 const MAX_REQUESTS = 64;
-/** Of these, one bot's. */
+/** How many of these one bot may have. */
 const MAX_REQUESTS_OF_A_BOT = 8;
 const RETRY_MS = 1_000;
 

@@ -7,7 +7,7 @@ export type Json = Record<string, unknown>;
 
 /** Fields whose numbers are taken as their digits: other systems number their conversations, messages and users. */
 const NAMES = ['id', 'conversation_id', 'user_id', 'channel', 'bot_version'] as const;
-/** Of these, the ones that must be integers: a name with a fraction is a mistake. */
+/** Those of them that must be integers: a name with a fraction is a mistake. */
 const IDENTIFIERS: readonly string[] = ['id', 'conversation_id'];
 /** Strings in which half a character is replaced. In ids and keys it is refused: two of them could become one. */
 const LABELS = ['user_id', 'channel', 'bot_version'] as const;

@@ -52,7 +52,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
 const KEEP_ALIVE_MS = 5_000;
 /** Beside the handshake's own bound: the time in which Node answers 408 itself. */
 const PENDING_MARGIN_MS = 5 * TICK_MS;
-/** Of the sockets that a process may have, those without a session: it always has room for some. */
+/** Share of a process's sockets that may be without a session: it always has room for some. */
 const PENDING_SHARE = 0.25;
 /** Time in which messages that crossed the goaway are still answered: after a close their bots would have to resend them. */
 const GOODBYE_MS = 250;

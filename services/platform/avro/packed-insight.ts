@@ -5,7 +5,7 @@ import { OUTCOME_SCHEMA } from './schema-files.ts';
 /** Avro of an insight, a character a byte. */
 export type PackedInsight = string & { readonly packed: unique symbol };
 
-/** Of an insight as the enricher reads one: 36 names of at most 200 characters, at three bytes each, and five numbers. */
+/** Bound of an insight as the enricher reads one: 36 names of at most 200 characters, at three bytes each, and five numbers. */
 const MAX_BYTES = 32_768;
 const scratch = Buffer.allocUnsafeSlow(MAX_BYTES);
 

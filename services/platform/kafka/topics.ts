@@ -47,7 +47,7 @@ export type PartitionCounts = ReadonlyMap<string, number>;
 
 interface TopicPartitions {
   readonly counts: PartitionCounts;
-  /** Of chat.enriched. */
+  /** Partitions of chat.enriched. */
   readonly enrichedPartitions: number;
 }
 

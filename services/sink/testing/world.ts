@@ -22,7 +22,7 @@ export interface WorldOptions {
   readonly prefix: string;
   readonly database: string;
   readonly partitions: number;
-  /** Of chat.enriched; as many unless given. */
+  /** Partitions of chat.enriched; as many unless given. */
   readonly enrichedPartitions?: number;
 }
 

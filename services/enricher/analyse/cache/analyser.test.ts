@@ -41,7 +41,7 @@ const insight = (model = 'm/1'): Insight => ({
   model,
 });
 
-/** Of `insight()`, as the cache reckons it. */
+/** Size of `insight()`, as the cache reckons it. */
 const reckonedBytes = (key: string) => 160 + 2 * key.length + packInsight(insight()).length;
 
 const LIVE: Partial<AnalyseRequest> = { hedgeUntilMs: 1e9 };

@@ -27,7 +27,7 @@ export interface GroupConsumerOptions {
   readonly settleMs?: number;
   /** The service has to start anew: Kafka is another cluster (CLUSTER_CHANGED), where topics and schemas may be missing. */
   readonly fail?: (error: Error) => void;
-  /** Of one fetch: what is fetched at once is decoded at once, and nothing else runs meanwhile. */
+  /** Bound of one fetch: what is fetched at once is decoded at once, and nothing else runs meanwhile. */
   readonly maxBytesPerPartition?: number;
   /** Bytes of one fetch over all partitions that a broker leads; a single larger record still comes. */
   readonly maxBytes?: number;

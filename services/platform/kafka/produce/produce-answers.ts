@@ -84,7 +84,7 @@ export class RecordRefusedError extends Error {
   override readonly name = 'RecordRefusedError';
   /** Kafka's name of the error, `MESSAGE_TOO_LARGE` say. */
   readonly code: string;
-  /** Of key, value and headers, about. */
+  /** Size of key, value and headers, about. */
   readonly bytes: number;
 
   constructor(code: string, topic: string, bytes: number) {
