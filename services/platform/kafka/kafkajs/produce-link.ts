@@ -25,6 +25,8 @@ const ALL_IN_SYNC = -1;
  */
 const ACK_TIMEOUT_MS = 4_000;
 const REFRESH_EVERY_MS = 100;
+const CONNECT_TRIES = 40;
+const CONNECT_PAUSE_MS = 500;
 
 /** The brokers as one producer sees them: who leads a partition, new producer ids, and Produce requests with their answers. */
 export class ProduceLink {
@@ -41,9 +43,20 @@ export class ProduceLink {
     this.#log = log;
   }
 
-  async connect(): Promise<void> {
+  /** @returns a first producer id. @throws the last error once no broker has given one for about 20 s. */
+  async connect(): Promise<ProducerIdentity> {
     await this.#cluster.connect();
     await this.#cluster.refreshMetadata();
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.newIdentity();
+      } catch (error) {
+        // A broker that has just started has not loaded yet what it gives ids from.
+        const { retriable = true } = error as { retriable?: boolean };
+        if (!retriable || tries >= CONNECT_TRIES) throw error;
+        await delay(CONNECT_PAUSE_MS);
+      }
+    }
   }
 
   async disconnect(): Promise<void> {

@@ -62,8 +62,7 @@ export class ProduceLane {
   }
 
   async connect(): Promise<void> {
-    await this.#link.connect();
-    this.#identity = await this.#link.newIdentity();
+    this.#identity = await this.#link.connect();
   }
 
   push(pending: PendingRecord): void {
