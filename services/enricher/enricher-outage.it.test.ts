@@ -332,7 +332,7 @@ describe('an NLP API that rejects everything', () => {
     await enricher.service.kill('SIGTERM');
   }, 120_000);
 
-  it('dead-letters no more over restarts, and releases equal texts though the cache would answer them', async () => {
+  it('dead-letters no more after a restart, and releases equal texts though the cache would answer them', async () => {
     const made = await world('outage_storm_restart');
     const { at } = made;
     const env = { ...STEADY, STORM_PROBE_MS: '300', NLP_CACHE_BYTES: '1000000' };
@@ -344,7 +344,6 @@ describe('an NLP API that rejects everything', () => {
         return produce(at, n % PARTITIONS, { message_id: `same${n}`, text: 'the same for all' });
       }),
     );
-    const restarts = 2;
     let enricher = await made.enricher(env);
     const allJudged = () =>
       eventually(async () => {
@@ -352,13 +351,12 @@ describe('an NLP API that rejects everything', () => {
         expect(at.dlq.records.length + held).toBeGreaterThanOrEqual(total);
       });
     await allJudged();
-    for (let restart = 0; restart < restarts; restart++) {
-      await enricher.service.kill('SIGTERM');
-      enricher = await made.enricher(env);
-      await allJudged();
-    }
-    // An enricher judges by five records of its own: up to four of them are dead-lettered after each start.
-    expect(at.dlq.records.length).toBeLessThanOrEqual(199 + 4 * restarts);
+    // Within the minute that the guard looks back; more restarts are the unit test's.
+    await enricher.service.kill('SIGTERM');
+    enricher = await made.enricher(env);
+    await allJudged();
+    // An enricher judges by five records of its own: up to four of them are dead-lettered after a start.
+    expect(at.dlq.records.length).toBeLessThanOrEqual(199 + 4);
     at.nlp.answer = (id, response) => at.nlp.ok(id, response);
     await eventually(async () => expect(await metricOf(enricher, 'parley_storm_guard_tripped')).toBe(0));
     await made.expectExact();
