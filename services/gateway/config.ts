@@ -1,6 +1,8 @@
+import { BlockList } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { type ConfigOf, int, oneOf, optional, redisUrl, text, type Variable } from '../core/config.ts';
 import { JWT_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
+import { parseBlocks } from './handshake/trusted-proxies.ts';
 
 /**
  * Sizes and rates of frames. `welcome.limits` carries every one of these, each under the name
@@ -150,6 +152,14 @@ const origins: Variable<readonly string[]> = {
   },
 };
 
+const proxies: Variable<BlockList> = {
+  default: new BlockList(),
+  doc: 'Reverse proxies whose Forwarded or X-Forwarded-For headers are believed',
+  allowed: 'a comma-separated list of addresses and CIDR blocks such as 10.0.0.0/8',
+  secret: false,
+  read: (value) => parseBlocks(value.split(',').map((item) => item.trim())),
+};
+
 /**
  * One for two cores, at most 4: the broker and the other services need cores too, and each worker sends smaller batches to
  * Kafka. On two cores a message cost 112 µs of CPU with one worker, 178 with two, 257 with four (docs/performance.md). More
@@ -179,6 +189,7 @@ export const GATEWAY_SPEC = {
   }),
   GATEWAY_PORT: int({ default: 8_080, min: 0, max: 65_535, doc: 'Port of the WebSocket; 0 takes any free one' }),
   ALLOWED_ORIGINS: origins,
+  TRUSTED_PROXIES: proxies,
   JWT_BOT_CLAIM: text({ default: 'sub', doc: 'Claim with the bot; a path with dots goes into objects' }),
   JWT_TENANT_CLAIM: text({ default: 'tenant', doc: 'Claim with the tenant' }),
   JWT_ROLES_CLAIM: text({ default: 'roles', doc: 'Claim with the roles: a list, or text with spaces (scope)' }),

@@ -15,6 +15,7 @@ import { type GatewayConfig, limitsOf } from './config.ts';
 import { type AuthOptions, createAuthenticator } from './handshake/auth.ts';
 import { STREAM_PATH } from './handshake/handshake.ts';
 import { HandshakeAdmission } from './handshake/handshake-admission.ts';
+import { TrustedProxies } from './handshake/trusted-proxies.ts';
 import { HttpApi } from './http/http-api.ts';
 import { MessagePosts } from './http/post-messages.ts';
 import { InsightFeed } from './insights/insight-feed.ts';
@@ -178,6 +179,7 @@ const admissionOf = (config: GatewayConfig, shared: SharedState, log: ServiceCon
   new HandshakeAdmission({
     authenticate: createAuthenticator(authOptions(config, log)),
     allowedOrigins: config.ALLOWED_ORIGINS,
+    proxies: new TrustedProxies(config.TRUSTED_PROXIES),
     places: shared.places,
     connectionsPerS: Math.ceil(config.CONNECTIONS_PER_S / shared.workers),
     failuresPerS: Math.ceil(config.FAILED_HANDSHAKES_PER_S / shared.workers),

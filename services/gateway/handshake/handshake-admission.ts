@@ -6,11 +6,13 @@ import { BucketTable, TokenBucket } from '../limits/token-bucket.ts';
 import type { Authenticate, Credentials } from './auth.ts';
 import { headerToken, readHandshake } from './handshake.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
-import { sourceOf } from './source.ts';
+import type { TrustedProxies } from './trusted-proxies.ts';
 
 export interface HandshakeAdmissionOptions {
   readonly authenticate: Authenticate;
   readonly allowedOrigins: readonly string[];
+  /** Where requests come from. */
+  readonly proxies: TrustedProxies;
   readonly places: ConnectionPlaces;
   /** Handshakes a second of this process. */
   readonly connectionsPerS: number;
@@ -93,6 +95,11 @@ export class HandshakeAdmission {
     if (this.#options.places.isFull) throw this.#noPlace('too_many_connections');
   }
 
+  /** The address that a request is counted against; of IPv6 the /64. */
+  sourceOf(request: IncomingMessage): string {
+    return this.#options.proxies.sourceOf(request);
+  }
+
   get isShut(): boolean {
     return this.#isShut;
   }
@@ -109,9 +116,9 @@ export class HandshakeAdmission {
 
   /** A failure is charged to the request's source. */
   async #charged<T>(request: IncomingMessage, admit: (failsOften: boolean) => Promise<T>): Promise<T> {
-    const { clock } = this.#options;
+    const { clock, proxies } = this.#options;
     this.#refuseWhenShut();
-    const failures = this.#failures.peek(sourceOf(request.socket.remoteAddress));
+    const failures = this.#failures.peek(proxies.sourceOf(request));
     const failsOften = failures.available(clock.monotonicMs()) < 1;
     try {
       return await admit(failsOften);

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { BlockList, connect, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { WebSocket } from 'ws';
@@ -14,6 +14,7 @@ import { HandshakeAdmission } from './handshake-admission.ts';
 import type { HandshakeRefusal } from './handshake-refusal.ts';
 import { closeCodeOf } from './refusal-answer.ts';
 import { sourceOf } from './source.ts';
+import { TrustedProxies } from './trusted-proxies.ts';
 
 const doors: FrontDoor[] = [];
 const peers: Socket[] = [];
@@ -110,6 +111,7 @@ describe('handshakes that fail', () => {
         leewayS: 5,
       }),
       allowedOrigins: ['*'],
+      proxies: new TrustedProxies(new BlockList()),
       places: new Places(limits),
       placeLimits: limits,
       connectionsPerS: 100,

@@ -230,7 +230,7 @@ export class SocketServer {
     metrics.handshake(error.code);
     if (this.#refusalLog.available(clock.monotonicMs()) >= 1) {
       this.#refusalLog.take();
-      const from = handshake.request.socket.remoteAddress;
+      const from = this.#options.admission.sourceOf(handshake.request);
       log.warn({ code: error.code, from, detail: error.detail }, 'handshake refused');
     }
     answerRefusal(handshake, error, { sockets: this.#sockets, random });
