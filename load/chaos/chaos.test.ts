@@ -28,7 +28,7 @@ describe('dead letters against poison', () => {
     expect(poisonViolations(letters, poison)).toEqual([]);
   });
 
-  it('do not when a good record was dead-lettered, a byte was changed, or poison vanished', () => {
+  it('disagree when a good record was dead-lettered, a byte was changed, or poison vanished', () => {
     expect(poisonViolations(deadLetters([letter(1, 'a'), letter(2, 'b'), letter(3, 'good')]), poison)).toEqual([
       '1 dead letters are no poison: dead:topic:2:3',
     ]);

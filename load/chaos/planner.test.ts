@@ -92,13 +92,13 @@ describe('the schedule of a chaos run', () => {
     );
   });
 
-  it('of the short run kills the broker, an enricher and ClickHouse, freezes a sink and breaks the network', () => {
+  it('kills in the short run the broker, an enricher and ClickHouse, freezes a sink and breaks the network', () => {
     const hits = planChaos(SHORT_RUN).map(({ kind, part }) => `${kind} ${serviceOf(part)}`);
     for (const hit of ['kill kafka', 'kill enricher', 'kill clickhouse', 'freeze sink']) expect(hits).toContain(hit);
     expect(hits.filter((hit) => LINKS.some((link) => hit.endsWith(link)))).not.toEqual([]);
   });
 
-  it('of the short run on three brokers kills two of them, one after the other, and the leader of the quorum', () => {
+  it('kills in the short run on three brokers two of them, one after the other, and the leader of the quorum', () => {
     const killed = planChaos(SHORT_CLUSTER_RUN)
       .filter(({ kind }) => kind === 'kill')
       .map(({ part }) => part);

@@ -24,7 +24,7 @@ const QUERY_TIMEOUT_MS = 5_000;
 const RECOVER_MS = 120_000;
 const ACK_MS = 60_000;
 /** Starting, the waits at the end, and reserve. */
-const AROUND_MS = 300_000;
+const AROUND_MS = 600_000;
 
 /** Bound of a whole run; on a busy machine the schedule slips. */
 export const boundMs = (plan: readonly ChaosEvent[]): number =>

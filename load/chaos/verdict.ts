@@ -11,7 +11,7 @@ import { expectExactlyOnce } from '../../services/verify/exactly-once.ts';
 import { verifySources } from '../../services/verify/sources.ts';
 import { type VerifyReport, verify } from '../../services/verify/verify.ts';
 
-export interface VerdictInput {
+export interface RunVerdictInput {
   readonly brokers: readonly string[];
   readonly clickhouse: ClickHouse;
   readonly acked: ReadonlySet<string>;
@@ -22,7 +22,7 @@ export interface VerdictInput {
   readonly progress: (line: string) => void;
 }
 
-export interface Verdict {
+export interface RunVerdict {
   readonly verify: VerifyReport;
   /** Distinct source records in `chat.dlq`. */
   readonly deadLetters: number;
@@ -30,7 +30,7 @@ export interface Verdict {
 }
 
 /** Acks, poison, log, facts, receipts and rollups against each other, once nothing is in flight any more. */
-export async function judge(input: VerdictInput): Promise<Verdict> {
+export async function judge(input: RunVerdictInput): Promise<RunVerdict> {
   const { brokers, clickhouse, acked, poison, waitMs, signal, progress } = input;
   const log = createLogger('chaos', 'silent');
   const kafka = createKafka({ brokers: [...brokers], clientId: 'chaos-verdict', log });

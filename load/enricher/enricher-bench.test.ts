@@ -34,18 +34,18 @@ const outcome = (number: number, atMs: number, other: Partial<LoggedOutcome> = {
 });
 
 describe('what /proc says', () => {
-  it('of CPU time is user and system together, whatever the command is called', () => {
+  it('gives CPU time, user and system together, whatever the command is called', () => {
     const rest = '1 1 1 0 -1 4194560 9 0 0 0 250 130 7 7 20 0 11 0 5 6 7';
     expect(parseCpuMicros(`77 (a) b (c)) S ${rest}`)).toBe(3_800_000);
   });
 
-  it('of memory is in kB', () => {
+  it('gives memory in kB', () => {
     const status = 'Name:\tnode\nVmHWM:\t  2048 kB\nVmRSS:\t  1024 kB\n';
     expect([parseStatusBytes(status, 'VmRSS'), parseStatusBytes(status, 'VmHWM')]).toEqual([MB, 2 * MB]);
     expect(parseStatusBytes('Name:\tnode\nState:\tZ (zombie)\n', 'VmRSS')).toBeNaN();
   });
 
-  it('is taken as spent evenly between two samples, and as nothing outside of them', () => {
+  it('has CPU taken as spent evenly between two samples, and as nothing outside of them', () => {
     const samples = [sample(100, 1_000), sample(200, 3_000), sample(300, 3_500)];
     expect([50, 100, 150, 275, 400].map((atMs) => cpuMicrosAt(samples, atMs))).toEqual([
       1_000, 1_000, 2_000, 3_375, 3_500,
@@ -230,7 +230,7 @@ describe('the messages of a run', () => {
     expect(new Set([...partitions.values()].flatMap((each) => [...each])).size).toBe(12);
   });
 
-  it('of a noisy tenant are so many for each of all others together', () => {
+  it('come from a noisy tenant ten times for each of all the others together', () => {
     const tenants = take(11_000, 10).map(({ event }) => event.tenant_id);
     expect(tenants.filter((tenant) => tenant === NOISY_TENANT)).toHaveLength(10_000);
     expect(new Set(tenants).size).toBe(10);

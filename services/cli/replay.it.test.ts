@@ -272,7 +272,7 @@ describe('parley replay', () => {
     expect(await replayLog()).toBe(0);
   });
 
-  it('of what fails again changes no number and leaves a newer letter', async () => {
+  it('changes no number and leaves a newer letter where a message fails again', async () => {
     expect(await replay('--execute', '--yes', '--limit', '5')).toMatchObject({
       code: 0,
       document: { executed: true, replay: 5, ended: 'limit' },

@@ -120,7 +120,7 @@ describe('parley verify', () => {
     expect((await world.parley('verify', '--since', 'yesterday')).code).toBe(2);
   });
 
-  it('of a time finds where in the log it began', async () => {
+  it('finds where in the log the time of --since began', async () => {
     const between = new Date();
     await eventually(() => expect(Date.now()).toBeGreaterThan(between.getTime()));
     await world.produce(world.topics.events, 1, 7);

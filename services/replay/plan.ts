@@ -3,7 +3,7 @@ import { MAX_REPLAYS } from '../core/wire-codes.ts';
 import type { ReadLetter } from './dead-letters.ts';
 
 /** A message's row in `messages`, as far as a replay has to know it. */
-export interface PresentRow {
+export interface LetterRow {
   readonly outcome: string;
   readonly revision: number;
 }
@@ -24,11 +24,11 @@ const SETTLED: readonly SkipReason[] = ['already_repaired', 'newer_letter'];
 /** Whether a skip leaves work undone. */
 export const isFailure = (reason: SkipReason): boolean => !SETTLED.includes(reason);
 
-export type Verdict =
+export type LetterVerdict =
   | { readonly kind: 'replay'; readonly event: ChatEvent }
   | { readonly kind: 'skip'; readonly why: SkipReason };
 
-const skip = (why: SkipReason): Verdict => ({ kind: 'skip', why });
+const skip = (why: SkipReason): LetterVerdict => ({ kind: 'skip', why });
 
 /** The message's first place; null where the letter's headers lack it. */
 export function originOf({ letter, event }: ReadLetter, replayTopic: string): Coordinates | null {
@@ -37,15 +37,15 @@ export function originOf({ letter, event }: ReadLetter, replayTopic: string): Co
 }
 
 /**
- * What a replay does with a dead letter, given the message's present row. The event keeps its identity: its outcome
+ * What a replay does with a dead letter, given the row of its message. The event keeps its identity: its outcome
  * takes the place of that row and is never counted beside it. `supersedes` is the row's revision, so that of two replays
  * that race the sink drops the second as a duplicate.
  */
 export function judgeLetter(
   read: ReadLetter,
-  present: PresentRow | undefined,
+  present: LetterRow | undefined,
   run: { readonly id: string; readonly replayTopic: string },
-): Verdict {
+): LetterVerdict {
   const { letter, event } = read;
   if (letter.reason === 'unknown') return skip('no_origin');
   if (letter.reason === 'outcome_undecodable') return skip('not_an_event');

@@ -11,7 +11,7 @@ import { sampleEvent } from '../platform/testing/sample-event.ts';
 import { ownHeaders, readDeadLetter } from './dead-letter-record.ts';
 import type { ReadLetter } from './dead-letters.ts';
 import { LetterSummary } from './letter-summary.ts';
-import { isFailure, judgeLetter, type PresentRow } from './plan.ts';
+import { isFailure, judgeLetter, type LetterRow } from './plan.ts';
 import { matchesEvent, matchesLetter, type Selection } from './selection.ts';
 import { Tally } from './tally.ts';
 
@@ -119,11 +119,11 @@ describe('a selection', () => {
 });
 
 describe('the plan', () => {
-  const why = (read: ReadLetter, present?: PresentRow) => {
+  const why = (read: ReadLetter, present?: LetterRow) => {
     const verdict = judgeLetter(read, present, RUN);
     return verdict.kind === 'skip' ? verdict.why : 'replay';
   };
-  const dead = (revision: number): PresentRow => ({ outcome: 'dead_lettered', revision });
+  const dead = (revision: number): LetterRow => ({ outcome: 'dead_lettered', revision });
   const onReplay: Coordinates = { ...EVENTS, topic: 'chat.replay', offset: 0 };
   const replayed = (attempt: number) =>
     letterOf({ at: onReplay, event: { origin: EVENTS, supersedes: attempt - 1, replay_attempt: attempt } });
@@ -172,7 +172,7 @@ describe('the plan', () => {
 
   it('is counted by reason and bot; what needs nothing is no failure', () => {
     const tally = new Tally();
-    const add = (read: ReadLetter, present?: PresentRow) => tally.add(read, judgeLetter(read, present, RUN));
+    const add = (read: ReadLetter, present?: LetterRow) => tally.add(read, judgeLetter(read, present, RUN));
     add(letterOf());
     add(letterOf({ event: { bot_id: 'other' } }), { outcome: 'enriched', revision: 1 });
     add(letterOf({ reason: 'undecodable', event: null }));

@@ -6,7 +6,7 @@ import type { OutgoingRecord } from '../platform/kafka/produce/batch-producer.ts
 import type { LogRange } from '../platform/kafka/read/log-ranges.ts';
 import { ownHeaders } from './dead-letter-record.ts';
 import { type DeadLetterSource, type ReadLetter, readDeadLetters } from './dead-letters.ts';
-import { judgeLetter, type PresentRow, type Verdict } from './plan.ts';
+import { judgeLetter, type LetterRow, type LetterVerdict } from './plan.ts';
 import type { Selection } from './selection.ts';
 import { type ReplayCounts, Tally } from './tally.ts';
 
@@ -18,7 +18,7 @@ export interface ReplayOptions {
   readonly runId: string;
   /** `chat.replay` with the prefix. */
   readonly replayTopic: string;
-  readonly presentRows: (letters: readonly ReadLetter[]) => Promise<readonly (PresentRow | undefined)[]>;
+  readonly letterRows: (letters: readonly ReadLetter[]) => Promise<readonly (LetterRow | undefined)[]>;
   /** Stops after so many records to replay. */
   readonly limit?: number;
   readonly signal?: AbortSignal;
@@ -40,7 +40,7 @@ export interface ReplayResult {
   readonly error: string | null;
 }
 
-type ToReplay = Extract<Verdict, { kind: 'replay' }>;
+type ToReplay = Extract<LetterVerdict, { kind: 'replay' }>;
 
 /** What goes to `chat.replay`: the same key, partition and headers, the event with its identity and the run's marks. */
 const replayRecord = (
@@ -81,7 +81,7 @@ export async function replayDeadLetters(options: ReplayOptions, production?: Pro
   };
 
   for await (const page of readDeadLetters(source, selection, ranges)) {
-    const present = await options.presentRows(page);
+    const present = await options.letterRows(page);
     const sending: Promise<void>[] = [];
     for (const [index, read] of page.entries()) {
       const verdict = judgeLetter(read, present[index], { id: runId, replayTopic });

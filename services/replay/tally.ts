@@ -1,5 +1,5 @@
 import type { ReadLetter } from './dead-letters.ts';
-import { isFailure, type SkipReason, type Verdict } from './plan.ts';
+import { isFailure, type LetterVerdict, type SkipReason } from './plan.ts';
 
 interface GroupCounts {
   selected: number;
@@ -36,7 +36,7 @@ export class Tally {
   }
 
   /** A letter with no known event counts under an empty tenant and bot. */
-  add({ letter, event }: ReadLetter, verdict: Verdict): void {
+  add({ letter, event }: ReadLetter, verdict: LetterVerdict): void {
     const replay = verdict.kind === 'replay' ? 1 : 0;
     const { tenant_id, bot_id } = event ?? { tenant_id: '', bot_id: '' };
     const key = JSON.stringify([tenant_id, bot_id]);

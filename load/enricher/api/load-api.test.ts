@@ -77,7 +77,7 @@ describe('the load API', () => {
     expect(api.stats).toMatchObject({ errors: 1, hangs: 1, throttled: 1, answered: 1 });
   });
 
-  it('when down takes no connections, and the same port when it is back', async () => {
+  it('takes no connections when down, and the same port when it is back', async () => {
     const { port } = api;
     await api.setFaults({ ...NO_FAULTS, down: true });
     await expect(post('/v1/analyze', { id: 'm1', text: '' })).rejects.toThrow();

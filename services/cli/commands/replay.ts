@@ -11,7 +11,7 @@ import { topicNames } from '../../platform/kafka/topics.ts';
 import { createLogger } from '../../platform/logger.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { rangesOf } from '../../replay/dead-letters.ts';
-import { readPresentRows } from '../../replay/present-rows.ts';
+import { readLetterRows } from '../../replay/letter-rows.ts';
 import { type ReplayOptions, type ReplayResult, replayDeadLetters } from '../../replay/replay.ts';
 import { beginRun, finishRun, type ReplayRun, type RunOutcome } from '../../replay/replay-audit.ts';
 import type { Selection } from '../../replay/selection.ts';
@@ -70,7 +70,7 @@ async function run(options: ReplayCommandOptions, selection: Selection, context:
         ranges: await rangesOf(source, selection),
         runId: `${Date.now().toString(36)}${randomBytes(3).toString('hex')}`,
         replayTopic,
-        presentRows: (letters) => readPresentRows(clickhouse, letters, replayTopic),
+        letterRows: (letters) => readLetterRows(clickhouse, letters, replayTopic),
         signal: context.signal,
         ...(options.limit !== undefined && { limit: options.limit }),
       };

@@ -44,7 +44,7 @@ describe('the lock file', () => {
     expect(isLock(await tryLock(path))).toBe(true);
   });
 
-  it('of a process that is gone is taken over, even when the pid was given away again', async () => {
+  it('is taken over once its process is gone, even when the pid was given away again', async () => {
     const path = join(dir, 'stale.lock');
     await writeFile(path, JSON.stringify({ pid: process.pid, started: 'an earlier boot:1' }));
     expect(isLock(await tryLock(path))).toBe(true);

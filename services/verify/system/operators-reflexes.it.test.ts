@@ -111,7 +111,7 @@ describe('chat.events deleted and made again', () => {
     expect((events?.enriched ?? 0) + (events?.duplicate_receipts ?? 0)).toBe(count);
   }
 
-  it('while the services are stopped: the new one is read from its start', async () => {
+  it('is read from its start when the services were stopped meanwhile', async () => {
     await stopBoth();
     const before = await world.topicId(world.topics.events);
     await world.deleteTopic(world.topics.events);
@@ -121,7 +121,7 @@ describe('chat.events deleted and made again', () => {
     await expectBoth(45);
   });
 
-  it('while they run, after a pause: said as long as it is missing, then read from its start', async () => {
+  it('is reported as long as it is missing while they run, then read from its start', async () => {
     await world.deleteTopic(world.topics.events);
     await lineWith(enricher, 'TOPIC_MISSING');
     expect(await sumOf(enricher, 'parley_topic_missing', world.topics.events)).toBe(1);
@@ -131,7 +131,7 @@ describe('chat.events deleted and made again', () => {
     expect(await sumOf(enricher, 'parley_topic_missing')).toBe(0);
   });
 
-  it('while they run, at once, and longer than before: nothing of it is skipped', async () => {
+  it('loses nothing when it comes back at once and longer than before while they run', async () => {
     await world.deleteTopic(world.topics.events);
     await world.makeTopics();
     await world.send('at once', 600);
@@ -161,7 +161,7 @@ describe('ClickHouse wiped while Kafka is kept', () => {
     await world.expectWhole();
   });
 
-  it('and made again by somebody else: a sink that saw neither soon sees that what it inserted is gone', async () => {
+  it('is noticed when it was made again from elsewhere: a sink that saw neither soon sees that what it inserted is gone', async () => {
     await wipe();
     await migrate(world.clickhouse, { log: testLog() });
     await world.send('into the void', 3);

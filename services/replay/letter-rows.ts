@@ -2,7 +2,7 @@ import { deadKey, keyHash, type MessageKey } from '../core/message-key.ts';
 import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
 import { literalLists, quote } from '../platform/clickhouse/sql-statements.ts';
 import type { ReadLetter } from './dead-letters.ts';
-import { originOf, type PresentRow } from './plan.ts';
+import { type LetterRow, originOf } from './plan.ts';
 
 /** A key under which a letter's message may have its row; `sentAt` (ms) is undefined where only the sink knew it. */
 interface Candidate extends MessageKey {
@@ -20,15 +20,15 @@ function candidatesOf(read: ReadLetter, replayTopic: string): Candidate[] {
 }
 
 /**
- * The present row of each letter's message, in the letters' order; undefined where there is none (yet). Looked up in
+ * The row of each letter's message, in the letters' order; undefined where there is none (yet). Looked up in
  * `message_keys` (ADR 20); letters are kept for longer than keys, so the rest is looked for among the facts, by its
  * place in their sort key.
  */
-export async function readPresentRows(
+export async function readLetterRows(
   clickhouse: ClickHouse,
   letters: readonly ReadLetter[],
   replayTopic: string,
-): Promise<(PresentRow | undefined)[]> {
+): Promise<(LetterRow | undefined)[]> {
   const candidates = letters.map((read) => candidatesOf(read, replayTopic));
   const hashes = candidates.map((each) => each.map(keyHash));
   const found = await rowsByHash(clickhouse, new Set(hashes.flat()));
@@ -50,13 +50,13 @@ const NEWEST = (table: string) => `max(${table}.revision) AS revision,
   argMax(toString(${table}.outcome), ${table}.revision) AS outcome,
   argMax(is_deleted, (${table}.revision, is_deleted)) AS deleted`;
 
-const present = (rows: readonly Found[]): [string, PresentRow][] =>
+const present = (rows: readonly Found[]): [string, LetterRow][] =>
   rows
     .filter(({ deleted }) => Number(deleted) === 0)
     .map(({ hash, outcome, revision }) => [hash, { outcome, revision: Number(revision) }]);
 
-async function rowsByHash(clickhouse: ClickHouse, hashes: ReadonlySet<string>): Promise<Map<string, PresentRow>> {
-  const found: [string, PresentRow][] = [];
+async function rowsByHash(clickhouse: ClickHouse, hashes: ReadonlySet<string>): Promise<Map<string, LetterRow>> {
+  const found: [string, LetterRow][] = [];
   for (const list of literalLists(hashes)) {
     const rows = await clickhouse.query<Found>(
       `SELECT lower(hex(key_hash)) AS hash, ${NEWEST('message_keys')} FROM message_keys
@@ -68,7 +68,7 @@ async function rowsByHash(clickhouse: ClickHouse, hashes: ReadonlySet<string>): 
   return new Map(found);
 }
 
-async function factsOf(clickhouse: ClickHouse, keys: readonly Candidate[]): Promise<[string, PresentRow][]> {
+async function factsOf(clickhouse: ClickHouse, keys: readonly Candidate[]): Promise<[string, LetterRow][]> {
   const decoded = keys.filter(({ sentAt }) => sentAt !== undefined);
   const places = decoded.map(
     (key) =>
