@@ -1,4 +1,4 @@
-import { type ConfigOf, hostPorts, int, number, oneOf, optional, text, url } from '../core/config.ts';
+import { type ConfigOf, hostPorts, int, number, oneOf, optional, privateUrl, text, url } from '../core/config.ts';
 import { DEFAULT_CACHE_DIR, DEFAULT_DATA_DIR } from './folders.ts';
 
 const port = (fallback: number, doc: string) => int({ default: fallback, min: 1, max: 65_535, doc });
@@ -8,7 +8,7 @@ export const SPEC = {
   KAFKA_BROKERS: optional(hostPorts({ doc: 'Use these brokers; no Kafka is started' })),
   SCHEMA_REGISTRY_URL: optional(url({ doc: 'Use this Confluent-compatible registry; none is started' })),
   CLICKHOUSE_URL: optional(url({ doc: 'Use this ClickHouse; none is started' })),
-  NLP_URL: optional(url({ doc: 'Use this NLP API; none is started' })),
+  NLP_URL: optional(privateUrl({ doc: 'Use this NLP API; none is started' })),
   KAFKA_PORT: port(9_092, 'Port of the embedded Kafka'),
   SCHEMA_REGISTRY_PORT: port(8_081, 'Port of the embedded schema registry'),
   CLICKHOUSE_HTTP_PORT: port(8_123, 'Port of the embedded ClickHouse endpoint'),

@@ -105,6 +105,12 @@ describe('what to try next', () => {
     expect(textFor(settings)).toContain('Try next, in another terminal:\n  npx parley send --demo\n');
   });
 
+  it('shows an NLP API’s address without user, password and query, and gives the enricher all of it', () => {
+    const secret = 'http://user:s3cret@nlp.example/base?key=s3cret';
+    const parts = plan({ NLP_URL: secret });
+    expect(parts['nlp']).toMatchObject({ kind: 'external', address: 'http://nlp.example/base' });
+  });
+
   it('tells the command where moved parts are, and repeats no given address', () => {
     const config = readConfig(SPEC, { KAFKA_PORT: '19092', CLICKHOUSE_URL: 'http://u:hush@house:8123' });
     const settings = commandSettings(config, '/data');

@@ -110,6 +110,12 @@ function clickhousePart({ config, paths }: PlanOptions): Part {
   });
 }
 
+/** The address without user, password and query, which may be secrets. */
+function publicAddress(address: string): string {
+  const { origin, pathname } = new URL(address);
+  return `${origin}${pathname.replace(/\/+$/, '')}`;
+}
+
 /** Any answer counts as ready: another team's API need not have a path that says it is well. */
 const answers: (address: string) => Probe = (address) => async (target) => {
   const response = await fetch(address, { signal: target.signal });
@@ -117,7 +123,8 @@ const answers: (address: string) => Probe = (address) => async (target) => {
 };
 
 function nlpPart({ config, paths }: PlanOptions): Part {
-  const { NLP_URL: address } = addressesOf(config);
+  const { NLP_URL: url } = addressesOf(config);
+  const address = publicAddress(url);
   if (config.NLP_URL) return external(config, 'NLP_URL', { name: 'nlp', address, ready: answers(address) });
   return nodeServicePart({
     name: 'nlp',

@@ -34,7 +34,7 @@ interface ConnectOptions {
  */
 export function connectNlp({ config, log, registry, metrics, env, tracer, onOpen, onRelease }: ConnectOptions) {
   const provider = connectProvider(config, env, tracer);
-  const policy = policyOf(config, provider, metrics, onRelease);
+  const policy = policyOf(config, provider, log, metrics, onRelease);
   // A little later than the breaker's own time, so that the probe finds it half-open.
   const gate = new OutageGate(policy, config.NLP_HALF_OPEN_AFTER_MS + 50, (open) => {
     log.warn(open ? 'the NLP API answers again: the breaker is closed' : 'the NLP API fails: the breaker is open');
@@ -89,6 +89,7 @@ function batcherOf(
 function policyOf(
   config: EnricherConfig,
   provider: NlpProvider,
+  log: Logger,
   metrics: EnricherMetrics,
   onRelease: () => void,
 ): NlpPolicy {
@@ -110,6 +111,12 @@ function policyOf(
     random: Math.random,
     onRetry: (cause) => metrics.nlpRetries.inc({ cause }),
     onHedge: (result) => metrics.nlpHedges.inc({ result }),
+    onLasting: (isLasting) =>
+      log.warn(
+        isLasting
+          ? 'the NLP API refuses calls for more than 5 s: what its rate does not admit is degraded, or waits'
+          : 'the NLP API admits what comes again',
+      ),
     onLimitMove: (why) => metrics.nlpLimitMoves.inc({ why }),
     onRelease,
   });

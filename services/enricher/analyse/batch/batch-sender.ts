@@ -8,7 +8,7 @@ import { Batch, type BatchItem } from './batch.ts';
 
 export interface SenderOptions {
   readonly provider: NlpProvider;
-  readonly policy: Pick<NlpPolicy, 'execute' | 'state'>;
+  readonly policy: Pick<NlpPolicy, 'execute' | 'state' | 'throttled'>;
   /** Each request to the API. `result`: `ok`, `superseded` by the other attempt of a hedged request, or the cause of its failure. */
   readonly onCall: (seconds: number, result: string) => void;
   /** A document of a batch failed and is tried again, alone. */
@@ -76,6 +76,7 @@ export class BatchSender {
   }
 
   received(batch: Batch, { results, nlpMs }: Reply): void {
+    if (batch.size > 1 && results.some(isThrottled)) this.#options.policy.throttled();
     for (let index = 0; index < batch.items.length; index++) {
       const item = batch.items[index] as BatchItem;
       const result = results[index];
@@ -161,6 +162,8 @@ const analysed = (insight: Analysed['insight'], nlpMs: number, attempts: number)
   attempts,
   cacheHit: false,
 });
+
+const isThrottled = (result: DocumentResult): boolean => !result.ok && result.error.failure === 'throttled';
 
 /** The partition was lost before the document was sent. */
 const NOT_WANTED = new Error('the document is no longer wanted');

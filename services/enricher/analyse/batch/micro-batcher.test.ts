@@ -99,6 +99,21 @@ describe('batches', () => {
     expect(at.retries).toEqual(['document_analysis_failed']);
   });
 
+  it('whose documents are throttled keep to a lower rate when these are sent again', async () => {
+    let refusals = 3;
+    api.answer = ({ path, json }) => {
+      if (path.endsWith('/v1/analyze')) return parleyAnswer({ path, json });
+      const documents = json.documents as SentDocument[];
+      const errors = documents.splice(0, refusals).map(({ id }) => ({ id, code: 'rate_limited', message: 'too many' }));
+      refusals = 0;
+      return { body: { results: documents.map((document) => analysisOf(document)), errors } };
+    };
+    const at = bench();
+    const analyses = await Promise.all(texts(10).map((text) => at.analyse(text)));
+    expect(analyses.map(told)).toEqual(texts(10));
+    expect(at.policy.calls.rate.perS).toBeLessThan(100);
+  });
+
   it('that are refused as a whole are halved until what is at fault is alone', async () => {
     api.answer = (request) =>
       documentsOf(request).some(({ text }) => text === 'text 3') ? { status: 400 } : parleyAnswer(request);

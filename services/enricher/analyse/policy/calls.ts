@@ -16,6 +16,8 @@ export interface CallsOptions {
   readonly requestsPerS?: number | undefined;
   readonly random: () => number;
   readonly onLimitMove: (why: LimitMove) => void;
+  /** A throttle counts as an outage from now on, or no longer. */
+  readonly onLasting?: ((isLasting: boolean) => void) | undefined;
   /** A call ended: there may be {@link Calls.room} for another. */
   readonly onRelease?: (() => void) | undefined;
   readonly onAnswered: (tookMs: number) => void;
@@ -44,8 +46,8 @@ export class Calls {
 
   constructor(options: CallsOptions) {
     this.#options = options;
-    const { requestsPerS, random, onRelease: onRoom } = options;
-    this.rate = new SendRate({ requestsPerS, random, onRoom });
+    const { requestsPerS, random, onLasting, onRelease: onRoom } = options;
+    this.rate = new SendRate({ requestsPerS, random, onLasting, onRoom });
     this.#limit = new GradientLimit({
       floor: Math.min(MIN_CONCURRENCY, options.concurrency),
       ceiling: options.concurrency,

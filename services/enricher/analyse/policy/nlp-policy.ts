@@ -127,6 +127,11 @@ export class NlpPolicy {
     return new Promise((received, failed) => this.hedger.run(new FurtherRound(this, request, { received, failed })));
   }
 
+  /** The API refused documents of a batch because there were too many: their next calls keep to a lower rate. */
+  throttled(): void {
+    this.calls.rate.refused(performance.now());
+  }
+
   close(): void {
     this.hedger.close();
     this.calls.close();

@@ -172,7 +172,8 @@ describe('a Retry-After', () => {
 
 it('a throttle is lasting once calls waited for five seconds, and over a second after none did', async () => {
   const api = new QuotaApi(5);
-  const demand = new Demand(api, 50);
+  const changes: boolean[] = [];
+  const demand = new Demand(api, 50, { onLasting: (isLasting) => changes.push(isLasting) });
   demand.start();
   await jest.advanceTimersByTimeAsync(3_000);
   expect(demand.rate.isLasting).toBe(false);
@@ -181,6 +182,7 @@ it('a throttle is lasting once calls waited for five seconds, and over a second 
   api.quotaPerS = 1_000_000;
   await jest.advanceTimersByTimeAsync(20_000);
   expect(demand.rate.isLasting).toBe(false);
+  expect(changes).toEqual([true, false]);
   demand.rate.close();
 });
 

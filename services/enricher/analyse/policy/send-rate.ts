@@ -6,6 +6,8 @@ export interface SendRateOptions {
   readonly requestsPerS?: number | undefined;
   /** Calls may be started that could not before. */
   readonly onRoom?: (() => void) | undefined;
+  /** A throttle counts as an outage from now on, or no longer. */
+  readonly onLasting?: ((isLasting: boolean) => void) | undefined;
   readonly random: () => number;
   /** Monotonic milliseconds. */
   readonly now?: () => number;
@@ -70,6 +72,7 @@ export class SendRate {
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
   #scarceSinceMs = Number.POSITIVE_INFINITY;
   #waitedAtMs = Number.NEGATIVE_INFINITY;
+  #wasLasting = false;
   #timer: NodeJS.Timeout | undefined;
   /** Calls that came back without being sent. */
   heldBack = 0;
@@ -118,6 +121,7 @@ export class SendRate {
     if (this.#isThrottled && this.#waitMs(now) > (this.isLasting ? LASTING_WAIT_MS : LASTING_MS)) {
       this.heldBack++;
       this.#waitedAtMs = now;
+      this.#report();
       queueMicrotask(() => call.notSent(HELD_BACK));
       return;
     }
@@ -210,6 +214,14 @@ export class SendRate {
     if (this.#waiting.size > 0) this.#waitedAtMs = now;
     if (now - this.#waitedAtMs > CALM_MS) this.#scarceSinceMs = Number.POSITIVE_INFINITY;
     else if (this.#scarceSinceMs === Number.POSITIVE_INFINITY) this.#scarceSinceMs = now;
+    this.#report();
+  }
+
+  #report(): void {
+    const { isLasting } = this;
+    if (isLasting === this.#wasLasting) return;
+    this.#wasLasting = isLasting;
+    this.#options.onLasting?.(isLasting);
   }
 
   /** The next turn: at the end of a pause, whether calls wait or not, since there is room then; or at the next token. */
