@@ -224,6 +224,23 @@ describe('an outage', () => {
     gate.close();
   });
 
+  it('wakes retries that the budget put off, so that all wait at the gate and go on when the API answers', async () => {
+    let down = true;
+    const { analyse, policy, gate } = analyserOf(() => (down ? Promise.reject(failed()) : Promise.resolve(INSIGHT)), {
+      // It judges 600 calls: 400 first ones, 180 retries in the budget, and 20 that it put off.
+      breakerWindowMs: 60_000,
+      breakerMinimumRps: 10,
+    });
+    const all = Array.from({ length: 400 }, (_, n) => analyse(`m${n}`, 'text', () => true));
+    await eventually(() => expect(policy.budget.waiting).toBeGreaterThan(100));
+    await eventually(() => expect(policy.state).not.toBe('closed'));
+    expect(policy.budget.waiting).toBe(0);
+    await eventually(() => expect(gate.held).toBe(400));
+    down = false;
+    expect(new Set((await Promise.all(all)).map(({ kind }) => kind))).toEqual(new Set(['analysed']));
+    gate.close();
+  });
+
   it('lets a message go whose partition was lost meanwhile, and the next one probes', async () => {
     let down = true;
     const { analyse, gate } = analyserOf(() => (down ? Promise.reject(failed()) : Promise.resolve(INSIGHT)));

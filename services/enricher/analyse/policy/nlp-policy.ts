@@ -32,6 +32,8 @@ const NO_HEDGE_AFTER_THROTTLE_MS = 2_000;
 const isFailure = (failures: readonly string[]) => (error: unknown) =>
   error instanceof NlpError && failures.includes(error.failure);
 
+const isThrottle = isFailure(['throttled']);
+
 /** Full jitter (Brooker, "Exponential Backoff And Jitter", 2015). What the API asks for besides, all calls wait for. */
 export const backoffMs = (
   attempt: number,
@@ -51,7 +53,7 @@ export class NlpPolicy {
   readonly calls: Calls;
   readonly hedger: Hedger;
   readonly breaker: Breaker;
-  readonly #budget = new RetryBudget();
+  readonly budget = new RetryBudget();
   readonly #retries;
 
   constructor(options: NlpPolicyOptions) {
@@ -69,17 +71,13 @@ export class NlpPolicy {
     });
     const retries = retry(handleWhen(isFailure(['failed', 'throttled'])), {
       maxAttempts: options.maxRetries,
-      backoff: new DelegateBackoff((context: IRetryBackoffContext<unknown>) => {
-        const error = 'error' in context.result ? context.result.error : undefined;
-        // The rate bounds the retries of throttled calls.
-        const isThrottled = isFailure(['throttled'])(error);
-        return backoffMs(context.attempt, options) + (isThrottled ? 0 : this.#budget.retry());
-      }),
+      backoff: new DelegateBackoff(({ attempt }: IRetryBackoffContext<unknown>) => backoffMs(attempt, options)),
     });
     retries.onRetry((event) => {
       options.onRetry('error' in event && event.error instanceof NlpError ? event.error.cause_code : 'other');
     });
     this.#retries = retries;
+    this.breaker.onBreak(() => this.budget.release());
     this.breaker.onReset(() => this.calls.restart());
   }
 
@@ -89,7 +87,7 @@ export class NlpPolicy {
 
   /** The request fails with the NlpError of its last attempt, or with BrokenCircuitError when the breaker let none through. */
   execute<Reply, Value>(request: NlpRequest<Reply, Value>): void {
-    this.#budget.call();
+    this.budget.call();
     if (this.breaker.isClosed) this.hedger.run(new FirstRound(this, request));
     else
       forward(
@@ -100,11 +98,21 @@ export class NlpPolicy {
 
   /** The retry policy is entered with the first failure, so that a request that needs none does not pay for it. */
   retry<Reply, Value>(request: NlpRequest<Reply, Value>, error: unknown): void {
-    let first = true;
-    const round = (): Promise<Value> => {
-      if (!first) return this.#guard(request);
-      first = false;
-      return this.breaker.failed(error);
+    let last = error;
+    let isFirst = true;
+    const round = async (): Promise<Value> => {
+      if (isFirst) {
+        isFirst = false;
+        return await this.breaker.failed(error);
+      }
+      // The rate bounds the retries of throttled calls.
+      if (this.breaker.isClosed && !isThrottle(last)) await this.budget.retry();
+      try {
+        return await this.#guard(request);
+      } catch (failure) {
+        last = failure;
+        throw failure;
+      }
     };
     forward(this.#retries.execute(round), request);
   }
@@ -135,6 +143,7 @@ export class NlpPolicy {
   close(): void {
     this.hedger.close();
     this.calls.close();
+    this.budget.release();
   }
 
   #mayHedge(): boolean {

@@ -19,6 +19,7 @@ export class RetryBudget {
   #perS = 0;
   #calls = 0;
   #countedAtMs: number;
+  readonly #putOff = new Set<() => void>();
 
   /** @param now monotonic milliseconds. */
   constructor(now: () => number = () => performance.now()) {
@@ -31,12 +32,38 @@ export class RetryBudget {
     this.#calls++;
   }
 
+  /** Retries that wait. */
+  get waiting(): number {
+    return this.#putOff.size;
+  }
+
+  /** Takes a retry out of the budget. Resolves when it may be made. */
+  async retry(): Promise<void> {
+    const waitMs = this.take();
+    if (waitMs === 0) return;
+    await new Promise<void>((resolve) => {
+      const wake = () => {
+        clearTimeout(timer);
+        this.#putOff.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, waitMs);
+      this.#putOff.add(wake);
+    });
+  }
+
   /** Takes a retry out of the budget. @returns the milliseconds that it has to wait for that. */
-  retry(): number {
+  take(): number {
     this.#earn();
     this.#balance--;
     if (this.#balance >= 0) return 0;
     return Math.min((-this.#balance * 1_000) / (MIN_PER_S + SHARE * this.#perS), MAX_WAIT_MS);
+  }
+
+  /** The breaker decides from now on: nothing waits for the budget, and what was spent so far is forgotten. */
+  release(): void {
+    this.#balance = Math.max(this.#balance, MIN_PER_S * WINDOW_S);
+    for (const wake of [...this.#putOff]) wake();
   }
 
   #earn(): void {
