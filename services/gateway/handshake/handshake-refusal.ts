@@ -47,9 +47,12 @@ export class HandshakeRefusal extends Error {
     return HANDSHAKE_REFUSALS[this.code];
   }
 
-  /** Whether the peer is at fault, and not the gateway's load or its key server. */
+  /**
+   * Whether it counts against its source: not where the gateway is loaded or drains. A key that is not known does, since
+   * made-up key ids would cost nothing otherwise.
+   */
   get isFailure(): boolean {
-    return this.status !== 429 && this.status !== 503;
+    return this.status !== 429 && this.code !== 'draining';
   }
 }
 

@@ -11,7 +11,7 @@ import { RawBot, refusedHandshake } from '../testing/raw-bot.ts';
 import { TokenMaker } from '../testing/tokens.ts';
 import { createAuthenticator } from './auth.ts';
 import { HandshakeAdmission } from './handshake-admission.ts';
-import type { HandshakeRefusal } from './handshake-refusal.ts';
+import { type HandshakeCode, HandshakeRefusal } from './handshake-refusal.ts';
 import { closeCodeOf } from './refusal-answer.ts';
 import { sourceOf } from './source.ts';
 import { TrustedProxies } from './trusted-proxies.ts';
@@ -144,6 +144,18 @@ describe('handshakes that fail', () => {
     // Behind a proxy good bots share the address of bad ones: they still come in while there is room.
     expect(await codeOf('10.0.0.1', good)).toBe('accepted');
     socket.destroy();
+  });
+});
+
+describe('a refusal', () => {
+  it('counts against its source unless the gateway’s load or its drain is the cause', () => {
+    const counted = (code: HandshakeCode) => new HandshakeRefusal(code, 'why').isFailure;
+    expect(
+      ['token_invalid', 'not_found', 'role_missing', 'keys_unavailable'].map((code) => counted(code as HandshakeCode)),
+    ).toEqual(Array(4).fill(true));
+    expect(
+      ['connection_rate', 'too_many_connections', 'draining'].map((code) => counted(code as HandshakeCode)),
+    ).toEqual(Array(3).fill(false));
   });
 });
 
