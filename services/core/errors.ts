@@ -24,6 +24,10 @@ export const ERRORS = {
     text: 'No Kafka broker answered in time.',
     remedy: 'Check KAFKA_BROKERS and that the brokers run; the service retries until its start-up bound.',
   },
+  KAFKA_RIGHT_MISSING: {
+    text: 'Kafka refused a request because this user lacks a right (an ACL).',
+    remedy: 'Give the user the right that the message names; docs/operations.md lists what each service needs.',
+  },
   REGISTRY_UNREACHABLE: {
     text: 'The schema registry did not answer in time.',
     remedy: 'Check SCHEMA_REGISTRY_URL and that the registry runs.',

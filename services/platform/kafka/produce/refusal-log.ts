@@ -1,5 +1,6 @@
 import { messageOf } from '../../../core/errors.ts';
 import type { Logger } from '../../logger.ts';
+import { isMissingRight, rightOn } from '../rights.ts';
 import type { PartitionQueue } from './partition-queue.ts';
 import type { Answer } from './produce-answers.ts';
 
@@ -28,9 +29,10 @@ export class RefusalLog {
     this.#refused.set(queue, code);
     const fields = { topic, partition, error: code };
     if (verdict === 'held') {
+      const why = isMissingRight(code) ? `this user lacks ${rightOn('Write', 'topic', topic)}` : code;
       this.#log.error(
         { code: 'PRODUCE_REFUSED', ...fields },
-        'Kafka refuses the records of this partition until a right or a setting is changed; they wait',
+        `Kafka refuses the records of this partition until a right or a setting is changed (${why}); they wait`,
       );
     } else this.#log.warn(fields, 'Kafka did not take the records of this partition; they are sent again');
   }

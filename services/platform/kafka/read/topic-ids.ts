@@ -9,7 +9,11 @@ export interface ClusterIds {
   readonly topics: ReadonlyMap<string, TopicId>;
   /** Partition counts by topic. */
   readonly partitions: ReadonlyMap<string, number>;
+  /** Topics of which the cluster does not say whether they exist: this user may not describe them. */
+  readonly hidden: readonly string[];
 }
+
+const TOPIC_AUTHORIZATION_FAILED = 29;
 
 export async function requestIds(broker: InternalBroker, topics: readonly string[]): Promise<ClusterIds> {
   const { clusterId, topics: found } = await requestMetadata(broker, topics);
@@ -18,6 +22,7 @@ export async function requestIds(broker: InternalBroker, topics: readonly string
     clusterId,
     topics: new Map(there.map(({ topic, topicId }) => [topic, topicId])),
     partitions: new Map(there.map(({ topic, partitions }) => [topic, partitions.length])),
+    hidden: found.filter(({ error }) => error === TOPIC_AUTHORIZATION_FAILED).map(({ topic }) => topic),
   };
 }
 

@@ -5,6 +5,7 @@ import type { Logger } from '../../logger.ts';
 import type { Metrics } from '../../metrics.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
+import { rightOn } from '../rights.ts';
 import { type ClusterIds, requestIds } from './topic-ids.ts';
 
 export interface TopicWatchOptions {
@@ -36,6 +37,7 @@ export class TopicWatch {
   readonly #options: TopicWatchOptions;
   readonly #closing = new AbortController();
   readonly #missing = new Set<string>();
+  #hidden: ReadonlySet<string> = new Set();
   readonly #looked = Promise.withResolvers<void>();
   #cluster: InternalCluster | undefined;
   #clusterId: string | undefined;
@@ -77,7 +79,7 @@ export class TopicWatch {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        this.#compareAll(await this.#bounded(this.#ask()));
+        this.#compareAll(this.#withHidden(await this.#bounded(this.#ask())));
       } catch (error) {
         log.debug({ err: messageOf(error) }, 'the cluster could not be looked at');
         this.#drop();
@@ -107,6 +109,22 @@ export class TopicWatch {
     bound.catch(() => undefined);
     work.catch(() => undefined);
     return await Promise.race([work, bound]).finally(() => over.abort());
+  }
+
+  /** A topic that this user may not see any more is no topic that is gone: it counts as it was. */
+  #withHidden(found: ClusterIds): ClusterIds {
+    const { topics, hidden } = found;
+    const { log } = this.#options;
+    for (const topic of hidden) {
+      if (this.#hidden.has(topic)) continue;
+      log.error({ code: 'KAFKA_RIGHT_MISSING', topic }, `this user lacks ${rightOn('Describe', 'topic', topic)}`);
+    }
+    this.#hidden = new Set(hidden);
+    const known = hidden.flatMap((topic) => {
+      const id = this.#ids.get(topic);
+      return id === undefined ? [] : [[topic, id] as const];
+    });
+    return { ...found, topics: new Map([...topics, ...known]) };
   }
 
   #compareAll(found: ClusterIds): void {
