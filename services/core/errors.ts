@@ -12,6 +12,10 @@ export const ERRORS = {
     remedy:
       'Nothing is lost: the smallest count is used. Grow the other topics to the largest, in any order and while all runs (docs/adr/0017).',
   },
+  TOPIC_SETTINGS: {
+    text: 'A topic has a setting with which records would be lost: it is compacted.',
+    remedy: 'Set cleanup.policy to delete for the topic that the message names, or choose another TOPIC_PREFIX.',
+  },
   TOPIC_GREW: {
     text: 'chat.enriched has more partitions than when the sink started.',
     remedy: 'Nothing to do: the sink drains and ends, and its supervisor starts it again for all partitions (ADR 19).',

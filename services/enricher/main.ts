@@ -36,6 +36,8 @@ async function start(context: ServiceContext): Promise<RunningService> {
     partitions: config.TOPIC_PARTITIONS,
     enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
     replicationFactor: config.TOPIC_REPLICATION,
+    create: config.TOPIC_CREATE,
+    log,
   });
   const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: topics });
   const producer = await BatchProducer.connect(kafka, { log, metrics: registry });

@@ -84,6 +84,8 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
     partitions: config.TOPIC_PARTITIONS,
     enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
     replicationFactor: config.TOPIC_REPLICATION,
+    create: config.TOPIC_CREATE,
+    log,
   });
   const partitions = new ChatPartitions(names, counts, log);
   const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: names });

@@ -46,6 +46,8 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     partitions: config.TOPIC_PARTITIONS,
     enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
     replicationFactor: config.TOPIC_REPLICATION,
+    create: config.TOPIC_CREATE,
+    log,
   });
   const blocks = neededBlocks({ partitions: enrichedPartitions, minAgeMs: ages.minAgeMs });
   await widenDedupWindows(clickhouse, blocks);

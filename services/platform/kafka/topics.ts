@@ -1,7 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import kafkajs from 'kafkajs';
+import kafkajs, { type ITopicMetadata } from 'kafkajs';
+import { ParleyError } from '../../core/errors.ts';
+import type { Logger } from '../logger.ts';
 import { errorTypeOf } from './kafkajs/error-type.ts';
 import type { Kafka } from './kafkajs/kafka.ts';
+import { checkSettings } from './topic-check.ts';
+
+type Admin = ReturnType<Kafka['admin']>;
 
 export interface TopicNames {
   readonly events: string;
@@ -25,6 +30,8 @@ export const groupNames = (prefix = '') => ({
 const DAY_MS = 86_400_000;
 /** Room for what came compressed: a record of 5 MiB that was compressed to fit must still be dead-lettered. */
 const LARGE_MESSAGE_BYTES = 16 << 20;
+/** The largest that hosted brokers commonly allow. */
+const HOSTED_MESSAGE_BYTES = 8 << 20;
 
 /** Topic settings, see docs/architecture.md. Times of producing, so that retention follows Kafka's clock and not a bot's. */
 export function topicSettings(names: TopicNames): Record<string, Record<string, string>> {
@@ -57,7 +64,12 @@ export interface EnsureTopicsOptions {
   readonly partitions: number;
   /** For chat.enriched; as many as the others unless given. */
   readonly enrichedPartitions?: number;
+  /** -1 for the brokers' default. */
   readonly replicationFactor: number;
+  /** Whether missing topics are created; true by default. */
+  readonly create?: boolean;
+  /** Gets the warnings about settings. */
+  readonly log?: Logger;
 }
 
 /**
@@ -65,6 +77,7 @@ export interface EnsureTopicsOptions {
  * which may differ while an operator grows them (docs/adr/0017-growing-partitions.md).
  *
  * @returns the partition counts that the topics have now.
+ * @throws {ParleyError} TOPIC_MISSING where they are not to be created, TOPIC_SETTINGS where a setting would lose records.
  */
 export async function ensureTopics(kafka: Kafka, options: EnsureTopicsOptions): Promise<TopicPartitions> {
   const names = topicNames(options.prefix);
@@ -74,8 +87,10 @@ export async function ensureTopics(kafka: Kafka, options: EnsureTopicsOptions): 
   try {
     const existing = new Set(await admin.listTopics());
     const missing = Object.keys(settings).filter((topic) => !existing.has(topic));
-    if (missing.length > 0) await createTopics(admin, missing, settings, options);
-    const counts = await whenKnown(() => readPartitionCounts(admin, Object.keys(settings)));
+    if (missing.length > 0) await createMissing(admin, missing, settings, options);
+    const found = await whenKnown(() => describeTopics(admin, Object.keys(settings)));
+    await checkTopics(admin, settings, found, options.log);
+    const counts = new Map(found.map(({ name, partitions }) => [name, partitions.length]));
     return { counts, enrichedPartitions: counts.get(names.enriched) ?? 1 };
   } finally {
     await admin.disconnect();
@@ -98,8 +113,43 @@ async function whenKnown<T>(describe: () => Promise<T>): Promise<T> {
   }
 }
 
+const NOT_ALLOWED = new Set(['INVALID_CONFIG', 'POLICY_VIOLATION']);
+
+/** Hosted brokers may allow smaller records than Parley asks for: then as large as they do, a cap of 8 MiB at the least. */
+async function createMissing(
+  admin: Admin,
+  missing: readonly string[],
+  settings: Record<string, Record<string, string>>,
+  options: EnsureTopicsOptions,
+): Promise<void> {
+  if (options.create === false) {
+    const [them, partitions] = [missing.join(', '), options.partitions];
+    throw new ParleyError(
+      'TOPIC_MISSING',
+      `TOPIC_CREATE is false, and these topics do not exist: ${them} (${partitions} partitions)`,
+    );
+  }
+  try {
+    await createTopics(admin, missing, settings, options);
+  } catch (error) {
+    if (!errorsOf(error).some((each) => NOT_ALLOWED.has(errorTypeOf(each) ?? ''))) throw error;
+    const smaller = Object.entries(settings).map(([topic, { 'max.message.bytes': bytes, ...rest }]) => [
+      topic,
+      bytes === undefined ? rest : { ...rest, 'max.message.bytes': String(HOSTED_MESSAGE_BYTES) },
+    ]);
+    options.log?.warn(
+      { bytes: HOSTED_MESSAGE_BYTES },
+      'the brokers refuse the settings of topics: tried with smaller records',
+    );
+    await createTopics(admin, missing, Object.fromEntries(smaller), options);
+  }
+}
+
+const errorsOf = (error: unknown): readonly unknown[] =>
+  error instanceof kafkajs.KafkaJSAggregateError ? error.errors : [error];
+
 async function createTopics(
-  admin: ReturnType<Kafka['admin']>,
+  admin: Admin,
   topics: readonly string[],
   settings: Record<string, Record<string, string>>,
   { prefix, partitions, enrichedPartitions = partitions, replicationFactor }: EnsureTopicsOptions,
@@ -122,15 +172,42 @@ async function createTopics(
     });
   } catch (error) {
     // Another service created one of them between our look and our call.
-    const errors = error instanceof kafkajs.KafkaJSAggregateError ? error.errors : [error];
-    if (!errors.every((each) => (each as { type?: string }).type === 'TOPIC_ALREADY_EXISTS')) throw error;
+    if (!errorsOf(error).every((each) => (each as { type?: string }).type === 'TOPIC_ALREADY_EXISTS')) throw error;
   }
 }
 
-async function readPartitionCounts(
-  admin: ReturnType<Kafka['admin']>,
-  topics: readonly string[],
-): Promise<PartitionCounts> {
-  const { topics: found } = await admin.fetchTopicMetadata({ topics: [...topics] });
-  return new Map(found.map(({ name, partitions }) => [name, partitions.length]));
+async function describeTopics(admin: Admin, topics: readonly string[]): Promise<readonly ITopicMetadata[]> {
+  return (await admin.fetchTopicMetadata({ topics: [...topics] })).topics;
+}
+
+type Resources = Awaited<ReturnType<Admin['describeConfigs']>>['resources'];
+
+async function readSettings(admin: Admin, topics: readonly string[], log: Logger | undefined): Promise<Resources> {
+  try {
+    const asked = topics.map((name) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name }));
+    return (await admin.describeConfigs({ includeSynonyms: false, resources: asked })).resources;
+  } catch (error) {
+    if (!errorTypeOf(error)?.endsWith('AUTHORIZATION_FAILED')) throw error;
+    log?.warn({ topics }, 'the settings of topics cannot be checked without the right DESCRIBE_CONFIGS on them');
+    return [];
+  }
+}
+
+/** What Parley requires of a topic is read and held against what it has: errors end the start, warnings are logged. */
+async function checkTopics(
+  admin: Admin,
+  wanted: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  found: readonly ITopicMetadata[],
+  log: Logger | undefined,
+): Promise<void> {
+  const resources = await readSettings(admin, Object.keys(wanted), log);
+  const errors: string[] = [];
+  for (const { resourceName, configEntries } of resources) {
+    const actual = new Map(configEntries.map(({ configName, configValue }) => [configName, configValue]));
+    const replicas = found.find(({ name }) => name === resourceName)?.partitions[0]?.replicas.length ?? 1;
+    const findings = checkSettings(resourceName, wanted[resourceName] ?? {}, actual, replicas);
+    for (const warning of findings.warnings) log?.warn({ topic: resourceName }, warning);
+    errors.push(...findings.errors);
+  }
+  if (errors.length > 0) throw new ParleyError('TOPIC_SETTINGS', errors.join('; '));
 }
