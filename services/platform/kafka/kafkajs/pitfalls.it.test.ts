@@ -358,6 +358,26 @@ describe('topics', () => {
     await eventually(async () => expect((await ensureTopics(kafka, options)).counts.get(names.dlq)).toBe(5));
   });
 
+  it('are left to others where they are not to be created, and a compacted one ends the start', async () => {
+    const { TOPIC_PREFIX: prefix } = isolation('given');
+    // The brokers' own default of replicas.
+    const options = { prefix, partitions: 1, replicationFactor: -1 };
+    const missing = ensureTopics(kafka, { ...options, create: false });
+    await expect(missing).rejects.toMatchObject({
+      code: 'TOPIC_MISSING',
+      message: expect.stringContaining('chat.dlq'),
+    });
+    await ensureTopics(kafka, options);
+    const admin = kafka.admin();
+    await admin.connect();
+    const { events: name } = topicNames(prefix);
+    const configEntries = [{ name: 'cleanup.policy', value: 'compact' }];
+    const resources = [{ type: kafkajs.ConfigResourceTypes.TOPIC, name, configEntries }];
+    await admin.alterConfigs({ validateOnly: false, resources });
+    await admin.disconnect();
+    await eventually(() => expect(ensureTopics(kafka, options)).rejects.toMatchObject({ code: 'TOPIC_SETTINGS' }));
+  });
+
   it('get a new id when deleted and made again', async () => {
     const topic = await freshTopic();
     const before = (await fetchTopicIds(kafka, [topic, 'no-such-topic'])).get(topic);
