@@ -227,9 +227,9 @@ describe('an outage', () => {
   it('wakes retries that the budget put off, so that all wait at the gate and go on when the API answers', async () => {
     let down = true;
     const { analyse, policy, gate } = analyserOf(() => (down ? Promise.reject(failed()) : Promise.resolve(INSIGHT)), {
-      // It judges 600 calls: 400 first ones, 180 retries in the budget, and 20 that it put off.
+      // It judges 720 calls: 400 first ones, 260 retries in the budget, and 60 that it put off.
       breakerWindowMs: 60_000,
-      breakerMinimumRps: 10,
+      breakerMinimumRps: 12,
     });
     const all = Array.from({ length: 400 }, (_, n) => analyse(`m${n}`, 'text', () => true));
     await eventually(() => expect(policy.budget.waiting).toBeGreaterThan(100));
