@@ -28,7 +28,7 @@ const NAMES: ReadonlySet<string> = new Set([
   'http_receive_timeout', 'http_send_timeout', 'http_connection_timeout', 'cancel_http_readonly_queries_on_client_close',
   'async_insert', 'wait_for_async_insert', 'insert_distributed_sync', 'insert_deduplicate', 'mutations_sync',
   'database_atomic_wait_for_drop_and_detach_synchronously', 'send_logs_level', 'send_timeout_milliseconds',
-  'query_cache_ttl', 'network_compression_method', 'network_zstd_compression_level',
+  'query_cache_ttl', 'cast_string_to_dynamic_use_inference', 'allow_suspicious_low_cardinality_types', 'network_compression_method', 'network_zstd_compression_level',
   'http_write_exception_in_output_format', 'interactive_delay', 'input_format_null_as_default',
 ]);
 

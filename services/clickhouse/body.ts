@@ -5,14 +5,20 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import { messageOf } from '../core/errors.ts';
+import { BlockDecompressor } from './compressed-blocks.ts';
 import { ClickHouseException } from './exception.ts';
+import { Lz4FrameDecompressor } from './lz4-frame.ts';
 
+/** The body is in ClickHouse's own compressed blocks. */
+export const BLOCKS = 'clickhouse-blocks';
 const DECODERS: Readonly<Record<string, () => NodeJS.ReadWriteStream>> = {
   gzip: createGunzip,
   'x-gzip': createGunzip,
   deflate: createInflate,
   br: createBrotliDecompress,
   zstd: createZstdDecompress,
+  lz4: () => new Lz4FrameDecompressor(),
+  [BLOCKS]: () => new BlockDecompressor(),
 };
 const encodingOf = ({ headers }: IncomingMessage) => (headers['content-encoding'] ?? 'identity').toLowerCase();
 const WRITE_SIZE = 1024 * 1024;
@@ -34,13 +40,17 @@ export class RequestBody {
     if (encoding !== 'identity') {
       const create = DECODERS[encoding];
       if (!create) {
-        const known = Object.keys(DECODERS).join(', ');
+        const known = Object.keys(DECODERS)
+          .filter((name) => name !== BLOCKS)
+          .join(', ');
         throw new ClickHouseException(
           'UNKNOWN_COMPRESSION_METHOD',
           `Unknown content encoding ${encoding}; known are ${known}`,
         );
       }
       const decoder = create() as unknown as Readable & NodeJS.WritableStream;
+      // Data may turn out broken before anybody reads: whoever reads then gets the error, and the process lives.
+      decoder.on('error', () => undefined);
       request.once('error', (error) => decoder.destroy(error)).once('aborted', () => decoder.destroy());
       source = request.pipe(decoder);
     }
@@ -56,6 +66,7 @@ export class RequestBody {
     try {
       next = await this.#chunks.next();
     } catch (error) {
+      if (error instanceof ClickHouseException) throw error;
       throw new ClickHouseException('BAD_ARGUMENTS', `The request's body cannot be read: ${messageOf(error)}`, {
         cause: error,
       });

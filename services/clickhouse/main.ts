@@ -38,7 +38,12 @@ const SPEC = {
   CLICKHOUSE_MAX_ANALYST_READERS: int({ default: 4, min: 1, max: 64, doc: 'Queries of analysts at once' }),
   CLICKHOUSE_MAX_WRITERS: int({ default: 4, min: 1, max: 32, doc: 'Inserts and other statements at once' }),
   CLICKHOUSE_MAX_WAITING: int({ default: 100, min: 0, max: 10_000, doc: 'Queries waiting in each of the three lanes' }),
-  CLICKHOUSE_MAX_SESSIONS: int({ default: 64, min: 1, max: 1_000, doc: 'Named sessions (session_id) held at once' }),
+  CLICKHOUSE_MAX_SESSIONS: int({
+    default: 64,
+    min: 1,
+    max: 1_000,
+    doc: 'Named sessions (session_id) of each user held at once',
+  }),
   CLICKHOUSE_MAX_CONNECTIONS: int({ default: 1_024, min: 8, max: 20_000, doc: 'HTTP connections at once' }),
   CLICKHOUSE_MAX_BODY_BYTES: int({
     default: 256 * MEBIBYTE,

@@ -1,10 +1,13 @@
 import { randomInt } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { authenticate, type User, withinBounds } from './access.ts';
 import type { AnalystJudge } from './analyst-judge.ts';
-import { RequestBody, type SpoolFile } from './body.ts';
+import { BLOCKS, RequestBody } from './body.ts';
 import type { Engine } from './engine.ts';
 import { ClickHouseException, fromEngine } from './exception.ts';
+import { type PreparedTable, parametersOf, prepareTable } from './external-tables.ts';
+import { isForm, MAX_FORM_BYTES, readForm } from './multipart.ts';
 import type { Observer } from './observer.ts';
 import { type QueryRequest, readRequest } from './request.ts';
 import { chooseEncoding, contentType, QueryResponse, type Summary } from './response.ts';
@@ -41,7 +44,8 @@ interface Progress {
   request: QueryRequest | undefined;
   statement: Statement | undefined;
   body: RequestBody | undefined;
-  file: SpoolFile | undefined;
+  /** Files of the spool, to be removed. */
+  readonly files: { readonly path: string }[];
   summary: Summary | undefined;
   exception: ClickHouseException | undefined;
 }
@@ -60,6 +64,7 @@ export async function answerQuery(
   const open = (request?: QueryRequest) =>
     new QueryResponse(response, {
       encoding: request?.compress ? chooseEncoding(incoming.headers['accept-encoding']) : undefined,
+      blocks: request?.blocks,
       sendTimeoutMs: options.sendTimeoutMs,
       exceptionTag,
     });
@@ -68,19 +73,21 @@ export async function answerQuery(
     request: undefined,
     statement: undefined,
     body: undefined,
-    file: undefined,
+    files: [],
     summary: undefined,
     exception: undefined,
   };
   try {
-    const request = readRequest(url, incoming.headers);
-    progress.request = request;
-    result = open(request);
-    response.setHeader('X-ClickHouse-Query-Id', Buffer.from(request.queryId).toString('latin1'));
+    progress.request = readRequest(url, incoming.headers);
+    response.setHeader('X-ClickHouse-Query-Id', Buffer.from(progress.request.queryId).toString('latin1'));
     response.setHeader('X-ClickHouse-Timezone', options.engine.timezone);
-    const summary = await runRequest(options, incoming, response, request, progress, result, gone.signal);
-    progress.summary = summary;
-    result.end(summary);
+    const user = authenticate(options.users, progress.request.user, progress.request.password);
+    const input = await readInput(options, incoming, url, progress);
+    progress.request = withinBounds(user, input.request);
+    result = open(progress.request);
+    const ask = { ...input, user, request: progress.request, method: incoming.method, signal: gone.signal };
+    progress.summary = await runQuery(options, response, ask, progress, result);
+    await result.end(progress.summary);
   } catch (error) {
     progress.exception = fromEngine(error).forUser(progress.request?.user ?? '');
     if (!incoming.complete) {
@@ -90,7 +97,7 @@ export async function answerQuery(
     if (!gone.signal.aborted)
       await result.fail(progress.exception, options.engine.version).catch(() => response.destroy());
   } finally {
-    progress.file?.remove();
+    for (const { path } of progress.files) rmSync(path, { force: true });
     options.observe({
       queryId: progress.request?.queryId ?? '',
       user: progress.request?.user ?? '',
@@ -104,43 +111,80 @@ export async function answerQuery(
   }
 }
 
-async function runRequest(
+/** A request with its form read, if its body is one. */
+interface Input {
+  readonly request: QueryRequest;
+  readonly body: RequestBody;
+  readonly tables: readonly PreparedTable[];
+}
+
+/** Reads the form of a multipart body: its fields are parameters, its files are tables for this query. */
+async function readInput(
   options: QueryHandlerOptions,
   incoming: IncomingMessage,
+  url: URLSearchParams,
+  progress: Progress,
+): Promise<Input> {
+  const request = progress.request as QueryRequest;
+  const body = new RequestBody(incoming, options.maxBodyBytes, request.isBodyInBlocks ? BLOCKS : undefined);
+  progress.body = body;
+  const contentType = incoming.headers['content-type'];
+  if (!isForm(contentType)) return { request, body, tables: [] };
+  const { head, whole } = await body.head(MAX_FORM_BYTES + 1);
+  if (!whole) throw new ClickHouseException('QUERY_IS_TOO_LARGE', `A form has at most ${MAX_FORM_BYTES} bytes here`);
+  const form = await readForm(contentType, head);
+  const merged = new URLSearchParams([
+    ...url,
+    ...form.fields.map(([name, value]) => [name, value] as [string, string]),
+  ]);
+  const tables = form.tables.map((table) => {
+    const prepared = prepareTable(options.engine, merged, table, options.spoolDir, createTag());
+    progress.files.push({ path: prepared.file });
+    return prepared;
+  });
+  return {
+    request: { ...readRequest(merged, incoming.headers, parametersOf(form.tables)), queryId: request.queryId },
+    body,
+    tables,
+  };
+}
+
+interface Ask extends Input {
+  readonly user: User;
+  readonly method: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+async function runQuery(
+  options: QueryHandlerOptions,
   response: ServerResponse,
-  asked: QueryRequest,
+  { request, body, tables, user, method, signal }: Ask,
   progress: Progress,
   result: QueryResponse,
-  signal: AbortSignal,
 ): Promise<Summary> {
-  const user = authenticate(options.users, asked.user, asked.password);
-  const request = withinBounds(user, asked);
-  if (incoming.headers['content-type']?.startsWith('multipart/')) {
-    throw new ClickHouseException(
-      'NOT_IMPLEMENTED',
-      'Multipart bodies are not supported here; put parameters in the URL',
-    );
-  }
-  const body = new RequestBody(incoming, options.maxBodyBytes);
-  progress.body = body;
   const { statement, first } = await readQuery(options, user, request, body, signal);
   progress.statement = statement;
-  if (incoming.method !== 'POST' && statement.kind !== 'result') {
+  if (method !== 'POST' && statement.kind !== 'result') {
     throw new ClickHouseException(
       'READONLY',
       'Cannot execute query in readonly mode: the method GET implies it; use POST',
     );
   }
+  let dataFile: string | undefined;
   if (statement.kind === 'insert') {
-    progress.file = await body.spool(options.spoolDir, createTag(), first);
+    const file = await body.spool(options.spoolDir, createTag(), first);
+    progress.files.push(file);
+    dataFile = file.path;
   }
   const named = statement.kind === 'result' ? statement.format : undefined;
   const format = named ?? request.defaultFormat ?? 'TabSeparated';
   if (!options.engine.isFormat(format)) throw new ClickHouseException('UNKNOWN_FORMAT', `Unknown format ${format}`);
   result.hold(/WithProgress$/i.test(format) ? 0 : request.waitEndOfQuery ? WAIT_END_HOLD_BYTES : HOLD_BYTES);
+  if (statement.kind === 'result' && /^native$/i.test(format) && request.revision > 0)
+    result.asRevision(request.revision);
   response.setHeader('X-ClickHouse-Format', format);
   response.setHeader('Content-Type', contentType(format));
-  return options.runner.run({ request, user, statement, format, dataFile: progress.file?.path, signal }, result);
+  return options.runner.run({ request, user, statement, format, dataFile, tables, signal }, result);
 }
 
 interface ReadQuery {

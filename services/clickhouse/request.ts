@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import type { BlockMethod } from './compressed-blocks.ts';
 import { ClickHouseException } from './exception.ts';
 
 /** Name and value as they came; the engine gives them their type. */
@@ -10,6 +11,8 @@ export interface SessionRequest {
   readonly timeoutS: number;
   /** The session must exist already. */
   readonly check: boolean;
+  /** The session ends with this request. */
+  readonly close: boolean;
 }
 
 /** What a request asks for, apart from its body. */
@@ -28,7 +31,14 @@ export interface QueryRequest {
   readonly session: SessionRequest | undefined;
   /** Hold the result back until the query has ended, as far as the bound on held results allows. */
   readonly waitEndOfQuery: boolean;
+  /** Compress with an encoding of HTTP, if the client names one. */
   readonly compress: boolean;
+  /** The result goes out in ClickHouse's own compressed blocks. */
+  readonly blocks: BlockMethod | undefined;
+  /** The body comes in such blocks. */
+  readonly isBodyInBlocks: boolean;
+  /** Revision of the protocol in which Native blocks are written; 0 is plain. */
+  readonly revision: number;
 }
 
 /** Parameters of the protocol itself, not settings of the engine. */
@@ -74,6 +84,10 @@ function queryId(url: URLSearchParams, headers: IncomingHttpHeaders): string {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f]/;
 
+/** LZ4 unless the client asks for ZSTD, as in the server. */
+const blockMethod = (url: URLSearchParams): BlockMethod =>
+  url.get('network_compression_method')?.toUpperCase() === 'ZSTD' ? 'zstd' : 'lz4';
+
 function session(url: URLSearchParams): SessionRequest | undefined {
   const id = url.get('session_id');
   if (!id) return undefined;
@@ -86,21 +100,20 @@ function session(url: URLSearchParams): SessionRequest | undefined {
   }
   // In a session it could never be taken back.
   if (url.has('readonly')) throw new ClickHouseException('BAD_ARGUMENTS', 'readonly cannot be set for a session here');
-  return { id, timeoutS, check: isOn(url.get('session_check')) };
+  return { id, timeoutS, check: isOn(url.get('session_check')), close: isOn(url.get('close_session')) };
 }
 
 /**
  * Reads URL and headers.
  *
+ * @param described parameters that describe external tables.
  * @throws {ClickHouseException} for what cannot be honoured.
  */
-export function readRequest(url: URLSearchParams, headers: IncomingHttpHeaders): QueryRequest {
-  if (isOn(url.get('compress')) || isOn(url.get('decompress'))) {
-    throw new ClickHouseException(
-      'NOT_IMPLEMENTED',
-      'compress and decompress (native blocks) are not supported here; use Content-Encoding and enable_http_compression',
-    );
-  }
+export function readRequest(
+  url: URLSearchParams,
+  headers: IncomingHttpHeaders,
+  described: ReadonlySet<string> = new Set(),
+): QueryRequest {
   const [user, password] = credentials(url, headers);
   const entries = [...url];
   return {
@@ -110,7 +123,7 @@ export function readRequest(url: URLSearchParams, headers: IncomingHttpHeaders):
     query: url.get('query') ?? '',
     database: url.get('database') || header(headers, 'x-clickhouse-database') || undefined,
     defaultFormat: header(headers, 'x-clickhouse-format') || url.get('default_format') || undefined,
-    settings: entries.filter(([name]) => !OWN_NAMES.has(name) && !name.startsWith(PARAM)),
+    settings: entries.filter(([name]) => !OWN_NAMES.has(name) && !name.startsWith(PARAM) && !described.has(name)),
     params: entries.flatMap(([name, value]) =>
       name.startsWith(PARAM) ? [[name.slice(PARAM.length), value] as const] : [],
     ),
@@ -118,5 +131,8 @@ export function readRequest(url: URLSearchParams, headers: IncomingHttpHeaders):
     session: session(url),
     waitEndOfQuery: isOn(url.get('wait_end_of_query')) || isOn(url.get('http_wait_end_of_query')),
     compress: isOn(url.get('enable_http_compression')),
+    blocks: isOn(url.get('compress')) ? blockMethod(url) : undefined,
+    isBodyInBlocks: isOn(url.get('decompress')),
+    revision: Math.max(0, Math.trunc(Number(url.get('client_protocol_version') ?? 0)) || 0),
   };
 }

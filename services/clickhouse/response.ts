@@ -2,7 +2,9 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Transform, Writable } from 'node:stream';
 import { constants, createBrotliCompress, createDeflate, createGzip, createZstdCompress, type Zlib } from 'node:zlib';
+import { BlockCompressor, type BlockMethod } from './compressed-blocks.ts';
 import { ClickHouseException, renderException, statusOf } from './exception.ts';
+import { NativeRevision } from './native-revision.ts';
 
 /** Figures of `X-ClickHouse-Summary`. */
 export interface Summary {
@@ -59,7 +61,9 @@ const stringify = (summary: Summary): string =>
 export class QueryResponse {
   readonly #response: ServerResponse;
   readonly #encoding: string | undefined;
+  readonly #blocks: BlockMethod | undefined;
   #holdBytes = 0;
+  #native: NativeRevision | undefined;
   readonly #sendTimeoutMs: number;
   readonly #exceptionTag: string;
   #held: Buffer[] = [];
@@ -69,10 +73,16 @@ export class QueryResponse {
 
   constructor(
     response: ServerResponse,
-    options: { encoding: string | undefined; sendTimeoutMs: number; exceptionTag: string },
+    options: {
+      encoding: string | undefined;
+      blocks: BlockMethod | undefined;
+      sendTimeoutMs: number;
+      exceptionTag: string;
+    },
   ) {
     this.#response = response;
     this.#encoding = options.encoding;
+    this.#blocks = options.blocks;
     this.#sendTimeoutMs = options.sendTimeoutMs;
     this.#exceptionTag = options.exceptionTag;
   }
@@ -90,14 +100,25 @@ export class QueryResponse {
   #begin(status: number): Writable {
     this.#response.statusCode = status;
     this.#response.setHeader('X-ClickHouse-Exception-Tag', this.#exceptionTag);
-    const create = this.#encoding ? COMPRESSORS[this.#encoding] : undefined;
-    if (!create) return this.#response;
-    this.#response.setHeader('Content-Encoding', this.#encoding ?? 'identity');
-    this.#response.setHeader('Vary', 'Accept-Encoding');
-    const compressor = create();
+    const compressor = this.#compressor();
+    if (!compressor) return this.#response;
     compressor.pipe(this.#response);
     this.#response.once('close', () => compressor.destroy());
     return compressor;
+  }
+
+  #compressor(): Transform | undefined {
+    if (this.#blocks) return new BlockCompressor(this.#blocks);
+    const create = this.#encoding ? COMPRESSORS[this.#encoding] : undefined;
+    if (!create) return undefined;
+    this.#response.setHeader('Content-Encoding', this.#encoding ?? 'identity');
+    this.#response.appendHeader('Vary', 'Accept-Encoding');
+    return create();
+  }
+
+  /** From now on what is written is Native blocks, to be sent as of a revision of the protocol. */
+  asRevision(revision: number): void {
+    this.#native = new NativeRevision(revision);
   }
 
   /**
@@ -106,6 +127,11 @@ export class QueryResponse {
    * @throws when the client takes nothing for the send timeout, or has gone.
    */
   async write(chunk: Buffer): Promise<void> {
+    if (!this.#native) return this.#put(chunk);
+    for (const piece of this.#native.feed(chunk)) await this.#put(piece);
+  }
+
+  async #put(chunk: Buffer): Promise<void> {
     this.bytes += chunk.length;
     if (!this.#out) {
       this.#held.push(chunk);
@@ -145,14 +171,15 @@ export class QueryResponse {
   }
 
   /** Ends a response that went well. */
-  end(summary: Summary): void {
+  async end(summary: Summary): Promise<void> {
+    for (const piece of this.#native?.end() ?? []) await this.#put(piece);
     if (this.#out) {
       this.#out.end();
       return;
     }
     this.#response.setHeader('X-ClickHouse-Summary', stringify(summary));
     const body = Buffer.concat(this.#held);
-    if (!this.#encoding) this.#response.setHeader('Content-Length', body.length);
+    if (!this.#encoding && !this.#blocks) this.#response.setHeader('Content-Length', body.length);
     this.#begin(200).end(body);
   }
 

@@ -2,6 +2,7 @@ import { quote, quoteName } from '../platform/clickhouse/sql-statements.ts';
 import { roleStatements, type User } from './access.ts';
 import type { Engine } from './engine.ts';
 import { ClickHouseException, fromEngine } from './exception.ts';
+import { createTable, type PreparedTable } from './external-tables.ts';
 import type { Lane } from './lanes.ts';
 import type { Connection } from './native.ts';
 import type { PipePool } from './pipes.ts';
@@ -18,6 +19,8 @@ export interface Query {
   readonly format: string;
   /** The file that holds an insert's rows. */
   readonly dataFile: string | undefined;
+  /** Tables that came along, for this query alone. */
+  readonly tables: readonly PreparedTable[];
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
 }
@@ -122,9 +125,12 @@ export class Runner {
     const { sessions, engine } = this.#options;
     const leave = await this.#laneOf(query)?.enter(query.signal);
     try {
-      const lease = sessions.lease(query.user.name, query.request.session);
+      // Tables that came along live as long as a connection, and need one that has taken on no role yet.
+      const session = query.tables.length > 0 ? undefined : query.request.session;
+      const lease = sessions.lease(query.user.name, session);
       try {
         const names = query.request.settings.map(([name]) => name);
+        for (const table of query.tables) await createTable(engine, lease.connection, table);
         const undo = lease.inSession ? await restorePoint(engine, lease.connection, names) : '';
         try {
           await engine.query(lease.connection, preparation(query));

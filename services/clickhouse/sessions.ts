@@ -19,7 +19,7 @@ export interface Lease {
 
 /**
  * Named sessions: a connection that outlives its requests, so that temporary tables and `SET` last. Bounded in number
- * and in idle time. A session belongs to its user.
+ * for each user, and in idle time. A session belongs to its user.
  */
 export class Sessions {
   readonly #engine: Engine;
@@ -41,8 +41,8 @@ export class Sessions {
       const connection = this.#engine.connect();
       return { connection, inSession: false, release: () => this.#engine.disconnect(connection) };
     }
-    const key = JSON.stringify([user, request.id]);
-    const session = this.#sessions.get(key) ?? this.#open(key, request);
+    const key = keyOf(user, request.id);
+    const session = this.#sessions.get(key) ?? this.#open(user, request);
     if (session.busy) {
       throw new ClickHouseException('SESSION_IS_LOCKED', `Session ${request.id} is locked by a concurrent client`);
     }
@@ -50,19 +50,22 @@ export class Sessions {
     clearTimeout(session.expiry);
     const release = () => {
       session.busy = false;
+      if (request.close) return this.#close(key);
       session.expiry = setTimeout(() => this.#close(key), request.timeoutS * 1_000);
       session.expiry.unref();
     };
     return { connection: session.connection, inSession: true, release };
   }
 
-  #open(key: string, request: SessionRequest): Session {
+  #open(user: string, request: SessionRequest): Session {
     if (request.check) throw new ClickHouseException('SESSION_NOT_FOUND', `Session ${request.id} not found`);
-    if (this.#sessions.size >= this.#max) {
-      throw new ClickHouseException('TOO_MANY_SIMULTANEOUS_QUERIES', `Too many sessions. Maximum: ${this.#max}`);
+    const own = [...this.#sessions.keys()].filter((key) => key.startsWith(keyOf(user, '')));
+    if (own.length >= this.#max) {
+      const text = `Too many sessions of ${user}. Maximum: ${this.#max}; close one (close_session=1) or let it time out`;
+      throw new ClickHouseException('TOO_MANY_SIMULTANEOUS_QUERIES', text);
     }
     const session: Session = { connection: this.#engine.connect(), busy: false, expiry: undefined };
-    this.#sessions.set(key, session);
+    this.#sessions.set(keyOf(user, request.id), session);
     return session;
   }
 
@@ -79,6 +82,9 @@ export class Sessions {
     for (const key of [...this.#sessions.keys()]) this.#close(key);
   }
 }
+
+/** User names hold no line feeds. */
+const keyOf = (user: string, id: string): string => `${user}\n${id}`;
 
 /**
  * What undoes a request's own settings in a session, where only the statement `SET` may last: to be run after the
