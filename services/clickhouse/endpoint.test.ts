@@ -89,9 +89,16 @@ describe('requests', () => {
   });
 
   it('refuses unknown encodings, broken bodies, and more than the bound', async () => {
-    expect(await refusal('x', { headers: { 'content-encoding': 'lz4' } })).toEqual([500, '89']);
+    expect(await refusal('x', { headers: { 'content-encoding': 'snappy' } })).toEqual([500, '89']);
+    expect(await refusal('no frame', { headers: { 'content-encoding': 'lz4' } })).toEqual([400, '36']);
     expect(await refusal('not gzip', { headers: { 'content-encoding': 'gzip' } })).toEqual([400, '36']);
-    expect(await refusal('x', { headers: { 'content-type': 'multipart/form-data; boundary=x' } })).toEqual([501, '48']);
+    expect(await refusal('x', { headers: { 'content-type': 'multipart/form-data; boundary=x' } })).toEqual([400, '36']);
+    // Broken before anybody reads it: while the file for the rows is made.
+    const insert = { query: 'INSERT INTO parts FORMAT TSV' };
+    for (const encoding of ['gzip', 'deflate', 'br', 'zstd', 'lz4']) {
+      const headers = { 'content-encoding': encoding };
+      expect(await refusal('this is not compressed', { params: insert, headers })).toEqual([400, '36']);
+    }
     const large = new Uint8Array(MAX_BODY_BYTES + 1).fill(49);
     const params = { query: 'INSERT INTO parts FORMAT TSV' };
     const response = await send(large, { params });
