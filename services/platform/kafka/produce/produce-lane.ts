@@ -247,7 +247,8 @@ export class ProduceLane {
     this.#queued += queue.waiting - before;
     if (queue.waiting === 0) this.#active.delete(queue);
     this.#refusals.note(queue, answer);
-    if (answer.verdict === 'moved') this.#refresh();
+    // Without an answer too: the leader may be another one by now, while the old one is silent.
+    if (answer.verdict === 'moved' || answer.verdict === 'unclear') this.#refresh();
     return stored;
   }
 
