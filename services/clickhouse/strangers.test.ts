@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -38,10 +39,11 @@ afterAll(async () => {
   for (const folder of [dir, jars]) removeFolder(folder);
 });
 
+/** Lines that a program prints. Never in the foreground: idle connections have to be seen closing meanwhile. */
 const ran = async (command: string, args: readonly string[]): Promise<string[]> => {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  if (out === '') throw new Error(`${command} said nothing but: ${err}`);
+  const [out, err, code] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+  if (code[0] !== 0) throw new Error(`${command} ended with ${code[0]}: ${out}${err}`);
   return out.trim().split('\n');
 };
 const port = () => new URL(endpoint.url).port;
@@ -53,8 +55,7 @@ describe('JDBC', () => {
       const lib = join(jars, version);
       const goal = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
       const options = [`-Djdbc.version=${version}`, `-DoutputDirectory=${lib}`, '-f', join(CLIENTS, 'pom.xml')];
-      const maven = spawnSync('mvn', ['--batch-mode', '--quiet', goal, ...options], { encoding: 'utf8' });
-      if (maven.status !== 0) throw new Error(`Maven did not fetch the driver: ${maven.stdout}${maven.stderr}`);
+      await ran('mvn', ['--batch-mode', '--quiet', goal, ...options]);
       await run('DROP TABLE IF EXISTS jdbc');
       const lines = await ran('java', ['-cp', `${lib}/*`, join(CLIENTS, 'Jdbc.java'), port()]);
       expect(lines).toEqual([
