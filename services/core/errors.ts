@@ -75,6 +75,21 @@ export const ERRORS = {
     text: 'A committed offset lies beyond the end of its partition: the log was truncated or is another cluster’s.',
     remedy: 'The partition is stopped on purpose. Check the cluster; then reset the group’s offset for it by hand.',
   },
+  BATCH_UNREADABLE: {
+    text: 'A batch of records in a topic cannot be read: its codec or format is unknown, its bytes are damaged, or it unpacks to more than 16 MiB.',
+    remedy:
+      'The service goes on behind it and counts its offsets as lost (outcome gap). Find the producer of these offsets; Parley reads none, gzip, snappy, lz4 and zstd in message format v2.',
+  },
+  COMMIT_REFUSED: {
+    text: 'Kafka refuses the commits of a partition, finally (a missing right, metadata too large) or for more than a minute.',
+    remedy:
+      'The partition goes on and its commit is tried every 30 s: after a restart what is not committed is done again. Give the service’s user READ on the group and the topic, or mend the group coordinator.',
+  },
+  CONSUMER_REFUSED: {
+    text: 'Kafka refuses to let a service read a topic or join its group.',
+    remedy:
+      'The service is not ready and tries on. Give its user READ and DESCRIBE on the topics and READ on the group that the message names (docs/operations.md).',
+  },
   CLUSTER_CHANGED: {
     text: 'Behind Kafka’s address is another cluster than before, or one without any of our topics: its disk was wiped, or the address moved.',
     remedy:

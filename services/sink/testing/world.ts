@@ -139,7 +139,7 @@ export class SinkWorld {
 
   /** Commits as a sink does that ends right after. */
   async commit(partition: number, offset: number, metadata: string): Promise<void> {
-    const committer = await OffsetCommitter.connect(this.kafka, this.group, createLogger('test', 'silent'));
+    const committer = await OffsetCommitter.connect({ kafka: this.kafka, groupId: this.group });
     // An empty group takes commits without a member.
     const session = { memberId: '', generationId: -1, assigned: [] };
     await committer.commit({

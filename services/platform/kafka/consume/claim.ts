@@ -11,6 +11,13 @@ export interface OffsetAndMetadata {
 /** The claim is gone: the broker fenced us, or the group gave the partition to another member. Nothing to retry. */
 export class ClaimLostError extends Error {
   override readonly name = 'ClaimLostError';
+  /** The group does not know our member any more, or has another generation and no rejoin told us of it; else lost here. */
+  readonly by: 'expelled' | 'generation' | 'here';
+
+  constructor(message: string, by: 'expelled' | 'generation' | 'here' = 'here') {
+    super(message);
+    this.by = by;
+  }
 }
 
 /**
@@ -61,8 +68,11 @@ export interface PartitionHandler {
   take(records: readonly FetchedRecord[]): void;
   /** The log was read up to `next`, and holds no record there behind those that were taken. */
   readTo?(next: number): void;
-  /** The log was cut and starts at `logStart` now (retention, delete-records): what was not read before it is lost. */
-  cutTo?(logStart: number): void;
+  /**
+   * What was not read before `next` is lost: the log was cut and starts there now (retention, delete-records), or the batch
+   * before it cannot be read (its codec is unknown, its bytes are damaged).
+   */
+  cutTo?(next: number): void;
   /** Before every rejoin: finish and commit what can be within the bound. The partition may be kept afterwards. */
   settle(boundMs: number): Promise<void>;
   /** After a rejoin: the partition is still ours, and work on it goes on. */

@@ -1,19 +1,22 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import type { Batch, Consumer } from 'kafkajs';
 import type { TopicId } from '../../../core/brands.ts';
 import { messageOf } from '../../../core/errors.ts';
 import type { Check } from '../../admin-server.ts';
 import type { Logger } from '../../logger.ts';
 import type { Counter, Metrics } from '../../metrics.ts';
-import { type GroupSession, runMember } from '../kafkajs/group-membership.ts';
+import type { FetchedSet, FetchPosition } from '../kafkajs/fetch-request.ts';
+import type { FetchPlan } from '../kafkajs/group-fetch.ts';
+import type { GroupSession } from '../kafkajs/group-membership.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
+import { readRecordSet, type Stretch, type UnreadableBatch } from '../read/record-set.ts';
 import { TopicWatch } from '../read/topic-watch.ts';
-import { toRecord } from '../record.ts';
-import type { Claim, PartitionHandler } from './claim.ts';
+import type { StickyMember } from '../sticky-assignor.ts';
+import type { Claim, ClaimLostError, PartitionHandler } from './claim.ts';
 import { exportLag } from './group-lag.ts';
+import { GroupMember } from './group-member.ts';
 import { OffsetCommitter } from './offset-committer.ts';
 import { type ClaimOwner, PartitionClaim } from './partition-claim.ts';
 import { PartitionOpener } from './partition-opener.ts';
+import { PartitionTroubles } from './partition-troubles.ts';
 
 export interface GroupConsumerOptions {
   readonly kafka: Kafka;
@@ -35,35 +38,51 @@ export interface GroupConsumerOptions {
   readonly assign: (claim: Claim) => Promise<PartitionHandler>;
 }
 
-/** kafkajs's batches know the offset that was asked for; its types do not say so. */
-type FetchedBatch = Batch & { readonly fetchedOffset: string };
+/** Resuming a partition waits for the fetch under way, so fetches are short. */
+const MAX_WAIT_MS = 100;
 
 const keyOf = (topic: string, partition: number) => `${topic}/${partition}`;
 
+/** What the parts of a consumer are made from. */
+interface Parts {
+  readonly options: Required<GroupConsumerOptions>;
+  readonly committer: OffsetCommitter;
+  readonly opener: PartitionOpener;
+  readonly troubles: PartitionTroubles;
+}
+
 /**
  * A consumer group member whose processing is apart from its fetching: records are handed over and the loop goes on, so
- * a slow partition holds nobody back; offsets are committed by the handlers, never by kafkajs. It never ends by itself:
- * after a crash of the kafkajs consumer a new one is made, with new claims.
+ * that a slow partition holds back no other; offsets are committed by the handlers. It never ends by itself: after a crash
+ * of the client a new member is made, with new claims.
  */
 export class GroupConsumer implements ClaimOwner {
   readonly committer: OffsetCommitter;
   readonly #options: Required<GroupConsumerOptions>;
   readonly #opener: PartitionOpener;
+  readonly #troubles: PartitionTroubles;
   readonly #claims = new Map<string, PartitionClaim>();
   readonly #rejoins: Counter<'kept'>;
+  readonly #unreadable: Counter<'topic' | 'codec'>;
   #watch: TopicWatch | undefined;
-  #consumer: Consumer | undefined;
+  #member: GroupMember | undefined;
   #session: GroupSession | undefined;
   #closing = false;
 
-  private constructor(options: Required<GroupConsumerOptions>, committer: OffsetCommitter, opener: PartitionOpener) {
+  private constructor({ options, committer, opener, troubles }: Parts) {
     this.#options = options;
     this.committer = committer;
     this.#opener = opener;
+    this.#troubles = troubles;
     const { metrics } = options;
     this.#rejoins = metrics.counter('parley_group_joins_total', 'Joins of the consumer group, by kept or new', [
       'kept',
     ]);
+    this.#unreadable = metrics.counter(
+      'parley_unreadable_batches_total',
+      'Batches of records that could not be read and were passed over',
+      ['topic', 'codec'],
+    );
     metrics.gauge('parley_partitions_claimed', 'Partitions that this instance holds', [], (gauge) =>
       gauge.set(this.#claims.size),
     );
@@ -83,10 +102,22 @@ export class GroupConsumer implements ClaimOwner {
       fail: () => {},
     };
     const options = { ...defaults, ...given };
-    const committer = await OffsetCommitter.connect(options.kafka, options.groupId, options.log);
-    const opener = await PartitionOpener.connect(options, committer);
-    const consumer = new GroupConsumer(options, committer, opener);
-    await consumer.#runMember();
+    const { kafka, groupId, log, metrics } = options;
+    const troubles = new PartitionTroubles(log, metrics);
+    const committer = await OffsetCommitter.connect({
+      kafka,
+      groupId,
+      onRefused: (topic, partition, error) => troubles.report(topic, partition, 'COMMIT_REFUSED', error),
+    });
+    const opener = await PartitionOpener.connect({ ...options, troubles }, committer);
+    const consumer = new GroupConsumer({ options, committer, opener, troubles });
+    consumer.#member = await GroupMember.start(options, {
+      owned: () => consumer.#owned(),
+      lost: () => consumer.#loseAll(),
+      beforeJoin: () => consumer.#settle(),
+      joined: (session) => consumer.#joined(session),
+      plan: consumer.#fetchPlan(),
+    });
     consumer.#watch = TopicWatch.start({
       ...options,
       onIds: (ids) => consumer.#leaveEarlierTopics(ids),
@@ -95,9 +126,10 @@ export class GroupConsumer implements ClaimOwner {
     return consumer;
   }
 
-  /** Up while a member of the group. */
+  /** Up while a member of the group whose partitions can all go on; the error says what cannot. */
   readonly check: Check = async () => {
-    if (!this.#session) throw new Error(`not a member of ${this.#options.groupId}`);
+    this.#member?.assertMember();
+    this.#troubles.assertNone();
     return {};
   };
 
@@ -106,85 +138,41 @@ export class GroupConsumer implements ClaimOwner {
     return [...this.#claims.values()].filter(({ handler }) => handler !== undefined);
   }
 
-  setPaused(topic: string, partition: number, paused: boolean): void {
-    const selection = [{ topic, partitions: [partition] }];
-    this.#steer((consumer) => (paused ? consumer.pause(selection) : consumer.resume(selection)));
-  }
-
-  /** The broker refuses our generation and no rejoin put it right: all is dropped and we join as a new member. */
-  fenced(claim: PartitionClaim): void {
-    this.#options.log.warn({ topic: claim.topic, partition: claim.partition }, 'fenced: joining anew');
-    const fencedMember = this.#consumer;
-    if (!this.#session || !fencedMember) return;
-    this.#session = undefined;
-    for (const held of [...this.#claims.values()]) this.#lose(held);
-    void fencedMember
-      .disconnect()
-      .catch((error: unknown) => this.#options.log.warn({ err: messageOf(error) }, 'a fenced member did not leave'))
-      .then(() => this.#rebuild());
+  fenced({ topic, partition }: PartitionClaim, { by, message }: ClaimLostError): void {
+    this.#options.log.warn({ topic, partition, err: message }, 'fenced: joining anew');
+    // An expulsion is heard by the heartbeat as well, which rejoins; for a generation that stays wrong only a new member helps.
+    if (by === 'generation') this.#member?.replace(message);
+    else this.#member?.expelled();
   }
 
   /** Settles, leaves the group and disconnects. */
   async close(): Promise<void> {
     this.#closing = true;
     this.#watch?.close();
-    for (const claim of this.#claims.values()) this.setPaused(claim.topic, claim.partition, true);
     await this.#settle();
-    for (const claim of [...this.#claims.values()]) this.#lose(claim);
-    await this.#consumer?.disconnect();
+    this.#loseAll();
+    await this.#member?.close();
     await this.committer.close();
     await this.#opener.close();
   }
 
-  async #runMember(): Promise<void> {
-    const { kafka, groupId, topics, log, sessionTimeoutMs, settleMs, maxBytesPerPartition, maxBytes } = this.#options;
-    const consumer = kafka.consumer({
-      groupId,
-      sessionTimeout: sessionTimeoutMs,
-      heartbeatInterval: Math.floor(sessionTimeoutMs / 5),
-      // A member hears of a rebalance with a heartbeat and settles first: the others wait for it.
-      rebalanceTimeout: Math.max(10_000, 2 * settleMs + sessionTimeoutMs),
-      // Resuming a partition waits for the fetch under way, so fetches are short.
-      maxWaitTimeInMs: 100,
-      minBytes: 1,
+  #fetchPlan(): FetchPlan {
+    const { maxBytes, maxBytesPerPartition } = this.#options;
+    return {
+      maxWaitMs: MAX_WAIT_MS,
       maxBytes,
       maxBytesPerPartition,
-      allowAutoTopicCreation: false,
-      metadataMaxAge: 30_000,
-      retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: 8, restartOnFailure: async () => false },
-    });
-    consumer.on(consumer.events.CRASH, ({ payload: { error } }) => {
-      log.error({ err: messageOf(error), group: groupId }, 'the consumer crashed');
-      void this.#rebuild();
-    });
-    this.#consumer = consumer;
-    await consumer.connect();
-    // Where nothing is committed the log is read from its start; false would jump to its end after an out-of-range.
-    await consumer.subscribe({ topics: [...topics], fromBeginning: true });
-    await runMember(
-      consumer,
-      {
-        beforeJoin: () => this.#settle(),
-        joined: (session) => this.#joined(session),
-        outOfRange: (topic, partition) => this.#outOfRange(topic, partition),
-      },
-      { autoCommit: false, eachBatch: ({ batch }) => this.#take(batch) },
-    );
+      positions: () => this.#positions(),
+      fetched: (position, set) => this.#fetched(position, set),
+      outOfRange: (position) => this.#outOfRange(position),
+      refused: (position, error) => this.#refused(position, error),
+    };
   }
 
-  async #rebuild(): Promise<void> {
-    this.#session = undefined;
-    for (const claim of [...this.#claims.values()]) this.#lose(claim);
-    for (let attempt = 0; !this.#closing; attempt++) {
-      await delay(Math.random() * Math.min(200 * 2 ** attempt, 3_000));
-      try {
-        await this.#runMember();
-        return;
-      } catch (error) {
-        this.#options.log.warn({ err: messageOf(error) }, 'the consumer could not be rebuilt yet');
-        await this.#consumer?.disconnect().catch(() => undefined);
-      }
-    }
+  #positions(): FetchPosition[] {
+    if (this.#closing) return [];
+    const readable = [...this.#claims.values()].filter(({ isReadable }) => isReadable);
+    return readable.map(({ topic, partition, position }) => ({ topic, partition, offset: position }));
   }
 
   async #settle(): Promise<void> {
@@ -196,11 +184,18 @@ export class GroupConsumer implements ClaimOwner {
     }
   }
 
+  /** For the assignor, which lets everybody keep what it has. */
+  #owned(): Pick<StickyMember, 'generation' | 'owned'> {
+    const owned: Record<string, number[]> = {};
+    for (const { topic, partition } of this.#claims.values()) owned[topic] = [...(owned[topic] ?? []), partition];
+    return { generation: this.#session?.generationId ?? -1, owned };
+  }
+
   /**
    * Kept partitions go on where they are. A partition counts as kept only when we were in the group without a break:
-   * the same member, the very next generation; in between, somebody else could have owned it.
+   * the same member, the very next generation; in between, another member could have owned it.
    */
-  async #joined(session: GroupSession): Promise<void> {
+  #joined(session: GroupSession): void {
     const previous = this.#session;
     const unbroken =
       previous?.memberId === session.memberId && session.generationId === (previous?.generationId ?? 0) + 1;
@@ -213,87 +208,87 @@ export class GroupConsumer implements ClaimOwner {
     for (const { topic, partitions } of session.assigned) {
       for (const partition of partitions) this.#claim(topic, partition, session);
     }
+    this.committer.sessionsChanged();
   }
 
   #claim(topic: string, partition: number, session: GroupSession): void {
     const kept = this.#claims.get(keyOf(topic, partition));
     if (kept) {
       kept.keepUnder(session);
-      // kafkajs rewinds to the committed offset at every join.
-      if (kept.handler) this.seek(kept);
-      this.setPaused(topic, partition, kept.paused);
       kept.handler?.kept?.();
       return;
     }
     const claim = new PartitionClaim(topic, partition, session, this);
     this.#claims.set(keyOf(topic, partition), claim);
-    this.setPaused(topic, partition, true);
     void this.#opener.open(claim).then((handler) => {
-      if (!handler) return;
-      if (!claim.active) {
-        handler.release();
-        return;
-      }
-      claim.open(handler);
-      this.seek(claim);
-      this.setPaused(topic, partition, claim.paused);
+      if (claim.active && handler) claim.open(handler);
+      else handler?.release();
     });
   }
 
-  seek({ topic, partition, position }: Pick<PartitionClaim, 'topic' | 'partition' | 'position'>): void {
-    this.#steer((consumer) => consumer.seek({ topic, partition, offset: String(position) }));
-  }
-
-  /** A consumer that crashed or was stopped has no group to steer, and says so; what comes next begins with a join. */
-  #steer(action: (consumer: Consumer) => void): void {
-    try {
-      if (this.#consumer) action(this.#consumer);
-    } catch (error) {
-      if ((error as Error).name !== 'KafkaJSNonRetriableError') throw error;
-      this.#options.log.debug({ err: messageOf(error) }, 'nothing to steer: the consumer is not in its group');
-    }
+  #loseAll(): void {
+    this.#session = undefined;
+    for (const claim of [...this.#claims.values()]) this.#lose(claim);
   }
 
   #lose(claim: PartitionClaim): void {
     this.#claims.delete(keyOf(claim.topic, claim.partition));
+    this.#troubles.forget(claim.topic, claim.partition);
     claim.lose();
+    this.committer.sessionsChanged();
   }
 
-  /** Never throws: kafkajs ends the consumer for good, and silently, on a TypeError from a handler. */
-  async #take(batch: Batch): Promise<void> {
-    const { topic, partition } = batch;
+  /** Never throws: the client ends the consumer for good, and silently, on a TypeError from within a fetch. */
+  #fetched({ topic, partition, offset }: FetchPosition, set: FetchedSet): void {
     const claim = this.#claims.get(keyOf(topic, partition));
+    // Asked for before a seek, or before the handler had enough: dropped, and asked for again.
+    if (!claim?.isReadable || claim.position !== offset) return;
     try {
-      if (!claim?.handler) return;
-      claim.sawEnd(Number(batch.highWatermark));
-      // Asked for before a seek back: taking it would skip what lies between.
-      if (Number((batch as FetchedBatch).fetchedOffset) > claim.position) {
-        this.seek(claim);
-        return;
+      if (claim.answered()) this.#troubles.report(topic, partition, 'CONSUMER_REFUSED', undefined);
+      claim.sawEnd(set.highWatermark);
+      for (const stretch of readRecordSet(set, offset, Date.now())) {
+        if (!this.#handOver(claim, stretch)) return;
       }
-      const now = Date.now();
-      const all = batch.messages.map((message) => toRecord(message, now));
-      const records = all.filter(({ offset }) => offset >= claim.position);
-      const last = records.at(-1);
-      if (!last) return;
-      claim.position = last.offset + 1;
-      claim.handler.take(records);
     } catch (error) {
       this.#options.log.error({ err: error, topic, partition }, 'a handler failed to take records over');
-      if (claim) this.#reopen(claim);
+      this.#reopen(claim);
     }
   }
 
-  /** The log no longer holds our position: go on at its start if it was cut below, stop if it ends above. */
-  async #outOfRange(topic: string, partition: number): Promise<void> {
+  /** @returns false where the handler has the log read from elsewhere. */
+  #handOver(claim: PartitionClaim, stretch: Stretch): boolean {
+    claim.position = stretch.next;
+    if (stretch.kind === 'unreadable') this.#passOver(claim, stretch);
+    else {
+      if (stretch.records.length > 0) claim.handler?.take(stretch.records);
+      const isBehind = (stretch.records.at(-1)?.offset ?? -1) + 1 < stretch.next;
+      if (isBehind && claim.position === stretch.next) claim.handler?.readTo?.(stretch.next);
+    }
+    return claim.position === stretch.next;
+  }
+
+  #passOver({ topic, partition, handler }: PartitionClaim, { first, next, codec, reason }: UnreadableBatch): void {
+    this.#unreadable.inc({ topic, codec });
+    const fields = { code: 'BATCH_UNREADABLE', topic, partition, first, last: next - 1, codec, reason };
+    this.#options.log.error(fields, 'a batch of records cannot be read and is passed over');
+    handler?.cutTo?.(next);
+  }
+
+  #refused({ topic, partition }: FetchPosition, error: string): void {
     const claim = this.#claims.get(keyOf(topic, partition));
-    if (!claim) return;
+    claim?.refused();
+    if (claim) this.#troubles.report(topic, partition, 'CONSUMER_REFUSED', error);
+  }
+
+  /** The log no longer holds our position: go on at its start if it was cut below, stop if it ends above. */
+  async #outOfRange({ topic, partition }: FetchPosition): Promise<void> {
     const { logStart } = await this.#opener.logRange(topic, partition);
+    const claim = this.#claims.get(keyOf(topic, partition));
+    if (!claim?.handler) return;
     this.#options.log.error({ topic, partition, position: claim.position, log_start: logStart }, 'offset out of range');
     if (claim.position < logStart) {
       claim.position = logStart;
-      claim.handler?.cutTo?.(logStart);
-      this.seek(claim);
+      claim.handler.cutTo?.(logStart);
     } else this.#reopen(claim);
   }
 

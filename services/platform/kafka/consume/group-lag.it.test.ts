@@ -46,9 +46,9 @@ afterAll(async () => {
 /** The values of a gauge by partition. */
 async function read(name: string, from = metrics): Promise<Record<string, number>> {
   const metric = await from.registry.getSingleMetric(name)?.get();
-  expect(metric?.values.every(({ labels }) => labels['consumergroup'] === groupId && labels['topic'] === topic)).toBe(
-    true,
-  );
+  const isOurs = ({ labels }: { labels: Partial<Record<string, string | number>> }) =>
+    (labels['consumergroup'] ?? groupId) === groupId && labels['topic'] === topic;
+  expect(metric?.values.every(isOurs)).toBe(true);
   return Object.fromEntries(metric?.values.map(({ labels, value }) => [String(labels['partition']), value]) ?? []);
 }
 
@@ -74,6 +74,8 @@ describe('kafka_consumergroup_lag', () => {
     await claim(1).commit(() => ({ offset: 1, metadata: '' }));
     expect(await read('kafka_consumergroup_lag')).toEqual({ 0: 1, 1: 0 });
     expect(await read('kafka_consumergroup_current_offset')).toEqual({ 0: 2, 1: 1 });
+    expect(await read('kafka_topic_partition_current_offset')).toEqual({ 0: 3, 1: 1 });
+    expect(await read('kafka_topic_partitions')).toEqual({ undefined: 2 });
   });
 
   it('has no series while the end of the log cannot be read: a failed reading is not zero', async () => {

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../../../core/errors.ts';
-import type { Logger } from '../../logger.ts';
+import { errorTypeOf } from '../kafkajs/error-type.ts';
 import type { GroupSession } from '../kafkajs/group-membership.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { type InternalBroker, type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
+import { type CommittedOffset, requestCommit, requestCommitted } from '../kafkajs/offset-requests.ts';
 import { ClaimLostError, type OffsetAndMetadata } from './claim.ts';
+import { pauseMs, verdictOf } from './commit-errors.ts';
 
 /** One claim's wish to commit. */
 export interface CommitEntry {
@@ -15,85 +16,86 @@ export interface CommitEntry {
   readonly snapshot: () => OffsetAndMetadata;
 }
 
-interface Waiting extends CommitEntry {
-  /** Since when the broker has refused this entry's present session. */
-  readonly fencedSinceMs: number | undefined;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
+export interface CommitterOptions {
+  readonly kafka: Kafka;
+  readonly groupId: string;
+  /** Kafka refuses a partition's commits, finally or for long; undefined once it takes them again. */
+  readonly onRefused?: (topic: string, partition: number, error: string | undefined) => void;
+  /** How long a commit may be refused for its generation without a rejoin; the default is {@link FENCED_BOUND_MS}. */
+  readonly fencedBoundMs?: number;
 }
 
-export interface CommittedOffset {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number | null;
-  readonly metadata: string;
-}
-
-const FENCED = new Set(['ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'FENCED_INSTANCE_ID']);
-const RETRY_DELAY_MS = 100;
 /** Longer than a rejoin takes between the broker's new generation and our hearing of it. */
 const FENCED_BOUND_MS = 15_000;
+/** Refused for so long, a commit is reported, also where the error may pass. */
+const REPORT_AFTER_MS = 60_000;
+/** A coordinator that is away is looked for longer than a closing consumer waits. */
+const CLOSE_MS = 5_000;
+
+interface Waiting extends CommitEntry {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+  /** Failures in a row, and when the first and the next try are, on the monotonic clock. */
+  failures: number;
+  failingSinceMs: number;
+  dueAtMs: number;
+  /** The session of which the broker refused the generation: not tried again under that one. */
+  fencedSession: GroupSession | undefined;
+}
 
 /**
  * Commits and fetches a group's offsets over a connection of its own: on the consumer's, a commit would wait behind the
  * JoinGroup of a rebalance, and kafkajs would send it with whatever member and generation is current by then, which
- * rewound a new owner from 9 to 3 in a trial. One request is outstanding at a time, so commits never overtake.
+ * rewound a new owner from 9 to 3 in a trial. One request is outstanding at a time, so commits never overtake. Each
+ * partition is settled by its own answer; one that is refused waits longer and longer, beside the others.
  */
 export class OffsetCommitter {
   readonly #cluster: InternalCluster;
-  readonly #groupId: string;
-  readonly #log: Logger;
-  readonly #fencedBoundMs: number;
+  readonly #options: CommitterOptions;
   #coordinator: InternalBroker | undefined;
+  /** Bounded by the claims' wishes: a handler has one commit outstanding for each partition. */
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
+  #wake: () => void = () => {};
+  #closing = false;
 
-  private constructor(cluster: InternalCluster, groupId: string, log: Logger, fencedBoundMs: number) {
-    this.#fencedBoundMs = fencedBoundMs;
+  private constructor(cluster: InternalCluster, options: CommitterOptions) {
     this.#cluster = cluster;
-    this.#groupId = groupId;
-    this.#log = log;
+    this.#options = options;
   }
 
-  static async connect(
-    kafka: Kafka,
-    groupId: string,
-    log: Logger,
-    fencedBoundMs = FENCED_BOUND_MS,
-  ): Promise<OffsetCommitter> {
-    const cluster = openCluster(kafka);
+  static async connect(options: CommitterOptions): Promise<OffsetCommitter> {
+    const cluster = openCluster(options.kafka);
     await cluster.connect();
-    return new OffsetCommitter(cluster, groupId, log, fencedBoundMs);
+    return new OffsetCommitter(cluster, options);
   }
 
+  /** @throws {ClaimLostError} once the entry has no session, or its session cannot commit any more. */
   commit(entry: CommitEntry): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ ...entry, fencedSinceMs: undefined, resolve, reject });
+      const fresh = { failures: 0, failingSinceMs: 0, dueAtMs: 0, fencedSession: undefined };
+      this.#waiting.push({ ...entry, ...fresh, resolve, reject });
+      this.#wake();
       this.#running ??= this.#run();
     });
   }
 
-  /** What the group has committed for these partitions. */
-  async fetch(topic: string, partitions: readonly number[]): Promise<CommittedOffset[]> {
-    const { responses } = await this.#withCoordinator((coordinator) =>
-      coordinator.offsetFetch({
-        groupId: this.#groupId,
-        topics: [{ topic, partitions: partitions.map((partition) => ({ partition })) }],
-      }),
-    );
-    return responses.flatMap(({ partitions: found }) =>
-      found.map(({ partition, offset, metadata }) => ({
-        topic,
-        partition,
-        offset: Number(offset) < 0 ? null : Number(offset),
-        metadata: metadata ?? '',
-      })),
-    );
+  /** Sessions may have changed: what waits for that is looked at. */
+  sessionsChanged(): void {
+    this.#wake();
   }
 
-  /** Waits for what is queued, then disconnects. */
+  /** What the group has committed for these partitions. */
+  fetch(topic: string, partitions: readonly number[]): Promise<CommittedOffset[]> {
+    const { groupId } = this.#options;
+    return this.#withCoordinator((coordinator) => requestCommitted(coordinator, groupId, topic, partitions));
+  }
+
+  /** Sends what is due, gives up what was refused before, then disconnects; within five seconds. */
   async close(): Promise<void> {
-    while (this.#running) await this.#running;
+    this.#closing = true;
+    this.#wake();
+    await Promise.race([this.#running, delay(CLOSE_MS, undefined, { ref: false })]);
     await this.#cluster.disconnect();
   }
 
@@ -102,72 +104,128 @@ export class OffsetCommitter {
     await delay(0);
     try {
       while (this.#waiting.length > 0) {
-        const batch = this.#waiting.splice(0);
-        for (const group of bySession(batch)) await this.#commitGroup(group.session, group.entries);
+        const due = this.#takeDue();
+        for (const [session, entries] of Map.groupBy(due, (entry) => entry.session())) {
+          await this.#commitGroup(session, entries);
+        }
+        if (due.length === 0) await this.#sleep();
       }
     } finally {
-      // In the same turn as the last look: whoever commits right after a commit would else wait for somebody else's.
+      // In the same turn as the last look: a commit right after it would else wait for the next one's.
       this.#running = undefined;
     }
   }
 
-  async #commitGroup(session: GroupSession | undefined, entries: Waiting[]): Promise<void> {
+  /** Entries that are to be sent, and those whose claim is lost. */
+  #takeDue(): Waiting[] {
+    const now = performance.now();
+    const due: Waiting[] = [];
+    const later: Waiting[] = [];
+    for (const entry of this.#waiting) {
+      const session = entry.session();
+      const isFenced = entry.fencedSession !== undefined && entry.fencedSession === session;
+      const isDue =
+        session === undefined ||
+        (entry.fencedSession !== undefined && !isFenced) ||
+        (entry.dueAtMs <= now && !isFenced);
+      if (isDue) due.push(entry);
+      else if (this.#closing)
+        entry.reject(new ClaimLostError(`${entry.topic}/${entry.partition}: the consumer closed`));
+      else if (isFenced && entry.dueAtMs <= now)
+        entry.reject(new ClaimLostError('the broker refused the generation', 'generation'));
+      else later.push(entry);
+    }
+    this.#waiting = later;
+    return due;
+  }
+
+  async #sleep(): Promise<void> {
+    const dueAtMs = Math.min(...this.#waiting.map((entry) => entry.dueAtMs));
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    const over = new AbortController();
+    const timer = delay(Math.max(dueAtMs - performance.now(), 1), undefined, { signal: over.signal });
+    await Promise.race([woken, timer.catch(() => undefined)]);
+    over.abort();
+    this.#wake = () => {};
+  }
+
+  async #commitGroup(session: GroupSession | undefined, entries: readonly Waiting[]): Promise<void> {
     if (!session) {
       for (const { topic, partition, reject } of entries)
         reject(new ClaimLostError(`${topic}/${partition} is not ours`));
       return;
     }
-    try {
-      await this.#withCoordinator((coordinator) => coordinator.offsetCommit(this.#request(session, entries)));
-      for (const { resolve } of entries) resolve();
-    } catch (error) {
-      const type = (error as { type?: string }).type ?? '';
-      this.#log.warn({ err: messageOf(error), type, partitions: entries.length }, 'an offset commit was refused');
-      await delay(RETRY_DELAY_MS);
-      this.#requeue(session, entries, FENCED.has(type) ? type : undefined);
+    const errors = await this.#send(session, entries);
+    for (const entry of entries) {
+      const error = errors.get(placeOf(entry));
+      if (error === undefined) this.#committed(entry);
+      else this.#refused(entry, session, error);
     }
   }
 
-  /**
-   * Back into the queue; there the session is read again and a fresh snapshot taken. Refused for its generation, a commit
-   * may just have met a rejoin that is not yet known here, which gives the claim a new session or none within moments;
-   * when neither comes, we are a zombie.
-   */
-  #requeue(session: GroupSession, entries: Waiting[], fencedBy: string | undefined): void {
-    for (const entry of entries) {
-      const stillSame = entry.session() === session;
-      const fencedSinceMs = fencedBy && stillSame ? (entry.fencedSinceMs ?? performance.now()) : undefined;
-      if (fencedSinceMs !== undefined && performance.now() - fencedSinceMs > this.#fencedBoundMs) {
-        entry.reject(new ClaimLostError(`the broker refused the commit: ${fencedBy}`));
-      } else {
-        this.#waiting.push({ ...entry, fencedSinceMs });
-      }
+  /** The error of each partition that was not committed. */
+  async #send(session: GroupSession, entries: readonly Waiting[]): Promise<ReadonlyMap<string, string>> {
+    try {
+      const answers = await this.#withCoordinator((coordinator) =>
+        requestCommit(coordinator, this.#request(session, entries)),
+      );
+      const moved = answers.some(({ error }) => error !== undefined && COORDINATOR_MOVED.has(error));
+      if (moved) this.#coordinator = undefined;
+      return new Map(answers.flatMap(({ error, ...place }) => (error ? [[placeOf(place), error]] : [])));
+    } catch (error) {
+      const type = errorTypeOf(error) ?? (error as Error).name;
+      return new Map(entries.map((entry) => [placeOf(entry), type]));
     }
+  }
+
+  #committed(entry: Waiting): void {
+    this.#options.onRefused?.(entry.topic, entry.partition, undefined);
+    entry.resolve();
+  }
+
+  /** Back to the queue, unless it cannot succeed any more; there session and snapshot are taken anew. */
+  #refused(entry: Waiting, session: GroupSession, error: string): void {
+    const { topic, partition } = entry;
+    // Without a member, as an operator's command: the group takes it once its last member has left.
+    const verdict = session.memberId === '' ? 'passing' : verdictOf(error);
+    const now = performance.now();
+    if (verdict === 'expelled' && entry.session() === session) {
+      entry.reject(new ClaimLostError(`${topic}/${partition}: the broker refused the commit: ${error}`, 'expelled'));
+      return;
+    }
+    entry.failures += 1;
+    if (entry.failures === 1) entry.failingSinceMs = now;
+    entry.fencedSession = verdict === 'generation' ? session : undefined;
+    const { fencedBoundMs = FENCED_BOUND_MS } = this.#options;
+    entry.dueAtMs = now + (verdict === 'generation' ? fencedBoundMs : pauseMs(verdict, entry.failures));
+    if (verdict === 'final' || (verdict === 'passing' && now - entry.failingSinceMs > REPORT_AFTER_MS)) {
+      this.#options.onRefused?.(topic, partition, error);
+    }
+    this.#waiting.push(entry);
   }
 
   #request(session: GroupSession, entries: readonly Waiting[]) {
-    const byTopic = new Map<string, { partition: number; offset: string; metadata: string }[]>();
-    for (const { topic, partition, snapshot } of entries) {
-      const { offset, metadata } = snapshot();
-      const partitions = byTopic.get(topic) ?? [];
+    const offsets = new Map<string, { topic: string; partition: number; offset: string; metadata: string }>();
+    for (const entry of entries) {
+      const { topic, partition } = entry;
+      const { offset, metadata } = entry.snapshot();
       // The last of several commits of one partition is the newest.
-      byTopic.set(topic, [
-        ...partitions.filter((each) => each.partition !== partition),
-        { partition, offset: String(offset), metadata },
-      ]);
+      offsets.set(placeOf(entry), { topic, partition, offset: String(offset), metadata });
     }
-    return {
-      groupId: this.#groupId,
-      memberId: session.memberId,
-      groupGenerationId: session.generationId,
-      topics: [...byTopic].map(([topic, partitions]) => ({ topic, partitions })),
-    };
+    const topics = [...Map.groupBy(offsets.values(), ({ topic }) => topic)].map(([topic, partitions]) => ({
+      topic,
+      partitions,
+    }));
+    const { memberId, generationId: groupGenerationId } = session;
+    return { groupId: this.#options.groupId, memberId, groupGenerationId, topics };
   }
 
   async #withCoordinator<T>(request: (coordinator: InternalBroker) => Promise<T>): Promise<T> {
     try {
       if (!this.#cluster.isConnected()) await this.#cluster.connect();
-      this.#coordinator ??= await this.#cluster.findGroupCoordinator({ groupId: this.#groupId });
+      this.#coordinator ??= await this.#cluster.findGroupCoordinator({ groupId: this.#options.groupId });
       return await request(this.#coordinator);
     } catch (error) {
       // Moved or gone: looked up anew at the next try.
@@ -179,13 +237,7 @@ export class OffsetCommitter {
   }
 }
 
-function bySession(batch: readonly Waiting[]): { session: GroupSession | undefined; entries: Waiting[] }[] {
-  const groups: { session: GroupSession | undefined; entries: Waiting[] }[] = [];
-  for (const entry of batch) {
-    const session = entry.session();
-    const group = groups.find((each) => each.session === session);
-    if (group) group.entries.push(entry);
-    else groups.push({ session, entries: [entry] });
-  }
-  return groups;
-}
+const COORDINATOR_MOVED = new Set(['NOT_COORDINATOR_FOR_GROUP', 'GROUP_COORDINATOR_NOT_AVAILABLE']);
+
+const placeOf = ({ topic, partition }: { readonly topic: string; readonly partition: number }) =>
+  `${topic}/${partition}`;

@@ -11,13 +11,13 @@ export interface PartitionFacts {
   readonly logEnd: number;
 }
 
+const MAX_REFUSED_MS = 30_000;
+
 /** What a claim asks of the consumer that holds it. */
 export interface ClaimOwner {
   readonly committer: OffsetCommitter;
-  setPaused(topic: string, partition: number, paused: boolean): void;
-  /** The claim's position changed: fetch from there. */
-  seek(claim: PartitionClaim): void;
-  fenced(claim: PartitionClaim): void;
+  /** The broker refused the claim's commit for good: the member, or its generation, is no longer the group's. */
+  fenced(claim: PartitionClaim, error: ClaimLostError): void;
 }
 
 /**
@@ -26,7 +26,7 @@ export interface ClaimOwner {
  *     opening ──facts, handler──▶ open ──revoked, fenced, crash──▶ lost
  *        └───────────────────────────────────────────────────────▶ lost
  *
- * While opening nothing is fetched for it. The session under which it is held changes at each rejoin that keeps it.
+ * While opening it is not fetched. The session under which it is held changes at each rejoin that keeps it.
  */
 export class PartitionClaim implements Claim {
   readonly topic: string;
@@ -34,7 +34,9 @@ export class PartitionClaim implements Claim {
   readonly #owner: ClaimOwner;
   #session: GroupSession | undefined;
   #facts: PartitionFacts | undefined;
-  #pausedByHandler = false;
+  #paused = false;
+  #refusals = 0;
+  #refusedUntilMs = 0;
   #seenEnd = 0;
   #committedOffset: number | undefined;
   handler: PartitionHandler | undefined;
@@ -52,9 +54,9 @@ export class PartitionClaim implements Claim {
     return this.#session !== undefined;
   }
 
-  /** Nothing may be fetched: not open yet, or the handler has enough. */
-  get paused(): boolean {
-    return this.#pausedByHandler || this.handler === undefined;
+  /** May be fetched: it is open, its handler has room, and the broker did not refuse it a moment ago. */
+  get isReadable(): boolean {
+    return this.active && this.handler !== undefined && !this.#paused && performance.now() >= this.#refusedUntilMs;
   }
 
   get topicId(): TopicId {
@@ -103,17 +105,27 @@ export class PartitionClaim implements Claim {
   }
 
   pause(): void {
-    this.#setPaused(true);
+    this.#paused = true;
   }
 
   resume(): void {
-    this.#setPaused(false);
+    this.#paused = false;
   }
 
   seek(offset: number): void {
-    if (!this.active || !this.handler) return;
-    this.position = offset;
-    this.#owner.seek(this);
+    if (this.active && this.handler) this.position = offset;
+  }
+
+  /** The broker does not let it be read: tried again after a second, doubled each time, thirty at most. */
+  refused(): void {
+    this.#refusedUntilMs = performance.now() + Math.min(1_000 * 2 ** this.#refusals++, MAX_REFUSED_MS);
+  }
+
+  /** @returns whether it had been refused before. */
+  answered(): boolean {
+    const before = this.#refusals > 0;
+    this.#refusals = 0;
+    return before;
   }
 
   async commit(snapshot: () => OffsetAndMetadata): Promise<void> {
@@ -128,15 +140,9 @@ export class PartitionClaim implements Claim {
       await this.#owner.committer.commit({ topic, partition, session: () => this.#session, snapshot: remembered });
       this.#committedOffset = offset;
     } catch (error) {
-      if (error instanceof ClaimLostError && this.active) this.#owner.fenced(this);
+      if (error instanceof ClaimLostError && this.active) this.#owner.fenced(this, error);
       throw error;
     }
-  }
-
-  #setPaused(paused: boolean): void {
-    if (this.#pausedByHandler === paused || !this.active) return;
-    this.#pausedByHandler = paused;
-    if (this.handler) this.#owner.setPaused(this.topic, this.partition, paused);
   }
 
   #known(): PartitionFacts {

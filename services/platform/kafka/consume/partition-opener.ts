@@ -4,19 +4,19 @@ import type { TopicId } from '../../../core/brands.ts';
 import { isOfOtherTopic } from '../../../core/commit-owner.ts';
 import { messageOf } from '../../../core/errors.ts';
 import type { Logger } from '../../logger.ts';
-import type { Gauge, Metrics } from '../../metrics.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { fetchLogRanges, type LogRange } from '../read/log-ranges.ts';
 import { fetchTopicIds } from '../read/topic-ids.ts';
 import type { Claim, PartitionHandler } from './claim.ts';
 import type { OffsetCommitter } from './offset-committer.ts';
 import type { PartitionClaim, PartitionFacts } from './partition-claim.ts';
+import type { PartitionTroubles } from './partition-troubles.ts';
 
 interface OpenerOptions {
   readonly kafka: Kafka;
   readonly groupId: string;
   readonly log: Logger;
-  readonly metrics: Metrics;
+  readonly troubles: PartitionTroubles;
   readonly assign: (claim: Claim) => Promise<PartitionHandler>;
 }
 
@@ -31,17 +31,11 @@ export class PartitionOpener {
   readonly #committer: OffsetCommitter;
   readonly #admin: Admin;
   readonly #idLookups = new Map<string, Promise<Map<string, TopicId>>>();
-  readonly #stopped: Gauge<'topic' | 'partition'>;
 
   private constructor(options: OpenerOptions, committer: OffsetCommitter, admin: Admin) {
     this.#options = options;
     this.#committer = committer;
     this.#admin = admin;
-    this.#stopped = options.metrics.gauge(
-      'parley_partition_stopped',
-      '1 while a partition is stopped because its committed offset lies beyond the end of the log',
-      ['topic', 'partition'],
-    );
   }
 
   static async connect(options: OpenerOptions, committer: OffsetCommitter): Promise<PartitionOpener> {
@@ -115,11 +109,8 @@ export class PartitionOpener {
   #isBeyondEnd(topic: string, partition: number, { committed, logEnd, topicId }: PartitionFacts): boolean {
     const { offset, metadata } = committed;
     const beyond = offset !== null && offset > logEnd && !isOfOtherTopic(metadata, topicId);
-    this.#stopped.set({ topic, partition: String(partition) }, beyond ? 1 : 0);
-    if (beyond) {
-      const fields = { code: 'OFFSET_BEYOND_LOG_END', topic, partition, committed: committed.offset, log_end: logEnd };
-      this.#options.log.error(fields, 'the committed offset lies beyond the end of the log: the partition is stopped');
-    }
+    const detail = `committed is ${offset}, the log ends at ${logEnd}`;
+    this.#options.troubles.report(topic, partition, 'OFFSET_BEYOND_LOG_END', beyond ? detail : undefined);
     return beyond;
   }
 }

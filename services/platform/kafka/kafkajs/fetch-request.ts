@@ -1,23 +1,38 @@
 import type { InternalBroker } from './kafkajs-internals.ts';
 
-interface PartitionPosition {
+export interface FetchPosition {
+  readonly topic: string;
   readonly partition: number;
+  /** The first offset that is wanted; the whole batch that holds it comes. */
   readonly offset: number;
+}
+
+/** A producer's transaction that was aborted: its records from `firstOffset` on up to its marker are void. */
+export interface AbortedTransaction {
+  readonly producerId: bigint;
+  readonly firstOffset: number;
 }
 
 /** What a broker has of one partition: its record set as it lies on the broker's disk, to be scanned or decoded. */
 export interface FetchedSet {
+  readonly topic: string;
   readonly partition: number;
   /** Kafka's error code; 0 is none. */
   readonly error: number;
+  /** The end of the log as far as it is replicated. */
+  readonly highWatermark: number;
+  readonly aborted: readonly AbortedTransaction[];
   readonly records: Buffer;
 }
 
 export interface RawFetch {
-  readonly topic: string;
-  readonly positions: readonly PartitionPosition[];
+  readonly positions: readonly FetchPosition[];
   readonly maxWaitMs: number;
+  /** Over all partitions; the first batch of the first partition that has one comes whole all the same (KIP-74). */
   readonly maxBytes: number;
+  readonly maxBytesPerPartition: number;
+  /** Reads up to the first transaction that is open, and is told of the aborted ones. */
+  readonly committedOnly?: boolean;
 }
 
 const FETCH_API_KEY = 1;
@@ -25,9 +40,13 @@ const FETCH_VERSION = 11;
 const MIN_BYTES = 1;
 const NONE = -1;
 const EMPTY = Buffer.alloc(0);
-/** Before the topic's name: replica, wait, least and most bytes, isolation, session id and epoch, one topic. */
+/** Before the topics: replica, wait, least and most bytes, isolation, session id and epoch, number of topics. */
 const HEAD_BYTES = 29;
+/** Around a topic's name: its length, and the number of its partitions. */
+const TOPIC_BYTES = 2 + 4;
 const PARTITION_BYTES = 28;
+/** After the topics: no forgotten ones, no rack. */
+const TAIL_BYTES = 4 + 2;
 
 /** Fetches without decoding: of the answer only the frame around the record sets is read (Fetch v11). */
 export async function fetchRaw(broker: InternalBroker, fetch: RawFetch): Promise<FetchedSet[]> {
@@ -45,33 +64,49 @@ export async function fetchRaw(broker: InternalBroker, fetch: RawFetch): Promise
 }
 
 /** In one buffer: kafkajs's encoder takes one of 511 bytes for each partition, dozens of times a second. */
-function encodeFetch({ topic, positions, maxWaitMs, maxBytes }: RawFetch): Buffer {
-  const name = Buffer.from(topic);
-  // Two lengths around the name, then after the partitions no forgotten topics and no rack.
-  const request = Buffer.alloc(HEAD_BYTES + 2 + name.length + 4 + positions.length * PARTITION_BYTES + 4 + 2);
+function encodeFetch(fetch: RawFetch): Buffer {
+  const { positions, maxWaitMs, maxBytes, maxBytesPerPartition, committedOnly = false } = fetch;
+  const topics = byTopic(positions);
+  const names = topics.map(({ topic }) => Buffer.from(topic));
+  const topicBytes = names.reduce((sum, name) => sum + TOPIC_BYTES + name.length, 0);
+  const request = Buffer.alloc(HEAD_BYTES + topicBytes + positions.length * PARTITION_BYTES + TAIL_BYTES);
   let at = 0;
   const int32 = (value: number) => {
     at = request.writeInt32BE(value, at);
   };
   for (const value of [NONE, maxWaitMs, MIN_BYTES, maxBytes]) int32(value);
-  // Read uncommitted, without a fetch session.
-  at += 1;
-  for (const value of [0, NONE, 1]) int32(value);
-  at = request.writeInt16BE(name.length, at);
-  at += name.copy(request, at);
-  int32(positions.length);
-  for (const { partition, offset } of positions) {
-    int32(partition);
-    // Any leader epoch; the log start is of followers alone.
-    int32(NONE);
-    at = request.writeBigInt64BE(BigInt(offset), at);
-    at = request.writeBigInt64BE(-1n, at);
-    int32(maxBytes);
+  at = request.writeInt8(committedOnly ? 1 : 0, at);
+  // Without a fetch session.
+  for (const value of [0, NONE, topics.length]) int32(value);
+  for (const [index, { positions: ofTopic }] of topics.entries()) {
+    const name = names[index] as Buffer;
+    at = request.writeInt16BE(name.length, at);
+    at += name.copy(request, at);
+    int32(ofTopic.length);
+    for (const { partition, offset } of ofTopic) {
+      int32(partition);
+      // Any leader epoch; the log start is of followers alone.
+      int32(NONE);
+      at = request.writeBigInt64BE(BigInt(offset), at);
+      at = request.writeBigInt64BE(-1n, at);
+      int32(maxBytesPerPartition);
+    }
   }
   return request;
 }
 
-/** Skips throttle time, error and session of the head; topics, which are one; then a header and a set a partition. */
+/** Neighbours of one topic share an entry; the order stays, as the broker fills its answer in it. */
+function byTopic(positions: readonly FetchPosition[]): { topic: string; positions: FetchPosition[] }[] {
+  const topics: { topic: string; positions: FetchPosition[] }[] = [];
+  for (const position of positions) {
+    const last = topics.at(-1);
+    if (last?.topic === position.topic) last.positions.push(position);
+    else topics.push({ topic: position.topic, positions: [position] });
+  }
+  return topics;
+}
+
+/** Skips throttle time and session of the head; then topics, each with a header and a set a partition. */
 function decodeFetch(payload: Buffer): FetchedSet[] {
   const found: FetchedSet[] = [];
   const error = payload.readInt16BE(4);
@@ -81,20 +116,29 @@ function decodeFetch(payload: Buffer): FetchedSet[] {
     at += 4;
     return payload.readInt32BE(at - 4);
   };
+  const int64 = () => {
+    at += 8;
+    return payload.readBigInt64BE(at - 8);
+  };
   for (let topics = int32(); topics > 0; topics--) {
-    at += 2 + payload.readInt16BE(at);
+    const nameAt = at + 2;
+    at = nameAt + payload.readInt16BE(at);
+    const topic = payload.toString('utf8', nameAt, at);
     for (let partitions = int32(); partitions > 0; partitions--) {
       const partition = int32();
       const partitionError = payload.readInt16BE(at);
-      // The error, and three offsets: high watermark, last stable, log start.
-      at += 2 + 24;
-      const aborted = Math.max(int32(), 0);
-      // Each a producer and an offset; then the preferred replica.
-      at += aborted * 16 + 4;
+      at += 2;
+      const highWatermark = Number(int64());
+      // The last stable offset and the log's start.
+      at += 16;
+      const aborted: AbortedTransaction[] = [];
+      for (let left = int32(); left > 0; left--) aborted.push({ producerId: int64(), firstOffset: Number(int64()) });
+      // The preferred replica.
+      at += 4;
       const bytes = int32();
       const records = bytes > 0 ? payload.subarray(at, at + bytes) : EMPTY;
       at += Math.max(bytes, 0);
-      found.push({ partition, error: partitionError, records });
+      found.push({ topic, partition, error: partitionError, highWatermark, aborted, records });
     }
   }
   return found;

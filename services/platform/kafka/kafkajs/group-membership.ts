@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Consumer, ConsumerRunConfig } from 'kafkajs';
+import type { Consumer } from 'kafkajs';
+import { type FetchPlan, fetchFrom } from './group-fetch.ts';
 import { ConsumerGroupClass, type InternalConsumerGroup } from './kafkajs-internals.ts';
 
 /** What a member holds after a join: commits must carry exactly these, so that the broker refuses a zombie's. */
@@ -9,14 +10,13 @@ export interface GroupSession {
   readonly assigned: readonly { readonly topic: string; readonly partitions: readonly number[] }[];
 }
 
-/** Awaited by the member, unlike kafkajs's events, and so in order with its fetches. */
+/** Awaited by the member, unlike kafkajs' events, and so in order with its fetches. */
 export interface MembershipHooks {
   /** Before every (re)join, while the old assignment is still ours. */
   readonly beforeJoin: () => Promise<void>;
   /** After every join, before the first fetch under the new assignment. */
-  readonly joined: (session: GroupSession) => Promise<void>;
-  /** Instead of kafkajs's reset, which would commit -1 and wipe the metadata. */
-  readonly outOfRange: (topic: string, partition: number) => Promise<void>;
+  readonly joined: (session: GroupSession) => void;
+  readonly plan: FetchPlan;
 }
 
 /**
@@ -31,13 +31,14 @@ let starting: MembershipHooks | undefined;
 let patched = false;
 
 /**
- * kafkajs tells of joins by events that nobody awaits, without the generation, and rewinds every partition to its
- * committed offset. This puts awaited hooks around the join of each consumer that was started by {@link runMember}.
+ * kafkajs reports joins by events that it does not await, without the generation, and rewinds every partition to its
+ * committed offset. This puts awaited hooks around the join of each consumer that was started by {@link runMember}, and
+ * has it fetch what the hooks ask for.
  */
 function patchConsumerGroup(): void {
   if (patched) return;
   patched = true;
-  const { connect, joinAndSync, fetch, recoverFromOffsetOutOfRange } = ConsumerGroupClass.prototype;
+  const { connect, joinAndSync, fetch } = ConsumerGroupClass.prototype;
 
   ConsumerGroupClass.prototype.connect = function (this: InternalConsumerGroup) {
     if (starting) hooksOf.set(this, starting);
@@ -52,46 +53,46 @@ function patchConsumerGroup(): void {
     if (underWay) return underWay;
     const join = (async () => {
       await hooks.beforeJoin();
+      // Partitions that were added are seen by every member before the join: else each rejoins once more when it sees them.
+      await this.cluster.refreshMetadata().catch(() => undefined);
       await joinAndSync.call(this);
       const { memberId, generationId } = this;
-      await hooks.joined({ memberId, generationId, assigned: this.assigned() });
+      hooks.joined({ memberId, generationId, assigned: this.assigned() });
     })().finally(() => joining.delete(this));
     joining.set(this, join);
     return join;
   };
 
-  ConsumerGroupClass.prototype.fetch = function (this: InternalConsumerGroup, nodeId) {
+  ConsumerGroupClass.prototype.fetch = async function (this: InternalConsumerGroup, nodeId) {
     const hooks = hooksOf.get(this);
-    return hooks ? paced(hooks, nodeId, () => fetch.call(this, nodeId)) : fetch.call(this, nodeId);
-  };
-
-  ConsumerGroupClass.prototype.recoverFromOffsetOutOfRange = function (this: InternalConsumerGroup, error) {
-    const hooks = hooksOf.get(this);
-    return hooks ? hooks.outOfRange(error.topic, error.partition) : recoverFromOffsetOutOfRange.call(this, error);
+    if (!hooks) return await fetch.call(this, nodeId);
+    await pace(hooks, nodeId);
+    await fetchFrom(this, nodeId, hooks.plan);
+    // All is taken over. After a fetch that brought it nothing kafkajs looks to its heartbeat.
+    return [];
   };
 }
 
 const fetchedAtMs = new WeakMap<MembershipHooks, Map<string, number>>();
 
-async function paced<T>(hooks: MembershipHooks, nodeId: string, fetch: () => Promise<T>): Promise<T> {
+async function pace(hooks: MembershipHooks, nodeId: string): Promise<void> {
   const byNode = fetchedAtMs.get(hooks) ?? new Map<string, number>();
   fetchedAtMs.set(hooks, byNode);
   const waitMs = FETCH_EVERY_MS - (performance.now() - (byNode.get(nodeId) ?? Number.NEGATIVE_INFINITY));
   if (waitMs > 0) await delay(waitMs);
   byNode.set(nodeId, performance.now());
-  return await fetch();
 }
 
 /**
  * `consumer.run` with hooks. The consumer must not restart itself after a crash (`restartOnFailure: () => false`):
  * only the group that it makes within this call gets the hooks.
  */
-export function runMember(consumer: Consumer, hooks: MembershipHooks, config: ConsumerRunConfig): Promise<void> {
+export function runMember(consumer: Consumer, hooks: MembershipHooks): Promise<void> {
   patchConsumerGroup();
   // kafkajs makes the group and calls its connect in the synchronous part of run().
   starting = hooks;
   try {
-    return consumer.run(config);
+    return consumer.run({ autoCommit: false, eachBatch: async () => {} });
   } finally {
     starting = undefined;
   }

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
-import type { Kafka, KafkaMessage } from 'kafkajs';
+import type { Socket } from 'node:net';
+import type { Kafka } from 'kafkajs';
 
 /**
  * The few inner parts of kafkajs 2.2.4 that Parley has to reach, each with the type of just what is used. kafkajs has
@@ -31,19 +32,10 @@ export interface InternalBroker {
   }>;
 }
 
-/** A broker as a fetch by assignment needs it; it waits `maxWaitTime` for the first byte and decodes what came. */
-interface FetchingBroker extends InternalBroker {
-  fetch(request: {
-    maxWaitTime: number;
-    minBytes: number;
-    maxBytes: number;
-    topics: readonly {
-      topic: string;
-      partitions: readonly { partition: number; fetchOffset: string; maxBytes: number }[];
-    }[];
-  }): Promise<{
-    responses: readonly { partitions: readonly { messages: readonly KafkaMessage[] }[] }[];
-  }>;
+interface PartitionMetadata {
+  readonly partitionId: number;
+  /** The node id; -1 while there is none. */
+  readonly leader: number;
 }
 
 export interface InternalCluster {
@@ -51,13 +43,16 @@ export interface InternalCluster {
   disconnect(): Promise<void>;
   isConnected(): boolean;
   refreshMetadata(): Promise<void>;
+  /** Once its age is that of `metadataMaxAge`. */
+  refreshMetadataIfNecessary(): Promise<void>;
+  /** Empty for a topic that is not known. */
+  findTopicPartitionMetadata(topic: string): readonly PartitionMetadata[];
   findGroupCoordinator(group: { groupId: string }): Promise<InternalBroker>;
   findControllerBroker(): Promise<InternalBroker>;
   addTargetTopic(topic: string): Promise<void>;
   /** By the leader's node id, of those partitions that the topic has. */
-  findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number }[];
   findLeaderForPartitions(topic: string, partitions: readonly number[]): Record<string, number[]>;
-  findBroker(node: { nodeId: string }): Promise<FetchingBroker>;
+  findBroker(node: { nodeId: string }): Promise<InternalBroker>;
   fetchTopicsOffset(
     topics: readonly {
       topic: string;
@@ -72,10 +67,15 @@ export interface InternalCluster {
 }
 
 export interface InternalConsumerGroup {
+  readonly cluster: InternalCluster;
   readonly groupId: string;
   generationId: number;
   memberId: string;
   assigned(): { topic: string; partitions: number[] }[];
+  /** @throws where a topic has got partitions since the join. */
+  checkForStaleAssignment(): void;
+  /** @throws what it cannot recover from. */
+  recoverFromFetch(error: unknown): Promise<void>;
 }
 
 type Prototype<T> = { prototype: T };
@@ -84,11 +84,15 @@ export const ConsumerGroupClass = require('kafkajs/src/consumer/consumerGroup') 
   connect(this: InternalConsumerGroup): Promise<void>;
   joinAndSync(this: InternalConsumerGroup): Promise<void>;
   fetch(this: InternalConsumerGroup, nodeId: string): Promise<unknown[]>;
-  recoverFromOffsetOutOfRange(this: InternalConsumerGroup, error: { topic: string; partition: number }): Promise<void>;
 }>;
 
+export interface InternalConnection {
+  readonly socket?: Socket;
+  readonly requestQueue: InternalRequestQueue;
+}
+
 export const ConnectionClass = require('kafkajs/src/network/connection') as Prototype<{
-  connect(this: object): Promise<boolean>;
+  connect(this: InternalConnection): Promise<boolean>;
 }>;
 
 export interface ConnectingBroker {
@@ -100,6 +104,10 @@ export const BrokerClass = require('kafkajs/src/broker') as Prototype<{
   metadata(this: ConnectingBroker, topics: readonly string[]): Promise<unknown>;
 }>;
 
+export interface InternalRequest {
+  timeoutHandler: () => void;
+}
+
 export interface InternalRequestQueue {
   throttledUntil: number;
   throttleCheckTimeoutId: NodeJS.Timeout | null;
@@ -109,6 +117,7 @@ export interface InternalRequestQueue {
 
 export const RequestQueueClass = require('kafkajs/src/network/requestQueue') as Prototype<{
   scheduleCheckPendingRequests(this: InternalRequestQueue): void;
+  createSocketRequest(this: InternalRequestQueue, request: object): InternalRequest;
 }>;
 
 /** A cluster connection of our own with a client's options: for requests that its public API has no call for. */

@@ -1,7 +1,12 @@
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import kafkajs from 'kafkajs';
+import { KAFKAJS_CODECS } from './codecs.ts';
 import { adviseOnConnections } from './connection-advice.ts';
-import { ConnectionClass, type InternalRequestQueue, RequestQueueClass } from './kafkajs-internals.ts';
+import {
+  ConnectionClass,
+  type InternalConnection,
+  type InternalRequestQueue,
+  RequestQueueClass,
+} from './kafkajs-internals.ts';
 
 const PENDING_CHECK_MS = 10;
 let applied = false;
@@ -14,7 +19,8 @@ export function applyKafkajsPatches(): void {
   applied = true;
   armTimerOnlyWhenPending();
   memoisePendingConnect();
-  registerZstd();
+  closeSilentConnections();
+  Object.assign(kafkajs.CompressionCodecs, KAFKAJS_CODECS);
   adviseOnConnections();
 }
 
@@ -35,24 +41,45 @@ function armTimerOnlyWhenPending(): void {
 
 /**
  * Requests that meet a dropped connection at the same time would each open a socket; all but the last leak, and a late
- * FIN on a leaked one closes the healthy connection. Here they share the connect that is under way.
+ * FIN on a leaked one closes the healthy connection. Here they share the connect that is under way, and a socket that
+ * did not connect in time is closed.
  */
 function memoisePendingConnect(): void {
   const connect = ConnectionClass.prototype.connect;
   const pending = new WeakMap<object, Promise<boolean>>();
-  ConnectionClass.prototype.connect = function (this: object) {
+  ConnectionClass.prototype.connect = function (this: InternalConnection) {
     const underWay = pending.get(this);
     if (underWay) return underWay;
-    const attempt = connect.call(this).finally(() => pending.delete(this));
+    connectionOf.set(this.requestQueue, this);
+    const attempt = connect
+      .call(this)
+      .catch((error: unknown) => {
+        this.socket?.destroy();
+        throw error;
+      })
+      .finally(() => pending.delete(this));
     pending.set(this, attempt);
     return attempt;
   };
 }
 
-/** kafkajs ships gzip alone, and a record in a codec that it lacks ends the consumer for good. */
-function registerZstd(): void {
-  kafkajs.CompressionCodecs[kafkajs.CompressionTypes.ZSTD] = () => ({
-    compress: async (encoder: { buffer: Buffer }) => zstdCompressSync(encoder.buffer),
-    decompress: async (buffer: Buffer) => zstdDecompressSync(buffer),
-  });
+const connectionOf = new WeakMap<InternalRequestQueue, InternalConnection>();
+
+/**
+ * kafkajs gives up a request that is not answered in time and sends the next one over the same socket. Over a connection
+ * whose other end is gone without a word (a firewall that forgot it, a host that lost its power) each of them waits as
+ * long again: 48 to 140 s went by until the last user had noticed. Here the first one ends the connection, and with it
+ * all that wait on it.
+ */
+function closeSilentConnections(): void {
+  const create = RequestQueueClass.prototype.createSocketRequest;
+  RequestQueueClass.prototype.createSocketRequest = function (this: InternalRequestQueue, pushed) {
+    const request = create.call(this, pushed);
+    const giveUp = request.timeoutHandler;
+    request.timeoutHandler = () => {
+      giveUp();
+      connectionOf.get(this)?.socket?.destroy(new Error('no answer in time: the connection is given up'));
+    };
+    return request;
+  };
 }

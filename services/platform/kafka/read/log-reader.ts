@@ -1,14 +1,25 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, ParleyError } from '../../../core/errors.ts';
+import { fetchRaw } from '../kafkajs/fetch-request.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
 import type { FetchedRecord } from '../record.ts';
-import { toRecord } from '../record.ts';
+import { readRecordSet, type Stretch, type UnreadableBatch } from './record-set.ts';
+
+/** What one fetch brought. */
+export interface LogPage {
+  readonly records: readonly FetchedRecord[];
+  /** The offset behind the page. */
+  readonly next: number;
+  /** Batches of the page that cannot be read. Between all others the log holds no record. */
+  readonly unreadable: readonly UnreadableBatch[];
+}
 
 const FETCH_BYTES = 4 << 20;
 const FETCH_WAIT_MS = 500;
 const ATTEMPTS = 8;
 const RETRY_MS = 250;
+const OFFSET_OUT_OF_RANGE = 1;
 
 /**
  * Reads stretches of a log by assignment: no group is joined, made or committed, so that nothing is left on the broker
@@ -33,33 +44,26 @@ export class LogReader {
   }
 
   /**
-   * The records of `[start, end)` in offset order, as many at a time as one fetch brings, then ends: what is written
+   * What stands in `[start, end)`, in offset order, as much at a time as one fetch brings, then ends: what is written
    * meanwhile is not read. Offsets that the log does not hold any more are passed over.
    *
    * @throws {ParleyError} KAFKA_UNREACHABLE when the partition cannot be read after several tries.
    */
-  async *read(topic: string, partition: number, start: number, end: number): AsyncGenerator<FetchedRecord[]> {
+  async *pages(topic: string, partition: number, start: number, end: number): AsyncGenerator<LogPage> {
     let next = start;
     for (let failures = 0; next < end; ) {
-      let fetched: FetchedRecord[] = [];
+      let page: LogPage | undefined;
       let problem = 'a fetch below the end of the log brought nothing';
       try {
-        fetched = (await this.#fetch(topic, partition, next)).filter(({ offset }) => offset >= next);
+        page = await this.#fetch(topic, partition, next);
       } catch (error) {
         problem = messageOf(error);
-        if ((error as { type?: string }).type === 'OFFSET_OUT_OF_RANGE') {
-          const first = await this.#logStart(topic, partition);
-          if (first > next) {
-            next = first;
-            continue;
-          }
-        }
       }
-      const last = fetched.at(-1);
-      if (last) {
+      if (page) {
         failures = 0;
-        next = last.offset + 1;
-        yield fetched.filter(({ offset }) => offset < end);
+        next = page.next;
+        const { records, unreadable } = page;
+        yield { records: records.filter(({ offset }) => offset < end), next: Math.min(next, end), unreadable };
       } else if (++failures >= ATTEMPTS) {
         throw new ParleyError('KAFKA_UNREACHABLE', `${topic} partition ${partition} at offset ${next}: ${problem}`);
       } else {
@@ -70,21 +74,31 @@ export class LogReader {
     }
   }
 
-  async #fetch(topic: string, partition: number, offset: number): Promise<FetchedRecord[]> {
+  /** The records alone of {@link pages}, for readers to whom it is the same what kind of hole is between them. */
+  async *read(topic: string, partition: number, start: number, end: number): AsyncGenerator<readonly FetchedRecord[]> {
+    for await (const { records } of this.pages(topic, partition, start, end)) if (records.length > 0) yield records;
+  }
+
+  /** Undefined where there is nothing behind `offset` yet. */
+  async #fetch(topic: string, partition: number, offset: number): Promise<LogPage | undefined> {
     await this.#cluster.addTargetTopic(topic);
     const [nodeId] = Object.keys(this.#cluster.findLeaderForPartitions(topic, [partition]));
     if (nodeId === undefined) throw new Error('the partition has no leader');
     const broker = await this.#cluster.findBroker({ nodeId });
-    const { responses } = await broker.fetch({
-      maxWaitTime: FETCH_WAIT_MS,
-      minBytes: 1,
-      // A batch that is larger comes whole all the same (KIP-74).
+    const [set] = await fetchRaw(broker, {
+      positions: [{ topic, partition, offset }],
+      maxWaitMs: FETCH_WAIT_MS,
       maxBytes: FETCH_BYTES,
-      topics: [{ topic, partitions: [{ partition, fetchOffset: String(offset), maxBytes: FETCH_BYTES }] }],
+      maxBytesPerPartition: FETCH_BYTES,
+      committedOnly: true,
     });
-    return responses.flatMap(({ partitions }) =>
-      partitions.flatMap(({ messages }) => messages.map((message) => toRecord(message))),
-    );
+    if (!set) return undefined;
+    if (set.error === OFFSET_OUT_OF_RANGE) {
+      const first = await this.#logStart(topic, partition);
+      if (first > offset) return { records: [], next: first, unreadable: [] };
+    }
+    if (set.error !== 0) throw new Error(`Kafka answered error ${set.error}`);
+    return pageOf(readRecordSet(set, offset));
   }
 
   async #logStart(topic: string, partition: number): Promise<number> {
@@ -93,4 +107,15 @@ export class LogReader {
     ]);
     return Number(found?.partitions[0]?.offset ?? 0);
   }
+}
+
+function pageOf(stretches: readonly Stretch[]): LogPage | undefined {
+  const last = stretches.at(-1);
+  return (
+    last && {
+      records: stretches.flatMap((each) => (each.kind === 'read' ? each.records : [])),
+      next: last.next,
+      unreadable: stretches.filter((each) => each.kind === 'unreadable'),
+    }
+  );
 }

@@ -151,11 +151,16 @@ export class TailReader {
   }
 
   #fetch(broker: InternalBroker, led: readonly number[]): Promise<FetchedSet[]> {
-    const positions = led.map((partition) => ({ partition, offset: this.#positions.get(partition) ?? 0 }));
+    const { topic } = this.#options;
+    const positions = led.map((partition) => ({ topic, partition, offset: this.#positions.get(partition) ?? 0 }));
     // Another one first each time: the broker fills its answer in this order.
     positions.push(...positions.splice(0, this.#turn++ % positions.length));
-    const { topic } = this.#options;
-    return fetchRaw(broker, { topic, positions, maxWaitMs: MAX_WAIT_MS, maxBytes: FETCH_BYTES });
+    return fetchRaw(broker, {
+      positions,
+      maxWaitMs: MAX_WAIT_MS,
+      maxBytes: FETCH_BYTES,
+      maxBytesPerPartition: FETCH_BYTES,
+    });
   }
 
   #take({ partition, error, records }: FetchedSet): void {

@@ -137,7 +137,7 @@ export class ReflexWorld {
 
   /** As a program without a membership commits: the broker takes it from an empty group. */
   async commit(group: string, topic: string, partition: number, offset: number, metadata: string): Promise<void> {
-    const committer = await OffsetCommitter.connect(this.#kafka, group, testLog());
+    const committer = await OffsetCommitter.connect({ kafka: this.#kafka, groupId: group });
     const session = { memberId: '', generationId: -1, assigned: [] };
     await committer.commit({ topic, partition, session: () => session, snapshot: () => ({ offset, metadata }) });
     await committer.close();

@@ -1,0 +1,133 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { errorNameOf } from './error-type.ts';
+import { type FetchedSet, type FetchPosition, fetchRaw } from './fetch-request.ts';
+import type { InternalCluster, InternalConsumerGroup } from './kafkajs-internals.ts';
+
+/** What a member reads, and who takes it over. Called synchronously but for `outOfRange`; none may throw. */
+export interface FetchPlan {
+  readonly maxWaitMs: number;
+  readonly maxBytes: number;
+  readonly maxBytesPerPartition: number;
+  /** Where to go on in each partition that is to be fetched now. */
+  readonly positions: () => readonly FetchPosition[];
+  /** What the broker has from the position on. */
+  readonly fetched: (position: FetchPosition, set: FetchedSet) => void;
+  /** The log does not hold the position; awaited before the next fetch. */
+  readonly outOfRange: (position: FetchPosition) => Promise<void>;
+  /** The broker does not let this partition be read, by Kafka's name of the error; the others went on. */
+  readonly refused: (position: FetchPosition, error: string) => void;
+}
+
+/** From one look for leaders to the next, at least. */
+const LOOK_EVERY_MS = 250;
+
+/** Another broker leads the partition, or will: the metadata are asked for, and the partition is fetched again. */
+const MOVED = new Set([
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'LEADER_NOT_AVAILABLE',
+  'NOT_LEADER_FOR_PARTITION',
+  'REPLICA_NOT_AVAILABLE',
+  'KAFKA_STORAGE_ERROR',
+  'FENCED_LEADER_EPOCH',
+  'UNKNOWN_LEADER_EPOCH',
+  'OFFSET_NOT_AVAILABLE',
+  'UNKNOWN_TOPIC_ID',
+]);
+
+/**
+ * One fetch from one broker, in the place of kafkajs' own: record sets come undecoded, each partition is settled by its own
+ * answer, and positions are those of the claims. In kafkajs a codec that is not known, a damaged batch or one partition's
+ * error loses the whole answer, of every partition that the broker leads; and a batch of transaction markers alone moves
+ * no position that we could see.
+ */
+export async function fetchFrom(group: InternalConsumerGroup, nodeId: string, plan: FetchPlan): Promise<void> {
+  const { cluster } = group;
+  try {
+    await cluster.refreshMetadataIfNecessary();
+    group.checkForStaleAssignment();
+    const leaders = leadersOf(cluster);
+    const led = leaders.ledBy(nodeId, plan.positions());
+    if (led.length === 0) {
+      await delay(plan.maxWaitMs);
+      return;
+    }
+    const broker = await cluster.findBroker({ nodeId });
+    for (const set of await fetchRaw(broker, { ...plan, positions: led, committedOnly: true })) {
+      const position = led.find(({ topic, partition }) => topic === set.topic && partition === set.partition);
+      if (position) await settle(position, set, plan, leaders);
+    }
+  } catch (error) {
+    await group.recoverFromFetch(error);
+  }
+}
+
+async function settle(position: FetchPosition, set: FetchedSet, plan: FetchPlan, leaders: Leaders): Promise<void> {
+  if (set.error === 0) {
+    plan.fetched(position, set);
+    return;
+  }
+  const error = errorNameOf(set.error);
+  if (error === 'OFFSET_OUT_OF_RANGE') await plan.outOfRange(position);
+  else if (MOVED.has(error)) leaders.moved(position);
+  else plan.refused(position, error);
+}
+
+const placeOf = ({ topic, partition }: FetchPosition) => `${topic}/${partition}`;
+
+/** Who leads which partition. A partition that has moved is left out until the metadata came anew; the others go on. */
+class Leaders {
+  readonly #cluster: InternalCluster;
+  readonly #moved = new Set<string>();
+  #looking = false;
+  #turn = 0;
+
+  constructor(cluster: InternalCluster) {
+    this.#cluster = cluster;
+  }
+
+  moved(position: FetchPosition): void {
+    this.#moved.add(placeOf(position));
+    this.#look();
+  }
+
+  /** Another partition first each time: the broker fills its answer in this order. */
+  ledBy(nodeId: string, positions: readonly FetchPosition[]): FetchPosition[] {
+    const leaders = new Map<string, ReadonlyMap<number, number>>();
+    for (const topic of new Set(positions.map((each) => each.topic))) {
+      const known = this.#cluster.findTopicPartitionMetadata(topic);
+      leaders.set(topic, new Map(known.map((each) => [each.partitionId, each.leader])));
+    }
+    const led: FetchPosition[] = [];
+    for (const position of positions) {
+      const leader = leaders.get(position.topic)?.get(position.partition) ?? -1;
+      if (leader < 0) this.#look();
+      else if (leader === Number(nodeId) && !this.#moved.has(placeOf(position))) led.push(position);
+    }
+    const turn = this.#turn++ % Math.max(led.length, 1);
+    return [...led.slice(turn), ...led.slice(0, turn)];
+  }
+
+  /** Beside the fetches, one look at a time; what fails is tried again at the next fetch. */
+  #look(): void {
+    if (this.#looking) return;
+    this.#looking = true;
+    void delay(LOOK_EVERY_MS)
+      .then(() => this.#cluster.refreshMetadata())
+      .then(
+        () => this.#moved.clear(),
+        () => undefined,
+      )
+      .finally(() => {
+        this.#looking = false;
+        if (this.#moved.size > 0) this.#look();
+      });
+  }
+}
+
+const leaders = new WeakMap<InternalCluster, Leaders>();
+
+function leadersOf(cluster: InternalCluster): Leaders {
+  const known = leaders.get(cluster) ?? new Leaders(cluster);
+  leaders.set(cluster, known);
+  return known;
+}
