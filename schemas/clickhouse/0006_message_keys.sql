@@ -1,6 +1,6 @@
 -- One slim row a message and revision: what a resend or a replay has to know of the message's present row, found by the
 -- hash of its key. A look-up costs by what is asked, not by what is stored (ADR 20): the key is the sort key, and a
--- granule has 512 rows. Partitioned by day, so that the TTL drops whole parts; MESSAGE_KEYS_DAYS changes it.
+-- granule has 128 rows. Partitioned by day, so that the TTL drops whole parts; MESSAGE_KEYS_DAYS changes it.
 CREATE TABLE IF NOT EXISTS message_keys
 (
     -- MD5 of tenant, bot, conversation and id, with a NUL between each two.
@@ -31,7 +31,7 @@ ENGINE = ReplacingMergeTree(revision)
 PARTITION BY toYYYYMMDD(enriched_at)
 ORDER BY key_hash
 TTL toDateTime(enriched_at) + INTERVAL 8 DAY
-SETTINGS index_granularity = 512, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;
+SETTINGS index_granularity = 128, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_to_message_keys TO message_keys AS
 SELECT
