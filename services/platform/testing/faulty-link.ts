@@ -24,6 +24,8 @@ interface Pair {
   readonly server: Socket;
   /** Once set, what the server says is lost. */
   deaf: Trap | undefined;
+  /** Never resumed. */
+  abandoned: boolean;
 }
 
 const asIs: Wire = { request: (chunk) => [chunk], response: (chunk) => [chunk] };
@@ -61,7 +63,8 @@ export class FaultyLink {
   open(): void {
     this.delayMs = 0;
     this.#state = 'open';
-    for (const { client, server } of this.#pairs) {
+    for (const { client, server, abandoned } of this.#pairs) {
+      if (abandoned) continue;
       client.resume();
       server.resume();
     }
@@ -76,6 +79,15 @@ export class FaultyLink {
   /** Resets every connection that is open now. */
   cutAll(): void {
     for (const pair of this.#pairs) reset(pair);
+  }
+
+  /** Connections that are open now stay so for good without another word; new ones work: a firewall forgot them. */
+  abandonAll(): void {
+    for (const pair of this.#pairs) {
+      pair.abandoned = true;
+      pair.client.pause();
+      pair.server.pause();
+    }
   }
 
   /** Nothing passes any more, in either direction; connections stay open, and new ones are accepted. */
@@ -119,7 +131,7 @@ export class FaultyLink {
     }
     const { host, port } = hostAndPort(this.#target);
     const server = connect({ host, port, noDelay: true, allowHalfOpen: true });
-    const pair: Pair = { client, server, deaf: undefined };
+    const pair: Pair = { client, server, deaf: undefined, abandoned: false };
     this.#pairs.add(pair);
     const wire = this.wire();
     this.#carry(client, server, (chunk) => {
