@@ -168,6 +168,8 @@ describe('the pipeline with least rights', () => {
   it.each<[User, string, Right]>([
     ['gateway', 'Write on topic chat.events', { resource: 'topic', name: 'chat.events', operations: ['Write'] }],
     ['enricher', 'Write on topic chat.enriched', { resource: 'topic', name: 'chat.enriched', operations: ['Write'] }],
+    ['enricher', 'Read on topic chat.events', { resource: 'topic', name: 'chat.events', operations: ['Read'] }],
+    ['sink', 'Read on group parley.sink', { resource: 'group', name: 'parley.sink', operations: ['Read'] }],
   ])(
     'says that %s lacks %s, and goes on once it has it again',
     async (user, sentence, right) => {

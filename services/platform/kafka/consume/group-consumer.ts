@@ -9,6 +9,7 @@ import type { GroupSession } from '../kafkajs/group-membership.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { readRecordSet, type Stretch, type UnreadableBatch } from '../read/record-set.ts';
 import { TopicWatch } from '../read/topic-watch.ts';
+import { refusalOf } from '../rights.ts';
 import type { StickyMember } from '../sticky-assignor.ts';
 import type { Claim, ClaimLostError, PartitionHandler } from './claim.ts';
 import { exportLag } from './group-lag.ts';
@@ -107,7 +108,10 @@ export class GroupConsumer implements ClaimOwner {
     const committer = await OffsetCommitter.connect({
       kafka,
       groupId,
-      onRefused: (topic, partition, error) => troubles.report(topic, partition, 'COMMIT_REFUSED', error),
+      onRefused: (topic, partition, error) => {
+        const detail = error && refusalOf(error, 'Read', 'group', groupId);
+        troubles.report(topic, partition, 'COMMIT_REFUSED', detail);
+      },
     });
     const opener = await PartitionOpener.connect({ ...options, troubles }, committer);
     const consumer = new GroupConsumer({ options, committer, opener, troubles });
@@ -277,7 +281,7 @@ export class GroupConsumer implements ClaimOwner {
   #refused({ topic, partition }: FetchPosition, error: string): void {
     const claim = this.#claims.get(keyOf(topic, partition));
     claim?.refused();
-    if (claim) this.#troubles.report(topic, partition, 'CONSUMER_REFUSED', error);
+    if (claim) this.#troubles.report(topic, partition, 'CONSUMER_REFUSED', refusalOf(error, 'Read', 'topic', topic));
   }
 
   /** The log no longer holds our position: go on at its start if it was cut below, stop if it ends above. */

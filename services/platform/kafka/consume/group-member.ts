@@ -7,6 +7,7 @@ import { errorTypeOf } from '../kafkajs/error-type.ts';
 import { type MembershipHooks, runMember } from '../kafkajs/group-membership.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { assigners, type Owned } from '../kafkajs/sticky-assigner.ts';
+import { refusalOf } from '../rights.ts';
 
 export interface GroupMemberOptions {
   readonly kafka: Kafka;
@@ -128,8 +129,9 @@ export class GroupMember {
       if (!isCurrent()) return;
       const type = errorTypeOf(error) ?? '';
       const code = REFUSED.test(type) ? { code: 'CONSUMER_REFUSED' } : {};
-      log.error({ ...code, err: messageOf(error), type, group: groupId }, 'the consumer crashed');
-      this.replace(type ? `${type}: ${messageOf(error)}` : messageOf(error));
+      const why = type === 'GROUP_AUTHORIZATION_FAILED' ? refusalOf(type, 'Read', 'group', groupId) : messageOf(error);
+      log.error({ ...code, err: messageOf(error), type, group: groupId }, `the consumer crashed: ${why}`);
+      this.replace(type ? `${type}: ${why}` : why);
     });
     this.#consumer = consumer;
     await consumer.connect();

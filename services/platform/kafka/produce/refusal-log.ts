@@ -1,6 +1,6 @@
 import { messageOf } from '../../../core/errors.ts';
 import type { Logger } from '../../logger.ts';
-import { isMissingRight, rightOn } from '../rights.ts';
+import { refusalOf } from '../rights.ts';
 import type { PartitionQueue } from './partition-queue.ts';
 import type { Answer } from './produce-answers.ts';
 
@@ -29,7 +29,7 @@ export class RefusalLog {
     this.#refused.set(queue, code);
     const fields = { topic, partition, error: code };
     if (verdict === 'held') {
-      const why = isMissingRight(code) ? `this user lacks ${rightOn('Write', 'topic', topic)}` : code;
+      const why = refusalOf(code, 'Write', 'topic', topic);
       this.#log.error(
         { code: 'PRODUCE_REFUSED', ...fields },
         `Kafka refuses the records of this partition until a right or a setting is changed (${why}); they wait`,
