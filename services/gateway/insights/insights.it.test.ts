@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { epochMs } from '../../core/brands.ts';
+import { outcomePartition } from '../../core/outcome-partition.ts';
 import { conversationKey, partitionOf } from '../../core/partitioner.ts';
 import type { ChatOutcome, Insight } from '../../core/records.ts';
 import { eventually } from '../../core/testing/eventually.ts';
@@ -26,6 +27,7 @@ import { TokenMaker } from '../testing/tokens.ts';
 const { TOPIC_PREFIX } = isolation('insights');
 const topics = topicNames(TOPIC_PREFIX);
 const PARTITIONS = 4;
+const ENRICHED_PARTITIONS = 2;
 
 let maker: TokenMaker;
 let kafka: Kafka;
@@ -40,6 +42,7 @@ async function spawnGateway(env: Record<string, string> = {}): Promise<ServiceHa
   const gateway = await spawnService('gateway', {
     TOPIC_PREFIX,
     TOPIC_PARTITIONS: String(PARTITIONS),
+    TOPIC_ENRICHED_PARTITIONS: String(ENRICHED_PARTITIONS),
     JWT_PUBLIC_KEY: maker.publicKeyPem,
     BOT_MESSAGES_PER_S: '100000',
     BOT_BURST: '100000',
@@ -91,6 +94,7 @@ beforeAll(async () => {
   enricher = await spawnService('enricher', {
     TOPIC_PREFIX,
     TOPIC_PARTITIONS: String(PARTITIONS),
+    TOPIC_ENRICHED_PARTITIONS: String(ENRICHED_PARTITIONS),
     NLP_URL: nlp.url,
   });
   await enricher.ready();
@@ -109,7 +113,8 @@ afterAll(async () => {
 function produce(outcome: ChatOutcome, { frames }: RawBot, value = codec.encodeOutcome(outcome)): Promise<void> {
   const key = conversationKey(outcome.tenant_id, outcome.bot_id, outcome.conversation_id);
   const headers = { ...outcomeHeaders(outcome), [REPLY_TO_HEADER]: String(frames[0]?.['session']) };
-  return producer.send({ topic: topics.enriched, partition: partitionOf(key, PARTITIONS), key, value, headers });
+  const partition = outcomePartition(partitionOf(key, PARTITIONS), ENRICHED_PARTITIONS);
+  return producer.send({ topic: topics.enriched, partition, key, value, headers });
 }
 
 describe('an insight', () => {
@@ -236,7 +241,8 @@ describe('a bot that reconnects', () => {
 
 describe('a socket that does not read', () => {
   it('loses insights, counted, and keeps its place and its acks', async () => {
-    const gateway = await spawnGateway({ MAX_SEND_BUFFER_BYTES: String(256 << 10) });
+    // Insights stop at a quarter of it, and the bot's own frames at half: room for 300 acks of 0.6 KiB in between.
+    const gateway = await spawnGateway({ MAX_SEND_BUFFER_BYTES: String(1 << 20) });
     const bot = await open(gateway, { bot: 'slow' });
     bot.socket.pause();
     const outcome = outcomeOf({ tenant_id: 'acme', bot_id: 'slow', conversation_id: 'c', insight: wordy });
