@@ -8,6 +8,7 @@ import { GATEWAY_SPEC } from '../../services/gateway/config.ts';
 import { serviceCommand } from '../../services/local/parts/node-service.ts';
 import { NLP_SERVICE_SPEC } from '../../services/nlp/config.ts';
 import { LIFECYCLE_SPEC } from '../../services/platform/lifecycle.ts';
+import { TRACING_SPEC } from '../../services/platform/tracing/config.ts';
 import { SINK_SPEC } from '../../services/sink/config.ts';
 
 interface Service {
@@ -82,7 +83,7 @@ describe.each(services)('%s', (name, service) => {
 });
 
 describe.each(Object.entries(OURS))('our %s', (name, own) => {
-  const spec: Spec = { ...own, ...LIFECYCLE_SPEC };
+  const spec: Spec = { ...own, ...LIFECYCLE_SPEC, ...TRACING_SPEC };
 
   it('runs our image and its own main.ts', () => {
     const { version } = JSON.parse(read('package.json')) as { version: string };
