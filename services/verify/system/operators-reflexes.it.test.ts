@@ -47,7 +47,9 @@ const lineWith = (service: ServiceHandle, code: string) =>
 beforeAll(async () => {
   nlp = await CountingNlp.start();
   // One call a message, so that calls can be counted.
-  Object.assign(env, { NLP_URL: nlp.url, NLP_BATCH: 'off', NLP_CACHE_BYTES: '0', NLP_HEDGE_SHARE: '0' });
+  // One call a message: no batches, no cache, no hedges, and no retry because a busy machine answers late.
+  const onceEach = { NLP_BATCH: 'off', NLP_CACHE_BYTES: '0', NLP_HEDGE_SHARE: '0', NLP_TIMEOUT_MS: '30000' };
+  Object.assign(env, { NLP_URL: nlp.url, ...onceEach });
   world = await ReflexWorld.connect({ addresses: stack(), names, partitions: PARTITIONS });
   await startBoth();
   await world.send('first', 300);
@@ -170,7 +172,7 @@ describe('ClickHouse wiped while Kafka is kept', () => {
     sink = await start('sink');
     await rebuilt(world.acked.size - 3);
     await world.expectWhole();
-  });
+  }, 150_000);
 
   it('restored from a backup: what came in since is inserted again', async () => {
     const tables = [
