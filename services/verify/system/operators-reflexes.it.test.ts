@@ -48,7 +48,13 @@ beforeAll(async () => {
   nlp = await CountingNlp.start();
   // One call a message, so that calls can be counted.
   // One call a message: no batches, no cache, no hedges, and no retry because a busy machine answers late.
-  const onceEach = { NLP_BATCH: 'off', NLP_CACHE_BYTES: '0', NLP_HEDGE_SHARE: '0', NLP_TIMEOUT_MS: '30000' };
+  const onceEach = {
+    NLP_BATCH: 'off',
+    NLP_CACHE_BYTES: '0',
+    NLP_HEDGE_SHARE: '0',
+    NLP_TIMEOUT_MS: '30000',
+    NLP_HALF_OPEN_AFTER_MS: '31000',
+  };
   Object.assign(env, { NLP_URL: nlp.url, ...onceEach });
   world = await ReflexWorld.connect({ addresses: stack(), names, partitions: PARTITIONS });
   await startBoth();

@@ -25,7 +25,8 @@ describe('the reference NLP API', () => {
     const alone = new AnalyserBench({ url: stack().nlpUrl });
     for (const [n, text] of texts.slice(0, 8).entries()) {
       const analysis = together[n];
-      expect(analysis).toMatchObject({ kind: 'analysed', attempts: 1 });
+      // A blank text is answered here, without a call.
+      expect(analysis).toMatchObject({ kind: 'analysed', attempts: text === '' ? 0 : 1 });
       const single = await alone.analyse(text, { id: 'single' });
       expect(analysis).toMatchObject({ insight: 'insight' in single ? single.insight : undefined });
     }
