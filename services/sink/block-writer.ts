@@ -161,8 +161,10 @@ export class BlockWriter {
     const { topicId, partition } = claim;
     const seq = this.#seq;
     const known = this.#checkedSeq;
-    const isThere = await steps.run('read', () => deps.store.isBegun(topicId, partition, known || seq));
-    if (!isThere) throw new ParleyError('CLICKHOUSE_BEHIND', `partition ${partition}: block number ${known} is gone`);
+    // A history that was empty at the opening begins with block number 1, whichever is the newest by now.
+    const oldest = Math.max(known, 1);
+    const isThere = await steps.run('read', () => deps.store.isBegun(topicId, partition, oldest));
+    if (!isThere) throw new ParleyError('CLICKHOUSE_BEHIND', `partition ${partition}: block number ${oldest} is gone`);
     this.#checkedSeq = seq;
     this.#checkedAtMs = deps.clock.monotonicMs();
   }
