@@ -88,8 +88,10 @@ async function withoutReceipt(query: RunQuery, page: readonly LogRecord[]): Prom
     return identity && isCounted(identity) ? [{ offset, source: identity.source }] : [];
   });
   const untaken: Outcome[] = [];
-  // By stretches, so that a page in which old sources come again asks for no more receipts than these hold.
-  const stretch = ({ source }: Outcome) => `${source.topic_id}/${Math.floor(source.offset / STRETCH_OFFSETS)}`;
+  // By source partition, of which one of `chat.enriched` holds several, and by stretches, so that a page in which old
+  // sources come again asks for no more receipts than these hold.
+  const stretch = ({ source: { topic_id, partition, offset } }: Outcome) =>
+    `${topic_id}/${partition}/${Math.floor(offset / STRETCH_OFFSETS)}`;
   for (const together of Map.groupBy(outcomes, stretch).values()) {
     const offsets = together.map(({ source }) => source.offset);
     const taken = await query<{ offset: number }>(
