@@ -83,7 +83,7 @@ export async function migrate(client: ClickHouse, { log, folder = FOLDER }: Migr
             `${checksum.slice(0, 12)} now): put the file back as it was and make the change in a new file`,
         );
       }
-      for (const statement of migration.statements) await run(patient, statement);
+      for (const statement of migration.statements) await apply(patient, statement);
       await client.insert({
         table: 'migrations',
         columns: ['version', 'name', 'checksum'],
@@ -94,6 +94,23 @@ export async function migrate(client: ClickHouse, { log, folder = FOLDER }: Migr
   } finally {
     await patient.close();
   }
+}
+
+const MODIFIED_VIEW = /^(?:\s*--.*\n)*\s*ALTER TABLE (\w+) MODIFY QUERY\b/;
+
+/**
+ * From `MODIFY QUERY` until its next start a server (26.7) derives a view's deduplication tokens from another identity
+ * than before and after: a block that is inserted again on the other side of either border would be doubled in the
+ * view's target. Renaming the view there and back, which never takes it off its source, restores the identity.
+ */
+async function apply(client: ClickHouse, statement: string): Promise<void> {
+  const view = MODIFIED_VIEW.exec(statement)?.[1];
+  if (view === undefined) return run(client, statement);
+  const aside = `${view}_renamed`;
+  // Left behind by a process that was killed between the two halves.
+  await run(client, `RENAME TABLE IF EXISTS ${aside} TO ${view}`);
+  await run(client, statement);
+  await run(client, `RENAME TABLE ${view} TO ${aside}, ${aside} TO ${view}`);
 }
 
 /**
