@@ -7,6 +7,7 @@ import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { type RunningService, runService, type ServiceContext } from '../platform/lifecycle.ts';
+import { startStep } from '../platform/start-step.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
 import { connectNlp } from './analyse/connect.ts';
 import {
@@ -31,16 +32,24 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const metrics = enricherMetrics(registry);
   const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
   const topics = topicNames(config.TOPIC_PREFIX);
-  const { enrichedPartitions } = await ensureTopics(kafka, {
-    prefix: config.TOPIC_PREFIX,
-    partitions: config.TOPIC_PARTITIONS,
-    enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
-    replicationFactor: config.TOPIC_REPLICATION,
-    create: config.TOPIC_CREATE,
+  const { enrichedPartitions } = await startStep(
     log,
-  });
-  const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: topics });
-  const producer = await BatchProducer.connect(kafka, { log, metrics: registry });
+    'topics',
+    ensureTopics(kafka, {
+      prefix: config.TOPIC_PREFIX,
+      partitions: config.TOPIC_PARTITIONS,
+      enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
+      replicationFactor: config.TOPIC_REPLICATION,
+      create: config.TOPIC_CREATE,
+      log,
+    }),
+  );
+  const codec = await startStep(
+    log,
+    'schemas',
+    ChatCodec.connect({ registry: registryAccess(config), topicNames: topics }),
+  );
+  const producer = await startStep(log, 'producer', BatchProducer.connect(kafka, { log, metrics: registry }));
   const tracer = await startTracing({ env: context.env, service: 'enricher', instance, log, metrics: registry });
   const groupId = groupNames(config.TOPIC_PREFIX).enricher;
   const schedule = () => enricher.schedule();
@@ -111,20 +120,28 @@ async function start(context: ServiceContext): Promise<RunningService> {
   });
   enricher.stuck.export(registry);
   await outage.prepare();
-  const letters = await LetterWatch.start({ kafka, topic: topics.dlq, log, guard: outage.storm });
-  const consumer = await GroupConsumer.start({
-    kafka,
-    groupId,
-    topics: [topics.events, topics.replay],
-    sessionTimeoutMs: config.GROUP_SESSION_TIMEOUT_MS,
-    settleMs: config.GROUP_SETTLE_MS,
-    maxBytesPerPartition: MAX_FETCH_BYTES,
-    maxBytes: MAX_FETCH_BYTES_IN_ALL,
+  const letters = await startStep(
     log,
-    metrics: registry,
-    fail: context.fail,
-    assign: enricher.assign,
-  });
+    'dead letters',
+    LetterWatch.start({ kafka, topic: topics.dlq, log, guard: outage.storm }),
+  );
+  const consumer = await startStep(
+    log,
+    'consumer group',
+    GroupConsumer.start({
+      kafka,
+      groupId,
+      topics: [topics.events, topics.replay],
+      sessionTimeoutMs: config.GROUP_SESSION_TIMEOUT_MS,
+      settleMs: config.GROUP_SETTLE_MS,
+      maxBytesPerPartition: MAX_FETCH_BYTES,
+      maxBytes: MAX_FETCH_BYTES_IN_ALL,
+      log,
+      metrics: registry,
+      fail: context.fail,
+      assign: enricher.assign,
+    }),
+  );
   // Without the API messages are degraded, unless they have to wait for it; the registry is needed for new schemas alone.
   const needsApi = config.ON_NLP_OUTAGE === 'wait';
   return {

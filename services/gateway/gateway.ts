@@ -10,6 +10,7 @@ import { TailReader } from '../platform/kafka/read/tail-reader.ts';
 import { TopicWatch } from '../platform/kafka/read/topic-watch.ts';
 import { ensureTopics, topicNames } from '../platform/kafka/topics.ts';
 import type { RunningService, ServiceContext } from '../platform/lifecycle.ts';
+import { startStep } from '../platform/start-step.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
 import { type GatewayConfig, limitsOf } from './config.ts';
 import { type AuthOptions, createAuthenticator } from './handshake/auth.ts';
@@ -78,18 +79,26 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
   const names = topicNames(config.TOPIC_PREFIX);
   const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
   // The cluster view comes first: its error names Kafka, where the next steps would only fail.
-  const view = await ClusterView.connect(kafka, config.KAFKA_BROKERS);
-  const { counts } = await ensureTopics(kafka, {
-    prefix: config.TOPIC_PREFIX,
-    partitions: config.TOPIC_PARTITIONS,
-    enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
-    replicationFactor: config.TOPIC_REPLICATION,
-    create: config.TOPIC_CREATE,
+  const view = await startStep(log, 'Kafka', ClusterView.connect(kafka, config.KAFKA_BROKERS));
+  const { counts } = await startStep(
     log,
-  });
+    'topics',
+    ensureTopics(kafka, {
+      prefix: config.TOPIC_PREFIX,
+      partitions: config.TOPIC_PARTITIONS,
+      enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
+      replicationFactor: config.TOPIC_REPLICATION,
+      create: config.TOPIC_CREATE,
+      log,
+    }),
+  );
   const partitions = new ChatPartitions(names, counts, log);
-  const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: names });
-  const producer = await connectProducer(config, shared, kafka, context);
+  const codec = await startStep(
+    log,
+    'schemas',
+    ChatCodec.connect({ registry: registryAccess(config), topicNames: names }),
+  );
+  const producer = await startStep(log, 'producer', connectProducer(config, shared, kafka, context));
   const tracer = await startTracing({ env, service: 'gateway', instance, log, metrics: registry });
   const known = new KnownMessages({
     maxEntries: Math.ceil(config.DEDUP_MAX_ENTRIES / shared.workers),

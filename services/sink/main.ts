@@ -13,6 +13,7 @@ import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
 import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { runService, type ServiceContext } from '../platform/lifecycle.ts';
+import { startStep } from '../platform/start-step.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
 import { MemoryBudget } from './block-buffer.ts';
 import { Cadence } from './cadence.ts';
@@ -36,24 +37,32 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     log,
   });
   const ages = { minAgeMs: config.SINK_MIN_AGE_MS, maxAgeMs: config.SINK_MAX_AGE_MS };
-  await migrate(clickhouse, { log });
-  await keepMessageKeys(clickhouse, config.MESSAGE_KEYS_DAYS);
+  await startStep(log, 'migrations of ClickHouse', migrate(clickhouse, { log }));
+  await startStep(log, 'days of message keys', keepMessageKeys(clickhouse, config.MESSAGE_KEYS_DAYS));
 
   const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
-  const view = await ClusterView.connect(kafka, config.KAFKA_BROKERS);
-  const { enrichedPartitions } = await ensureTopics(kafka, {
-    prefix: config.TOPIC_PREFIX,
-    partitions: config.TOPIC_PARTITIONS,
-    enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
-    replicationFactor: config.TOPIC_REPLICATION,
-    create: config.TOPIC_CREATE,
+  const view = await startStep(log, 'Kafka', ClusterView.connect(kafka, config.KAFKA_BROKERS));
+  const { enrichedPartitions } = await startStep(
     log,
-  });
+    'topics',
+    ensureTopics(kafka, {
+      prefix: config.TOPIC_PREFIX,
+      partitions: config.TOPIC_PARTITIONS,
+      enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
+      replicationFactor: config.TOPIC_REPLICATION,
+      create: config.TOPIC_CREATE,
+      log,
+    }),
+  );
   const blocks = neededBlocks({ partitions: enrichedPartitions, minAgeMs: ages.minAgeMs });
-  await widenDedupWindows(clickhouse, blocks);
+  await startStep(log, 'deduplication windows', widenDedupWindows(clickhouse, blocks));
   await assertDedupWindows(clickhouse, blocks);
-  const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: names });
-  const producer = await BatchProducer.connect(kafka, { log, metrics });
+  const codec = await startStep(
+    log,
+    'schemas',
+    ChatCodec.connect({ registry: registryAccess(config), topicNames: names }),
+  );
+  const producer = await startStep(log, 'producer', BatchProducer.connect(kafka, { log, metrics }));
   const groupId = groupNames(config.TOPIC_PREFIX).sink;
   const layout = new SinkLayout({
     kafka: view,
@@ -98,20 +107,24 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     }),
     fail,
   };
-  const consumer = await GroupConsumer.start({
-    kafka,
-    groupId,
-    topics: [names.enriched],
+  const consumer = await startStep(
     log,
-    metrics,
-    sessionTimeoutMs: config.SINK_SESSION_TIMEOUT_MS,
-    fail,
-    assign: async (claim) => {
-      const sink = await openPartition(claim, deps);
-      open.add(sink);
-      return sink;
-    },
-  });
+    'consumer group',
+    GroupConsumer.start({
+      kafka,
+      groupId,
+      topics: [names.enriched],
+      log,
+      metrics,
+      sessionTimeoutMs: config.SINK_SESSION_TIMEOUT_MS,
+      fail,
+      assign: async (claim) => {
+        const sink = await openPartition(claim, deps);
+        open.add(sink);
+        return sink;
+      },
+    }),
+  );
   return {
     checks: { kafka: consumer.check, registry: codec.check, clickhouse: clickhouse.check },
     stop: async () => {
