@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Kafka } from 'kafkajs';
 import { decodeLedger } from '../core/ledger-metadata.ts';
@@ -8,6 +9,7 @@ import { type ServiceHandle, spawnService, stack, stopServices } from '../local/
 import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { groupNames } from '../platform/kafka/topics.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
+import { parleyAnswer, REJECTION } from '../platform/testing/scripted-nlp.ts';
 import { testLog } from '../platform/testing/topic-log.ts';
 import { MAX_QUEUED } from './config.ts';
 import { type Bench, closeBenches, openBench, outcomesOf, PARTITIONS, produce } from './testing/bench.ts';
@@ -61,8 +63,8 @@ describe('enricher', () => {
       expect(record.headers['parley-source']?.toString()).toBe(
         `${outcome.source.topic_id}/${at.topics.events}/${outcome.source.partition}/${outcome.source.offset}`,
       );
-      expect(outcome).toMatchObject({ outcome: 'enriched', revision: 0, attempts: 1, origin: outcome.source });
-      expect(outcome.insight).toMatchObject({ language: 'en', intent: 'question', model: 'scripted/1' });
+      expect(outcome).toMatchObject({ outcome: 'enriched', revision: 0, origin: outcome.source });
+      expect(outcome.insight).toMatchObject({ language: 'en', model: 'scripted/1' });
     }
     await service.kill('SIGTERM');
   });
@@ -70,9 +72,11 @@ describe('enricher', () => {
   it('goes on behind one slow message, and asks for the slow one alone again when it is killed', async () => {
     const at = await bench('enricher_slow');
     let release: () => void = () => {};
-    at.nlp.answer = (id, response) => {
-      if (id === 'slow') release = () => at.nlp.ok(id, response);
-      else at.nlp.ok(id, response);
+    at.nlp.answer = (request) => {
+      if (request.json.id !== 'slow') return parleyAnswer(request);
+      return new Promise((resolve) => {
+        release = () => resolve(parleyAnswer(request));
+      });
     };
     const service = await spawnService('enricher', { ...at.env, ...PATIENT });
     await service.ready();
@@ -93,10 +97,10 @@ describe('enricher', () => {
     });
     await admin.disconnect();
     await service.kill('SIGKILL');
-    at.nlp.calls = [];
+    at.nlp.requests.length = 0;
     const next = await spawnService('enricher', { ...at.env, ...PATIENT });
     await next.ready();
-    await eventually(() => expect(at.nlp.calls.map(({ id }) => id)).toEqual(['slow']));
+    await eventually(() => expect(at.nlp.requests.map(({ json }) => json.id)).toEqual(['slow']));
     release();
     const { repeats } = await expectEverySourceDone(at, 201);
     expect(repeats).toBe(0);
@@ -120,10 +124,7 @@ describe('enricher', () => {
       [at.codec.encodeEvent(sampleEvent({ sent_at: 12 })), 'invalid'],
       [at.codec.encodeEvent(sampleEvent({ message_id: '' })), 'invalid'],
     ];
-    at.nlp.answer = (id, response) => {
-      if (id === 'refused') response.writeHead(400).end('{"code":"bad"}');
-      else at.nlp.ok(id, response);
-    };
+    at.nlp.answer = (request) => (request.json.id === 'refused' ? REJECTION : parleyAnswer(request));
     for (const [value] of poison) {
       await at.producer.send({
         topic: at.topics.events,
@@ -159,7 +160,7 @@ describe('enricher', () => {
 
   it('loses and repeats nothing that was committed when killed at full speed, again and again', async () => {
     const at = await bench('enricher_kill');
-    at.nlp.answer = (id, response) => void setTimeout(() => at.nlp.ok(id, response), 100);
+    at.nlp.answer = (request) => delay(100, parleyAnswer(request));
     const total = 6_000;
     const env = { ...at.env, ...PATIENT, NLP_CONCURRENCY: '200' };
     let service: ServiceHandle = await spawnService('enricher', env);
@@ -174,7 +175,7 @@ describe('enricher', () => {
     }
     await sending;
     const { repeats } = await expectEverySourceDone(at, total);
-    const repeatedCalls = at.nlp.calls.length - total;
+    const repeatedCalls = at.nlp.requests.length - total;
     // In flight (200) and acked since the last commit (100 ms of 200 calls of 100 ms each: 200, doubled for a stall).
     expect(repeatedCalls).toBeLessThanOrEqual(2 * (200 + 400));
     expect(repeats).toBeLessThanOrEqual(repeatedCalls);
@@ -198,9 +199,9 @@ describe('enricher', () => {
     await Promise.all(Array.from({ length: 20 }, (_, n) => produce(at, 0, { message_id: `before${n}` })));
     await expectEverySourceDone(at, 20);
     let broken = 0;
-    at.nlp.answer = (_id, response) => {
+    at.nlp.answer = () => {
       broken++;
-      response.writeHead(503).end();
+      return { status: 503 };
     };
     await Promise.all(Array.from({ length: 500 }, (_, n) => produce(at, n % PARTITIONS, { message_id: `m${n}` })));
     await eventually(async () =>
@@ -213,7 +214,7 @@ describe('enricher', () => {
     // Two probes later the API was asked just those few more times: nothing is burnt.
     await eventually(() => expect(broken).toBeGreaterThanOrEqual(atOpening + 2));
     expect(broken - atOpening).toBeLessThan(500);
-    at.nlp.answer = (id, response) => at.nlp.ok(id, response);
+    at.nlp.answer = parleyAnswer;
     const { outcomes } = await expectEverySourceDone(at, 520);
     const lettered = outcomes.filter(({ outcome }) => outcome !== 'enriched').length;
     expect(lettered).toBe(at.dlq.records.length);
@@ -248,7 +249,7 @@ describe('enricher', () => {
   it('goes on behind records that were deleted while it was paused, more of them than the ledger spans', async () => {
     const at = await bench('enricher_deleted');
     const held: (() => void)[] = [];
-    at.nlp.answer = (id, response) => void held.push(() => at.nlp.ok(id, response));
+    at.nlp.answer = (request) => new Promise((resolve) => held.push(() => resolve(parleyAnswer(request))));
     const service = await spawnService('enricher', { ...at.env, ...PATIENT, NLP_CONCURRENCY: '100' });
     await service.ready();
     const metric = async (name: string) => {
@@ -268,7 +269,7 @@ describe('enricher', () => {
     await admin.fetchTopicOffsets(at.topics.events);
     const partitions = [{ partition: 2, offset: String(kept) }];
     await admin.deleteTopicRecords({ topic: at.topics.events, partitions });
-    at.nlp.answer = (id, response) => at.nlp.ok(id, response);
+    at.nlp.answer = parleyAnswer;
     for (const answer of held.splice(0)) answer();
 
     // Each offset is in one outcome, a gap standing for all of its range.
@@ -297,7 +298,7 @@ describe('enricher', () => {
 
   it('hands partitions over without loss when instances come and go', async () => {
     const at = await bench('enricher_rebalance');
-    at.nlp.answer = (id, response) => void setTimeout(() => at.nlp.ok(id, response), 150);
+    at.nlp.answer = (request) => delay(150, parleyAnswer(request));
     const env = { ...at.env, NLP_CONCURRENCY: '150' };
     const first = await spawnService('enricher', env);
     await first.ready();

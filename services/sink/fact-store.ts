@@ -22,6 +22,12 @@ export interface Decision {
   readonly replaced: string;
 }
 
+/**
+ * A sink whose ClickHouse was emptied goes on for 10 s at most before it looks, five blocks a second: the block that was
+ * then begun at the log's start again is among so many.
+ */
+const FIRST_BLOCKS = 1_000;
+
 const tokenOf = ({ topicId, partition, from, to }: BlockId): string => `${topicId}-${partition}-${from}-${to}`;
 
 /** Everything that the sink reads from and writes to ClickHouse. */
@@ -53,12 +59,14 @@ export class FactStore {
 
   /** The first block on record; the table keeps them for 400 days. */
   async firstBegun(topicId: string, partition: number): Promise<FirstBegun | undefined> {
-    const [row] = await this.#client.query<{ seq: number; block_from: number; age_s: number }>(
-      `SELECT seq, block_from, dateDiff('second', begun_at, now64(3)) AS age_s FROM blocks
-       WHERE log_topic_id = {topic_id:String} AND log_partition = {partition:Int32} ORDER BY seq LIMIT 1`,
-      { params: { topic_id: topicId, partition } },
+    const [row] = await this.#client.query<{ first: number; lowest: number; age_s: number }>(
+      `SELECT min(seq) AS first, min(block_from) AS lowest, dateDiff('second', min(begun_at), now64(3)) AS age_s FROM (
+         SELECT seq, block_from, begun_at FROM blocks
+         WHERE log_topic_id = {topic_id:String} AND log_partition = {partition:Int32} ORDER BY seq LIMIT {blocks:UInt32}
+       ) HAVING count() > 0`,
+      { params: { topic_id: topicId, partition, blocks: FIRST_BLOCKS } },
     );
-    return row && { seq: Number(row.seq), from: Number(row.block_from), ageS: Number(row.age_s) };
+    return row && { seq: Number(row.first), lowest: Number(row.lowest), ageS: Number(row.age_s) };
   }
 
   /** Whether a block of this number is on record. */

@@ -71,9 +71,13 @@ describe('recovery', () => {
 describe('a ClickHouse that lost its start', () => {
   it.each([
     ['knows of no block at all', undefined, false],
-    ['has the first block', { seq: 1, from: 50, ageS: 60 }, false],
-    ['begins with a later block of today, above the log’s start', { seq: 9, from: 50, ageS: 60 }, true],
-    ['begins where retention has cut the log by now', { seq: 9, from: 20, ageS: 60 }, false],
-    ['has had its first blocks removed by its TTL', { seq: 9, from: 50, ageS: 380 * 86_400 }, false],
+    ['has the first block', { seq: 1, lowest: 50, ageS: 60 }, false],
+    ['begins with a later block of today, above the log’s start', { seq: 9, lowest: 50, ageS: 60 }, true],
+    [
+      'has been filled again from the log’s start since, or begins where retention has cut the log by now',
+      { seq: 9, lowest: 20, ageS: 60 },
+      false,
+    ],
+    ['has had its first blocks removed by its TTL', { seq: 9, lowest: 50, ageS: 380 * 86_400 }, false],
   ])('%s', (_, first, expected) => expect(lostItsStart(first, 20)).toBe(expected));
 });

@@ -21,7 +21,8 @@ export interface BegunBlock extends Bounds {
 /** The first block on record of a partition. */
 export interface FirstBegun {
   readonly seq: number;
-  readonly from: number;
+  /** Where the lowest of the first blocks on record begins. */
+  readonly lowest: number;
   /** Seconds since it was begun. */
   readonly ageS: number;
 }
@@ -30,10 +31,11 @@ const DAY_S = 86_400;
 
 /**
  * Whether ClickHouse was emptied under a sink that went on: its first block on record is not the first, is of today, and
- * does not reach down to the log's start. One whose predecessors the table's TTL removed is no sign of that: it is old.
+ * no block after it has begun at the log's start again. One whose predecessors the table's TTL removed is no sign of
+ * that: it is old.
  */
 export const lostItsStart = (first: FirstBegun | undefined, logStart: number): boolean =>
-  first !== undefined && first.seq > 1 && first.from > logStart && first.ageS < DAY_S;
+  first !== undefined && first.seq > 1 && first.lowest > logStart && first.ageS < DAY_S;
 
 export interface Replay extends Bounds {
   /** ClickHouse has it on record, so parts of it may be in: the decisions made then stand. */

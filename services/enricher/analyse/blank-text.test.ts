@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { ScriptedNlp } from '../../platform/testing/scripted-nlp.ts';
 import { isBlank } from './blank-text.ts';
 import { JsonProvider } from './provider/json.ts';
 import { parseMapping } from './provider/json-mapping.ts';
 import { AnalyserBench } from './testing/bench.ts';
-import { ScriptedApi } from './testing/scripted-api.ts';
 
 describe('a blank text', () => {
   it.each([
@@ -35,15 +35,15 @@ const MAPPING = {
 };
 
 describe('an API that refuses a whole batch for one blank text', () => {
-  let api: ScriptedApi;
+  let api: ScriptedNlp;
   let bench: AnalyserBench;
   afterEach(async () => {
     await bench.close();
-    await api.stop();
+    await api.close();
   });
 
   it('is not asked for blank texts, nor for texts that are blank once they are cut to its limits', async () => {
-    api = await ScriptedApi.start(({ json }) => {
+    api = await ScriptedNlp.start(({ json }) => {
       const texts = json.texts as string[];
       if (texts.some((text) => text.trim() === '')) return { status: 400, body: { code: 'ValidationException' } };
       return { body: { results: texts.map(() => ({})) } };

@@ -1,15 +1,15 @@
 import { afterEach, expect, it } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';
+import { ScriptedNlp } from '../../platform/testing/scripted-nlp.ts';
 import type { Analysis } from './analysis.ts';
 import type { NlpProvider } from './provider/provider.ts';
 import { AnalyserBench, type BenchOptions } from './testing/bench.ts';
-import { ScriptedApi } from './testing/scripted-api.ts';
 
-let api: ScriptedApi;
+let api: ScriptedNlp;
 let bench: AnalyserBench;
 afterEach(async () => {
   await bench.close();
-  await api.stop();
+  await api.close();
 });
 
 const MIB = 1 << 20;
@@ -17,7 +17,7 @@ const REQUEST = { stillWanted: () => true, hedgeUntilMs: Number.NEGATIVE_INFINIT
 
 /** Asks for texts, in order; what `receive` throws is a receiver's fault. @returns what came, by id. */
 async function ask(texts: Record<string, string>, receive: (id: string) => void, options: Partial<BenchOptions>) {
-  api = await ScriptedApi.start();
+  api = await ScriptedNlp.start();
   bench = new AnalyserBench({ url: api.url, ...options });
   const came: Record<string, Analysis | Error> = {};
   for (const [id, text] of Object.entries(texts)) {

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, it } from '@jest/globals';
 import { Metrics } from '../../platform/metrics.ts';
+import { parleyAnswer, ScriptedNlp } from '../../platform/testing/scripted-nlp.ts';
 import { testLog } from '../../platform/testing/topic-log.ts';
 import { readEnricherConfig } from '../config.ts';
 import { enricherMetrics } from '../metrics.ts';
 import { connectNlp } from './connect.ts';
-import { parleyAnswer, ScriptedApi } from './testing/scripted-api.ts';
 
 /** As docs/nlp.md recommends for a language model. */
 const RECIPE = {
@@ -29,7 +29,7 @@ afterEach(async () => {
 it('a model that answers in five seconds analyses every message with one call, sixteen at a time', async () => {
   let most = 0;
   let inFlight = 0;
-  const api = await ScriptedApi.start(async (request) => {
+  const api = await ScriptedNlp.start(async (request) => {
     most = Math.max(most, ++inFlight);
     await delay(ANSWER_MS);
     inFlight--;
@@ -41,7 +41,7 @@ it('a model that answers in five seconds analyses every message with one call, s
   const metrics = enricherMetrics(registry);
   const ignore = () => {};
   const nlp = connectNlp({ config, log: testLog(), registry, metrics, env, onOpen: ignore, onRelease: ignore });
-  closing.push(nlp.close, () => api.stop());
+  closing.push(nlp.close, () => api.close());
   const analyses = await Promise.all(
     Array.from({ length: 20 }, (_, n) =>
       nlp.analyser.analyse({

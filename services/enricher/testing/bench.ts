@@ -7,8 +7,8 @@ import { BatchProducer } from '../../platform/kafka/produce/batch-producer.ts';
 import { ensureTopics, type TopicNames, topicNames } from '../../platform/kafka/topics.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { sampleEvent } from '../../platform/testing/sample-event.ts';
+import { ScriptedNlp } from '../../platform/testing/scripted-nlp.ts';
 import { TopicLog, testLog } from '../../platform/testing/topic-log.ts';
-import { ScriptedNlp } from './scripted-nlp.ts';
 
 export const PARTITIONS = 4;
 
@@ -57,7 +57,7 @@ export async function openBench(kafka: Kafka, name: string): Promise<Bench> {
 export async function closeBenches(): Promise<void> {
   for (const { producer, enriched, dlq, replay, nlp } of benches.splice(0)) {
     await Promise.all([producer.close(), enriched.close(), dlq.close(), replay.close()]);
-    nlp.close();
+    await nlp.close();
   }
 }
 

@@ -5,8 +5,8 @@ import { OffsetLedger } from '../../core/offset-ledger.ts';
 import { eventually } from '../../core/testing/eventually.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../../local/testing/stack.ts';
 import { migrate } from '../../platform/clickhouse/migrations.ts';
+import { ScriptedNlp } from '../../platform/testing/scripted-nlp.ts';
 import { testLog } from '../../platform/testing/topic-log.ts';
-import { CountingNlp } from './testing/counting-nlp.ts';
 import { ReflexWorld } from './testing/reflex-world.ts';
 
 /**
@@ -16,7 +16,7 @@ import { ReflexWorld } from './testing/reflex-world.ts';
 const PARTITIONS = 3;
 const names = isolation('reflexes');
 const env: Record<string, string> = { ...names, TOPIC_PARTITIONS: String(PARTITIONS) };
-let nlp: CountingNlp;
+let nlp: ScriptedNlp;
 let world: ReflexWorld;
 let enricher: ServiceHandle;
 let sink: ServiceHandle;
@@ -45,7 +45,7 @@ const lineWith = (service: ServiceHandle, code: string) =>
   eventually(() => expect(service.logs()).toContain(`"code":"${code}"`), { timeoutMs: 20_000 });
 
 beforeAll(async () => {
-  nlp = await CountingNlp.start();
+  nlp = await ScriptedNlp.start();
   // One call a message, so that calls can be counted.
   // One call a message: no batches, no cache, no hedges, and no retry because a busy machine answers late.
   const onceEach = {
@@ -66,19 +66,19 @@ afterAll(async () => {
   await stopServices();
   await world.clickhouse.command(`DROP DATABASE IF EXISTS ${names.CLICKHOUSE_DATABASE}`);
   await world.close();
-  nlp.close();
+  await nlp.close();
 });
 
 describe('offsets', () => {
   it('parley.enricher reset to the earliest: every call again, no number changed', async () => {
     const numbers = await world.numbers();
-    expect(nlp.total).toBe(300);
+    expect(nlp.requests.length).toBe(300);
     await enricher.kill();
     await world.resetToEarliest(world.groups.enricher, world.topics.events);
     enricher = await start('enricher');
     await world.caughtUp(world.groups.enricher, world.topics.events);
     await world.caughtUp(world.groups.sink, world.topics.enriched);
-    expect(nlp.total).toBe(600);
+    expect(nlp.requests.length).toBe(600);
     expect(await sumOf(sink, 'parley_sink_dropped_total', 'kind="repeat"')).toBe(300);
     await world.expectWhole();
     expect(await world.numbers()).toEqual(numbers);

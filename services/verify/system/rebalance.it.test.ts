@@ -1,7 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../../local/testing/stack.ts';
-import { CountingNlp } from './testing/counting-nlp.ts';
+import { parleyAnswer, ScriptedNlp } from '../../platform/testing/scripted-nlp.ts';
 import { ReflexWorld } from './testing/reflex-world.ts';
 
 /**
@@ -15,7 +16,7 @@ const BACKLOG = 600;
 const BATCH = PARTITIONS * 20;
 const names = isolation('rebalance');
 const env: Record<string, string> = { ...names, TOPIC_PARTITIONS: String(PARTITIONS) };
-let nlp: CountingNlp;
+let nlp: ScriptedNlp;
 let world: ReflexWorld;
 const enrichers = new Set<ServiceHandle>();
 
@@ -93,9 +94,10 @@ async function step(what: string, before: Assignment, change: () => Promise<void
 }
 
 beforeAll(async () => {
-  nlp = await CountingNlp.start();
+  nlp = await ScriptedNlp.start();
   // Some are slower than the second that a rejoin waits for work in flight: these have to be abandoned and repeated.
-  nlp.delayMs = (id) => (Number(id.split('-').at(-1)) % 13 === 0 ? 3_000 : 100);
+  nlp.answer = (request) =>
+    delay(Number(request.json.id.split('-').at(-1)) % 13 === 0 ? 3_000 : 100, parleyAnswer(request));
   Object.assign(env, {
     NLP_URL: nlp.url,
     NLP_BATCH: 'off',
@@ -113,7 +115,7 @@ afterAll(async () => {
   await stopServices();
   await world.clickhouse.command(`DROP DATABASE IF EXISTS ${names.CLICKHOUSE_DATABASE}`);
   await world.close();
-  nlp.close();
+  await nlp.close();
 });
 
 describe('enrichers from 1 to 4 to 2 under load', () => {
@@ -150,6 +152,6 @@ describe('enrichers from 1 to 4 to 2 under load', () => {
       expect([what, Math.max(repeated.length, most)]).toEqual([what, most]);
     }
     const bound = steps.reduce((sum, { inFlight }) => sum + inFlight, 0);
-    expect(nlp.total - sent).toBeLessThanOrEqual(bound);
+    expect(nlp.requests.length - sent).toBeLessThanOrEqual(bound);
   }, 180_000);
 });

@@ -1,30 +1,30 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { eventually } from '../../../core/testing/eventually.ts';
-import type { Analysis } from '../analysis.ts';
-import { JsonProvider } from '../provider/json.ts';
-import { parseMapping } from '../provider/json-mapping.ts';
-import { AnalyserBench, type BenchOptions } from '../testing/bench.ts';
 import {
   type ApiReply,
   type ApiRequest,
   analysisOf,
   parleyAnswer,
-  ScriptedApi,
+  ScriptedNlp,
   type SentDocument,
-} from '../testing/scripted-api.ts';
+} from '../../../platform/testing/scripted-nlp.ts';
+import type { Analysis } from '../analysis.ts';
+import { JsonProvider } from '../provider/json.ts';
+import { parseMapping } from '../provider/json-mapping.ts';
+import { AnalyserBench, type BenchOptions } from '../testing/bench.ts';
 import { ArrivalRate } from './arrival-rate.ts';
 import { fitText } from './text-limit.ts';
 
-let api: ScriptedApi;
+let api: ScriptedNlp;
 const benches: AnalyserBench[] = [];
 
 beforeEach(async () => {
-  api = await ScriptedApi.start();
+  api = await ScriptedNlp.start();
 });
 afterEach(async () => {
   await Promise.all(benches.splice(0).map((bench) => bench.close()));
-  await api.stop();
+  await api.close();
 });
 
 function bench(options: Partial<BenchOptions> = {}): AnalyserBench {

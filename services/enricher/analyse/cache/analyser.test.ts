@@ -3,22 +3,22 @@ import fc from 'fast-check';
 import type { Insight } from '../../../core/records.ts';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { packInsight, unpackInsight } from '../../../platform/avro/packed-insight.ts';
+import { type ApiReply, analysisOf, parleyAnswer, ScriptedNlp } from '../../../platform/testing/scripted-nlp.ts';
 import type { AnalyseRequest, Analysis } from '../analysis.ts';
 import type { NlpProvider } from '../provider/provider.ts';
 import { AnalyserBench, type BenchOptions } from '../testing/bench.ts';
-import { type ApiReply, analysisOf, parleyAnswer, ScriptedApi } from '../testing/scripted-api.ts';
 import { ResultCache } from './result-cache.ts';
 import { textKey } from './text-key.ts';
 
-let api: ScriptedApi;
+let api: ScriptedNlp;
 const benches: AnalyserBench[] = [];
 
 beforeEach(async () => {
-  api = await ScriptedApi.start();
+  api = await ScriptedNlp.start();
 });
 afterEach(async () => {
   await Promise.all(benches.splice(0).map((bench) => bench.close()));
-  await api.stop();
+  await api.close();
 });
 
 const CACHE = { maxBytes: 1 << 20, ttlMs: 60_000 };

@@ -14,9 +14,9 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { generate } from 'selfsigned';
+import { analysisOf } from '../../../platform/testing/scripted-nlp.ts';
 import { readEnricherConfig } from '../../config.ts';
 import { resultsOf } from '../testing/results.ts';
-import { analysisOf } from '../testing/scripted-api.ts';
 import { connectProvider } from './connect.ts';
 import type { NlpProvider } from './provider.ts';
 

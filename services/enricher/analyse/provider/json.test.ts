@@ -2,11 +2,11 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type ApiReply, type ApiRequest, ScriptedNlp } from '../../../platform/testing/scripted-nlp.ts';
 import { readEnricherConfig } from '../../config.ts';
 import type { NlpError } from '../nlp-errors.ts';
 import { AnalyserBench } from '../testing/bench.ts';
 import { resultsOf } from '../testing/results.ts';
-import { type ApiReply, type ApiRequest, ScriptedApi } from '../testing/scripted-api.ts';
 import { connectProvider } from './connect.ts';
 import { JsonProvider } from './json.ts';
 import { parseMapping } from './json-mapping.ts';
@@ -15,17 +15,17 @@ import type { NlpProvider } from './provider.ts';
 const MAPPINGS = join(import.meta.dirname, '../../../../schemas/nlp-mappings');
 const SECRETS = { AZURE_LANGUAGE_KEY: 'azure-secret', GOOGLE_API_KEY: 'google-secret' };
 
-let api: ScriptedApi;
+let api: ScriptedNlp;
 let folder: string;
 const providers: NlpProvider[] = [];
 
 beforeAll(async () => {
-  api = await ScriptedApi.start();
+  api = await ScriptedNlp.start();
   folder = await mkdtemp(join(tmpdir(), 'parley-mapping-'));
 });
 afterAll(async () => {
   await Promise.all(providers.map((provider) => provider.close()));
-  await api.stop();
+  await api.close();
   await rm(folder, { recursive: true });
 });
 

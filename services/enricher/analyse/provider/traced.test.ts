@@ -1,25 +1,25 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type ApiReply, parleyAnswer, ScriptedNlp } from '../../../platform/testing/scripted-nlp.ts';
 import { openTracing, type TestTracing } from '../../../platform/testing/test-tracing.ts';
 import type { Span } from '../../../platform/tracing/tracer.ts';
 import { Cancellation, SUPERSEDED } from '../cancellation.ts';
 import { AnalyserBench } from '../testing/bench.ts';
 import { resultsOf } from '../testing/results.ts';
-import { type ApiReply, parleyAnswer, ScriptedApi } from '../testing/scripted-api.ts';
 import { ParleyProvider } from './parley.ts';
 import { TracedProvider } from './traced.ts';
 
-let api: ScriptedApi;
+let api: ScriptedNlp;
 let tracing: TestTracing;
 let provider: TracedProvider;
 
 beforeEach(async () => {
-  [api, tracing] = await Promise.all([ScriptedApi.start(), openTracing()]);
+  [api, tracing] = await Promise.all([ScriptedNlp.start(), openTracing()]);
   const inner = new ParleyProvider({ url: `${api.url}/base`, connections: 10, connectTimeoutMs: 10_000 });
   provider = new TracedProvider(inner, `${api.url}/base`, tracing.tracer);
 });
 afterEach(async () => {
   await provider.close();
-  await api.stop();
+  await api.close();
 });
 
 const messageSpan = (): Span => tracing.tracer.start('process chat.events', { kind: 'consumer', attributes: {} });
