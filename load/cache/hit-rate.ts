@@ -1,8 +1,8 @@
 import type { Insight } from '../../services/core/records.ts';
 import { ResultCache } from '../../services/enricher/analyse/cache/result-cache.ts';
 import { textKey } from '../../services/enricher/analyse/cache/text-key.ts';
-import { isBadLine, parseChatLine } from '../../services/operator/chat-line.ts';
-import { readLines } from '../../services/operator/json-lines.ts';
+import { isLeftOut } from '../../services/operator/chat-file/left-out.ts';
+import { readChats } from '../../services/operator/chat-file/read-chats.ts';
 
 export interface HitRate {
   /** What was streamed: a file's name, or `all, …`. */
@@ -32,11 +32,10 @@ const RESULT: Insight = {
 /** The data has no times: nothing expires. */
 const TTL_MS = 86_400_000;
 
-/** The texts of a JSON Lines file, plain or gzip; lines that are no messages are left out. */
+/** The texts of a file of chats, in any shape that `parley send` takes; what is no message is left out. */
 export async function* textsOf(file: string): AsyncGenerator<string, void> {
-  for await (const line of readLines(file)) {
-    const parsed = parseChatLine(line);
-    if (!isBadLine(parsed)) yield parsed.text;
+  for await (const parsed of readChats([file])) {
+    if (!isLeftOut(parsed)) yield parsed.text;
   }
 }
 

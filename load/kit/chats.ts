@@ -1,7 +1,7 @@
 import type { Speaker } from '../../services/core/wire-codes.ts';
-import { isBadLine, parseChatLine } from '../../services/operator/chat-line.ts';
+import { isLeftOut } from '../../services/operator/chat-file/left-out.ts';
+import { readChats } from '../../services/operator/chat-file/read-chats.ts';
 import { demoConversations } from '../../services/operator/demo/conversations.ts';
-import { readLines } from '../../services/operator/json-lines.ts';
 
 export interface Turn {
   readonly speaker: Speaker;
@@ -25,9 +25,8 @@ export function* demoChats(seed: number): Generator<readonly Turn[], void> {
 export async function fileChats(file: string): Promise<Generator<readonly Turn[], void>> {
   const byConversation = new Map<string, Turn[]>();
   let turns = 0;
-  for await (const line of readLines(file)) {
-    const parsed = parseChatLine(line);
-    if (isBadLine(parsed)) continue;
+  for await (const parsed of readChats([file])) {
+    if (isLeftOut(parsed)) continue;
     const chat = byConversation.get(parsed.conversation_id) ?? [];
     chat.push({ speaker: parsed.speaker as Speaker, text: parsed.text });
     byConversation.set(parsed.conversation_id, chat);

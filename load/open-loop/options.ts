@@ -35,7 +35,7 @@ export function loadCommand(run: (options: LoadOptions) => Promise<void>): Comma
     .option('--seconds <n>', 'length of the run', integerOption(1, 86_400), 60)
     .option('--warmup <n>', 'seconds at the beginning that are not measured', integerOption(0, 3_600), 5)
     .option('--arrivals <process>', 'poisson or constant', arrivalOption, 'poisson')
-    .option('--file <file>', 'texts from a JSON Lines file instead of the demo generator')
+    .option('--file <file>', 'texts from a file of chats (docs/files.md) instead of the demo generator')
     .option('--seed <n>', 'seed of arrivals and texts', integerOption(0, 2 ** 32 - 1), 1)
     .option('--url <url>', 'the gateway (default: the running one)')
     .option('--wait <duration>', 'how long verify waits for what is in flight', durationOption, durationMs(120_000))

@@ -10,6 +10,8 @@ export interface CliContext {
   readonly signal: AbortSignal;
   /** What is typed, or comes through a pipe, line by line until its end or the signal. */
   readonly lines: () => AsyncIterable<string>;
+  /** What comes through a pipe, as bytes. */
+  readonly stdin: () => AsyncIterable<Buffer>;
   /** Asks the person at the terminal; absent where there is none. */
   readonly confirm?: (question: string) => Promise<boolean>;
 }

@@ -40,7 +40,13 @@ async function* lines(): AsyncGenerator<string> {
 
 const exitCode = await runCli(
   process.argv.slice(2),
-  { env: process.env, signal: interrupt.signal, lines, ...(hasTerminal && { confirm }) },
+  {
+    env: process.env,
+    signal: interrupt.signal,
+    lines,
+    stdin: () => process.stdin as AsyncIterable<Buffer>,
+    ...(hasTerminal && { confirm }),
+  },
   { out: (text) => process.stdout.write(text), err: (text) => process.stderr.write(text) },
 );
 // Not by an empty event loop: a client that is still trying to reach a cluster that is away would hold it open.

@@ -35,16 +35,16 @@ Exit codes: 0 success, 1 the check failed or the work is incomplete, 2 wrong usa
 Addresses are the embedded stack's; KAFKA_BROKERS, SCHEMA_REGISTRY_URL, CLICKHOUSE_URL, GATEWAY_PORT, TOPIC_PREFIX and
 PARLEY_DATA_DIR change them. Manual: docs/cli.md.`;
 
-async function* noLines(): AsyncGenerator<string> {}
+async function* nothing(): AsyncGenerator<never> {}
 
 /** The `parley` command: parses, runs, prints, and returns the exit code. Throws nothing. */
 export async function runCli(
   args: readonly string[],
-  given: Omit<CliContext, 'progress' | 'lines'> & Partial<Pick<CliContext, 'lines'>>,
+  given: Omit<CliContext, 'progress' | 'lines' | 'stdin'> & Partial<Pick<CliContext, 'lines' | 'stdin'>>,
   streams: CliStreams,
 ): Promise<ExitCode> {
   let exitCode: ExitCode = 0;
-  const context = { lines: noLines, ...given };
+  const context = { lines: nothing, stdin: nothing, ...given };
   const report = ({ document, text, ok }: CommandResult, json: boolean) => {
     streams.out(`${json ? JSON.stringify(document) : text}\n`);
     exitCode = ok ? 0 : 1;

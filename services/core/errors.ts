@@ -147,7 +147,12 @@ export const ERRORS = {
   },
   INPUT_UNREADABLE: {
     text: 'A file given to a command cannot be read.',
-    remedy: 'Check the path and that it is JSON Lines, plain or gzip.',
+    remedy: 'Check the path, and that it is plain, gzip, zstd or zip.',
+  },
+  INPUT_SHAPE_UNKNOWN: {
+    text: 'A file of chats has a shape that is not recognised.',
+    remedy:
+      'Say with --as which shape it is, or with --map in which fields text, speaker and conversation_id are (docs/files.md).',
   },
   OUTPUT_UNWRITABLE: {
     text: 'A file that a command was to write cannot be written.',

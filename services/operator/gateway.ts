@@ -36,7 +36,7 @@ async function runningGateway(settings: OperatorSettings): Promise<string | unde
 }
 
 /**
- * Tokens of a day for the bots of {@link botIdentities}, signed with the embedded key; or the first `bots` lines of a file.
+ * Tokens of a day for the bots of {@link botIdentities}, in this role and signed with the embedded key; or the first `bots` lines of a file.
  *
  * @throws {ParleyError} TOKEN_KEY_MISSING, INPUT_UNREADABLE
  */
@@ -45,10 +45,11 @@ export async function botTokens(
   bots: number,
   tenants: number,
   file?: string,
+  role: 'bot' | 'importer' = 'bot',
 ): Promise<string[]> {
   if (file !== undefined) return await readTokens(file, bots);
   const sign = await tokenSigner(localKeyPath(settings.PARLEY_DATA_DIR));
-  return await Promise.all(botIdentities(bots, tenants).map((bot) => sign({ ...bot, roles: ['bot'], ttlMs: DAY_MS })));
+  return await Promise.all(botIdentities(bots, tenants).map((bot) => sign({ ...bot, roles: [role], ttlMs: DAY_MS })));
 }
 
 async function readTokens(file: string, bots: number): Promise<string[]> {

@@ -1,23 +1,27 @@
 import { randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { type Command, InvalidArgumentError } from 'commander';
 import { closeAll, connectAll } from '../../client/connect-all.ts';
 import type { ParleyClient } from '../../client/parley-client.ts';
 import type { DurationMs } from '../../core/brands.ts';
 import { systemClock } from '../../core/clock.ts';
 import { formatDuration } from '../../core/duration.ts';
-import { type BadLine, type ChatLine, parseChatLine } from '../../operator/chat-line.ts';
+import { type InputFacts, type ReadOptions, readChats } from '../../operator/chat-file/read-chats.ts';
 import { botTokens, findGateway } from '../../operator/gateway.ts';
-import { readLines } from '../../operator/json-lines.ts';
 import { durationOption, integerOption, numberOption } from '../../operator/option-readers.ts';
 import { readSettings } from '../../operator/settings.ts';
 import { type CliContext, type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
 import { demoLines } from '../send/demo-lines.ts';
+import { describeDryRun, dryRun } from '../send/dry-run.ts';
+import { type InputOptions, withInputOptions } from '../send/input-options.ts';
+import { describeInput } from '../send/input-report.ts';
 import { InsightCount, type InsightCounts } from '../send/insight-count.ts';
 import { describeSend, type SendReport, sendReport } from '../send/report.ts';
 import { Sender } from '../send/sender.ts';
 import { Watch } from '../send/watch.ts';
 
-interface SendCommandOptions {
+interface SendCommandOptions extends InputOptions {
+  readonly dryRun?: boolean;
   readonly demo?: boolean;
   readonly bots: number;
   readonly tenants: number;
@@ -40,8 +44,13 @@ const runIdOption = (value: string): string => {
 
 export const sendCommand = (deps: CommandDeps): Command =>
   withAction<SendCommandOptions>(
-    newCommand('send', 'Streams conversations in over WebSocket, as many bots.')
-      .argument('[file]', 'JSON Lines, plain or gzip, with conversation_id, speaker and text on each line')
+    withInputOptions(
+      newCommand('send', 'Streams conversations in over WebSocket, as many bots.').argument(
+        '[files...]',
+        'chats in any shape of docs/files.md, plain, gzip, zstd or zip; - is stdin',
+      ),
+    )
+      .option('--dry-run', 'read everything, show the first messages as they would be sent, and send nothing')
       .option('--demo', `made-up conversations in several languages and moods instead of a file`)
       .option('--bots <n>', 'send as so many bots', integerOption(1, 20_000), 10)
       .option('--tenants <n>', 'spread over so many tenants', integerOption(1, 20_000), 1)
@@ -59,23 +68,38 @@ export const sendCommand = (deps: CommandDeps): Command =>
       .option('--allow-refused', 'exit 0 even when messages were refused or lines were bad')
       .addHelpText('after', HELP),
     deps,
-    (options, context, [file]) => send(options, context, file, deps.misuse),
+    (options, context, files) => send(options, context, files, deps.misuse),
   );
 
 const HELP = `
 A conversation stays with one bot and in order. Each run's messages are new ones; with --run-id a second run is a resend,
-which is acked and counted once. Lines that are no message are reported with their number and left out.`;
+which is acked and counted once. What is no message is left out, and counted by what is wrong and where.`;
 
 async function send(
   options: SendCommandOptions,
   context: CliContext,
-  file: string | undefined,
+  files: readonly string[],
   misuse: CommandDeps['misuse'],
 ): Promise<CommandResult> {
-  if ((file === undefined) === (options.demo !== true)) misuse('give either a FILE or --demo');
+  if ((files.length === 0) === (options.demo !== true)) misuse('give either FILES or --demo');
   const settings = readSettings(context.env);
   const runId = options.runId ?? `${Date.now().toString(36)}${randomBytes(3).toString('hex')}`;
-  const tokens = await botTokens(settings, options.bots, options.tenants, options.tokens);
+  const limit = options.limit ?? (files.length === 0 ? DEMO_LIMIT : Number.POSITIVE_INFINITY);
+  const keepTimes = options.keepTimes === true;
+  const reading = readingOf(options, keepTimes, runId, context);
+  if (options.dryRun === true) {
+    const lines = files.length === 0 ? Readable.from(demoLines(runId)) : readChats(files, reading);
+    const report = await dryRun(lines, reading.inputs, reading.mended, {
+      limit,
+      keepTimes,
+      runId,
+      signal: context.signal,
+    });
+    const ok = options.allowRefused === true || (report.bad_lines === 0 && !context.signal.aborted);
+    return { document: report, text: describeDryRun(report), ok };
+  }
+  const role = keepTimes ? 'importer' : 'bot';
+  const tokens = await botTokens(settings, options.bots, options.tenants, options.tokens, role);
   const url = await findGateway(settings, options.url);
   const insightCount = new InsightCount(runId);
   const { onInsight } = insightCount;
@@ -89,8 +113,8 @@ async function send(
     runId,
     mayRepeat: options.runId !== undefined,
     ratePerS: options.rate ?? null,
-    limit: options.limit ?? (file === undefined ? DEMO_LIMIT : Number.POSITIVE_INFINITY),
-    keepTimes: options.keepTimes === true,
+    limit,
+    keepTimes,
     clock: systemClock,
     signal: context.signal,
   });
@@ -99,7 +123,7 @@ async function send(
   let elapsedMs = 0;
   let insights: InsightCounts | null = null;
   try {
-    await sender.run(file === undefined ? demoLines(runId) : parsedLines(file));
+    await sender.run(files.length === 0 ? demoLines(runId) : readChats(files, reading));
     elapsedMs = systemClock.monotonicMs() - started;
     if (options.insights !== undefined) {
       insights = await insightCount.wait(sender.counts.acked, options.insights, systemClock, context.signal);
@@ -115,13 +139,32 @@ async function send(
     tenants: options.tenants,
     elapsedMs,
     insights,
+    inputs: reading.inputs,
+    mended: reading.mended,
     ...totals(bots),
   });
   return resultOf(report, options.allowRefused === true, context.signal.aborted);
 }
 
-async function* parsedLines(file: string): AsyncGenerator<ChatLine | BadLine, void> {
-  for await (const line of readLines(file)) yield parseChatLine(line);
+/** Inputs that are kept for the report; an archive may hold a file a day. */
+const MAX_INPUTS = 100;
+
+function readingOf(options: SendCommandOptions, keepTimes: boolean, runId: string, context: CliContext) {
+  const inputs: InputFacts[] = [];
+  const reading: ReadOptions = {
+    as: options.as,
+    map: options.map ?? new Map(),
+    speakers: options.speaker ?? new Map(),
+    keepTimes,
+    origin: runId,
+    stdin: context.stdin,
+    mended: { metadata_keys: 0, bytes: 0 },
+    onInput: (facts) => {
+      context.progress(describeInput(facts));
+      if (inputs.length < MAX_INPUTS) inputs.push(facts);
+    },
+  };
+  return { ...reading, inputs };
 }
 
 function totals(bots: readonly ParleyClient[]): { reconnects: number; postponed: number; resent: number } {

@@ -1,11 +1,23 @@
 import { formatDuration } from '../../core/duration.ts';
+import type { LeftOutGroup } from '../../operator/chat-file/left-out.ts';
+import type { InputFacts, Mended } from '../../operator/chat-file/read-chats.ts';
 import type { LatencySummary } from '../../operator/latency-histogram.ts';
+import { describeLeftOut } from './input-report.ts';
 import type { InsightCounts } from './insight-count.ts';
 import type { SendCounts, Sender } from './sender.ts';
 
 /** What one run of `parley send` did. */
 export interface SendReport extends SendCounts {
   readonly run_id: string;
+  /** What the files were recognised as; the first hundred. */
+  readonly inputs: readonly InputFacts[];
+  /** What was left out for a fault, which makes the exit code 1. */
+  readonly bad_lines: number;
+  /** All that was left out, by what is wrong. */
+  readonly left_out: readonly LeftOutGroup[];
+  readonly mended: Mended;
+  /** Times that were sent although they are more than a day old. */
+  readonly old_times: number;
   readonly url: string;
   readonly bots: number;
   readonly tenants: number;
@@ -31,13 +43,21 @@ interface RunFacts {
   readonly postponed: number;
   readonly resent: number;
   readonly insights: InsightCounts | null;
+  readonly inputs: readonly InputFacts[];
+  readonly mended: Mended;
 }
 
-export function sendReport({ counts, ackLatency }: Sender, { runId, elapsedMs, ...facts }: RunFacts): SendReport {
+export function sendReport(
+  { counts, ackLatency, leftOut, oldTimes }: Sender,
+  { runId, elapsedMs, ...facts }: RunFacts,
+): SendReport {
   return {
     run_id: runId,
     ...counts,
     ...facts,
+    bad_lines: leftOut.faults,
+    left_out: leftOut.groups,
+    old_times: oldTimes,
     elapsed_ms: Math.round(elapsedMs),
     ack_latency_ms: ackLatency.summary(),
   };
@@ -49,7 +69,6 @@ export function describeSend(report: SendReport): string {
   const count = (value: number) => value.toLocaleString('en');
   const rate = Math.round((acked * 1_000) / Math.max(elapsed_ms, 1));
   const refusals = Object.entries(refused).map(([code, times]) => `  refused ${code}: ${count(times)}`);
-  const badLines = report.bad_line_examples.map(({ line, problem }) => `  line ${line} ${problem}`);
   const again = [
     ...(report.postponed > 0 ? [`${count(report.postponed)} answered "later" and sent again`] : []),
     ...(report.resent > 0 ? [`${count(report.resent)} resent after ${count(report.reconnects)} reconnects`] : []),
@@ -60,7 +79,12 @@ export function describeSend(report: SendReport): string {
     ...(report.insights ? [describeInsights(report.insights)] : []),
     ...(again.length > 0 ? [`${again.join('; ')}.`] : []),
     ...refusals,
-    ...(report.bad_lines > 0 ? [`Left out ${count(report.bad_lines)} lines that are no message:`, ...badLines] : []),
+    ...describeLeftOut(report),
+    ...(report.old_times > 0
+      ? [
+          `${count(report.old_times)} times are more than a day old: a token without the role importer has them moved to a day ago.`,
+        ]
+      : []),
     `Run id ${report.run_id}: message ids begin with it.`,
   ].join('\n');
 }

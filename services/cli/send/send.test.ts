@@ -1,107 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import { describe, expect, it } from '@jest/globals';
 import { systemClock } from '../../core/clock.ts';
-import { type ChatLine, isBadLine, type Line, MAX_LINE_BYTES, parseChatLine } from '../../operator/chat-line.ts';
-import { readLines, splitLines } from '../../operator/json-lines.ts';
+import type { ChatLine } from '../../operator/chat-line.ts';
 import { demoLines } from './demo-lines.ts';
 import { type MessageToSend, Sender, type SendOptions } from './sender.ts';
-
-let dir: string;
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'parley-send-'));
-});
-afterAll(() => rm(dir, { recursive: true, force: true }));
-
-async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = [];
-  for await (const item of items) found.push(item);
-  return found;
-}
-
-describe('lines of a file', () => {
-  it('are the same wherever the chunks break, also inside a character', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.string({ unit: 'binary' }).map((text) => text.replaceAll('\n', '\u2028'))),
-        fc.integer({ min: 1, max: 7 }),
-        async (texts, size) => {
-          const bytes = Buffer.from(texts.join('\n'));
-          const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
-            bytes.subarray(index * size, (index + 1) * size),
-          );
-          const whole = bytes.toString('utf8').split('\n');
-          const expected = whole.map((text, index) => ({ number: index + 1, text })).filter(({ text }) => text.trim());
-          expect(await all(splitLines(chunks))).toEqual(expected);
-        },
-      ),
-    );
-  });
-
-  it('are read from plain and gzip files alike', async () => {
-    const content = '{"a":1}\n\n{"b":"\u2028é"}';
-    const files = [join(dir, 'plain.jsonl'), join(dir, 'packed.bin')] as const;
-    await writeFile(files[0], content);
-    await writeFile(files[1], gzipSync(content));
-    const expected: Line[] = [
-      { number: 1, text: '{"a":1}' },
-      { number: 3, text: '{"b":"\u2028é"}' },
-    ];
-    for (const file of files) expect(await all(readLines(file))).toEqual(expected);
-  });
-
-  it('an overlong one is given up, and the next is read', async () => {
-    const file = join(dir, 'overlong.jsonl');
-    await writeFile(file, `${'x'.repeat(3 * MAX_LINE_BYTES)}\nshort`);
-    expect(await all(readLines(file))).toEqual([
-      { number: 1, text: null },
-      { number: 2, text: 'short' },
-    ]);
-  });
-
-  it('an empty file has none; a missing and a broken one are named', async () => {
-    const empty = join(dir, 'empty');
-    await writeFile(empty, '');
-    expect(await all(readLines(empty))).toEqual([]);
-    await expect(all(readLines(join(dir, 'nowhere')))).rejects.toMatchObject({ code: 'INPUT_UNREADABLE' });
-    const cut = join(dir, 'cut.gz');
-    await writeFile(cut, gzipSync('{"a":1}\n'.repeat(1_000)).subarray(0, 40));
-    await expect(all(readLines(cut))).rejects.toMatchObject({ code: 'INPUT_UNREADABLE' });
-  });
-});
-
-describe('a chat line', () => {
-  const parse = (fields: unknown, number = 7) => parseChatLine({ number, text: JSON.stringify(fields) });
-  const good = { conversation_id: 'c', speaker: 'user', text: 'hello' };
-
-  it('takes the line number for an id, and seconds or milliseconds for a time', () => {
-    expect(parse({ ...good, turn: 3, labels: {} })).toEqual({ ...good, id: '7', sent_at: null });
-    expect(parse({ ...good, id: 'm1', ts: 1_589_375_697 })).toMatchObject({ id: 'm1', sent_at: 1_589_375_697_000 });
-    expect(parse({ ...good, sent_at: 1_790_000_000_123 })).toMatchObject({ sent_at: 1_790_000_000_123 });
-  });
-
-  it('passes on what the protocol knows beside', () => {
-    const extra = { user_id: 'u', channel: 'web', bot_version: '2', metadata: { k: 'v' } };
-    expect(parse({ ...good, ...extra })).toMatchObject(extra);
-  });
-
-  it.each([
-    ['not JSON', '{', 'is not JSON'],
-    ['an array', '[]', 'is not a JSON object'],
-    ['no text', '{"conversation_id":"c","speaker":"user"}', 'has no string "text"'],
-    ...[{}, '', 'x'.repeat(96), '\ud800', 'a\0b'].map((id) => [
-      'an id that the gateway could not name',
-      JSON.stringify({ ...good, id }),
-      'has an "id" that is no number and no string of 1 to 95 characters',
-    ]),
-    ['words for a time', JSON.stringify({ ...good, ts: 'today' }), 'has a "sent_at" or "ts" that is not a number'],
-  ])('says what is wrong: %s', (_, text, problem) => {
-    expect(parseChatLine({ number: 3, text })).toEqual({ line: 3, problem });
-  });
-});
 
 describe('the sender', () => {
   const line = (id: string, conversation_id: string): ChatLine => ({
@@ -179,7 +80,7 @@ describe('the sender', () => {
     const sender = new Sender(options({ bots, limit: 3 }));
     await sender.run([
       line('1', 'c'),
-      { line: 2, problem: 'is not JSON' },
+      { reason: 'not_json', problem: 'is not JSON', file: 'f', place: { line: 2, character: 7 }, found: '}' },
       line('2', 'c'),
       line('3', 'c'),
       line('4', 'c'),
@@ -188,9 +89,8 @@ describe('the sender', () => {
       sent: 3,
       acked: 2,
       refused: { text_too_long: 1 },
-      bad_lines: 1,
-      bad_line_examples: [{ line: 2, problem: 'is not JSON' }],
     });
+    expect(sender.leftOut).toMatchObject({ faults: 1, groups: [{ reason: 'not_json', count: 1, fault: true }] });
   });
 
   it('finishes what is in flight when it is interrupted', async () => {
@@ -217,6 +117,5 @@ describe('demo lines', () => {
   it('are decided by the run', () => {
     expect(some('a')).toEqual(some('a'));
     expect(some('a')[0]?.conversation_id).not.toBe(some('b')[0]?.conversation_id);
-    expect(some('a').every((line) => !isBadLine(line))).toBe(true);
   });
 });

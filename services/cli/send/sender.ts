@@ -1,7 +1,8 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Speaker } from '../../core/wire-codes.ts';
 import { botIndexOf } from '../../operator/bots.ts';
-import { type BadLine, type ChatLine, isBadLine } from '../../operator/chat-line.ts';
+import { isLeftOut, type LeftOut, LeftOutCount } from '../../operator/chat-file/left-out.ts';
+import type { ChatLine } from '../../operator/chat-line.ts';
 import { LatencyHistogram } from '../../operator/latency-histogram.ts';
 
 /** A `message` frame but for its type. */
@@ -43,23 +44,24 @@ export interface SendCounts {
   acked: number;
   /** By code of the gateway or the client. */
   refused: Record<string, number>;
-  bad_lines: number;
-  /** The first of them. */
-  readonly bad_line_examples: BadLine[];
 }
 
 /** In flight a bot: below the gateway's window of 256, so that it is no reason for a refusal. */
 const BOT_WINDOW = 64;
 /** In flight altogether, which also bounds memory. */
 const TOTAL_WINDOW = 4_096;
-const BAD_LINE_EXAMPLES = 10;
+/** The gateway's default for how far back a bot's times may be. */
+const DAY_MS = 86_400_000;
 
 /**
  * Deals messages out to bots: a conversation always to the same one, in the order of the file. Reads no further than
  * the windows allow.
  */
 export class Sender {
-  readonly counts: SendCounts = { sent: 0, acked: 0, refused: {}, bad_lines: 0, bad_line_examples: [] };
+  readonly counts: SendCounts = { sent: 0, acked: 0, refused: {} };
+  readonly leftOut = new LeftOutCount();
+  /** Times of the file that were sent and lie more than a day back. */
+  oldTimes = 0;
   /** From handing over to ack. */
   readonly ackLatency = new LatencyHistogram();
   readonly #options: SendOptions;
@@ -73,12 +75,12 @@ export class Sender {
   }
 
   /** Ends when everything sent has been acked or refused: at the lines' end, at the limit or at an abort. */
-  async run(lines: AsyncIterable<ChatLine | BadLine> | Iterable<ChatLine | BadLine>): Promise<void> {
+  async run(lines: AsyncIterable<ChatLine | LeftOut> | Iterable<ChatLine | LeftOut>): Promise<void> {
     const { clock, limit, ratePerS, signal } = this.#options;
     const started = clock.monotonicMs();
     for await (const line of lines) {
-      if (isBadLine(line)) {
-        this.#noteBadLine(line);
+      if (isLeftOut(line)) {
+        this.leftOut.add(line);
         continue;
       }
       if (ratePerS !== null) await this.#until(started + (this.counts.sent * 1_000) / ratePerS);
@@ -91,11 +93,6 @@ export class Sender {
     await this.#settled();
   }
 
-  #noteBadLine(line: BadLine): void {
-    this.counts.bad_lines++;
-    if (this.counts.bad_line_examples.length < BAD_LINE_EXAMPLES) this.counts.bad_line_examples.push(line);
-  }
-
   async #send(bot: number, line: ChatLine): Promise<void> {
     const { bots, clock, keepTimes, runId, mayRepeat } = this.#options;
     this.counts.sent++;
@@ -103,6 +100,7 @@ export class Sender {
     this.#inFlight[bot] = (this.#inFlight[bot] ?? 0) + 1;
     const { sent_at, id, speaker, ...rest } = line;
     const sentAt = keepTimes && sent_at !== null ? sent_at : clock.now();
+    if (sentAt < clock.now() - DAY_MS) this.oldTimes += 1;
     const started = clock.monotonicMs();
     try {
       // The speaker is the gateway's to judge, as is every other value.
