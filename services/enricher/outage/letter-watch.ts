@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../core/errors.ts';
 import type { Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
+import { countSince } from '../../platform/kafka/read/log-ranges.ts';
 import { scanRecords } from '../../platform/kafka/read/record-scan.ts';
 import { TailReader } from '../../platform/kafka/read/tail-reader.ts';
 import type { Logger } from '../../platform/logger.ts';
@@ -48,10 +49,10 @@ export class LetterWatch {
    * chat.dlq, stops no start: the guard counts this instance's own letters then, and the log says so.
    */
   static async start(options: WatchOptions): Promise<LetterWatch | undefined> {
-    const { topic, log } = options;
+    const { kafka, topic, log } = options;
     const since = Date.now() - WINDOW_MS;
     try {
-      const records = await countSince(options, since);
+      const records = await countSince(kafka, topic, since);
       const watch = new LetterWatch(options, since);
       await watch.#recall(records);
       return watch;
@@ -72,27 +73,5 @@ export class LetterWatch {
 
   close(): Promise<void> {
     return this.#reader.close();
-  }
-}
-
-/** How many records the topic has had since that time, ms since the epoch. */
-async function countSince({ kafka, topic }: WatchOptions, since: number): Promise<number> {
-  const admin = kafka.admin();
-  try {
-    await admin.connect();
-    const ends = await admin.fetchTopicOffsets(topic);
-    const starts = new Map(
-      (await admin.fetchTopicOffsetsByTimestamp(topic, since)).map(({ partition, offset }) => [
-        partition,
-        Number(offset),
-      ]),
-    );
-    const records = ends.reduce((sum, { partition, high }) => {
-      const start = starts.get(partition) ?? -1;
-      return sum + (start < 0 ? 0 : Math.max(0, Number(high) - start));
-    }, 0);
-    return records;
-  } finally {
-    await admin.disconnect();
   }
 }

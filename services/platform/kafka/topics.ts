@@ -1,9 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import kafkajs, { type ITopicMetadata } from 'kafkajs';
+import kafkajs from 'kafkajs';
 import { ParleyError } from '../../core/errors.ts';
 import type { Logger } from '../logger.ts';
-import { errorTypeOf } from './kafkajs/error-type.ts';
+import { errorNameOf, errorTypeOf } from './kafkajs/error-type.ts';
 import type { Kafka } from './kafkajs/kafka.ts';
+import type { TopicState } from './kafkajs/metadata-request.ts';
+import { fetchTopicStates } from './read/topic-ids.ts';
+import { refusalOf } from './rights.ts';
 import { checkSettings } from './topic-check.ts';
 
 type Admin = ReturnType<Kafka['admin']>;
@@ -85,31 +88,35 @@ export async function ensureTopics(kafka: Kafka, options: EnsureTopicsOptions): 
   const admin = kafka.admin();
   await admin.connect();
   try {
-    const existing = new Set(await admin.listTopics());
+    const existing = new Set((await describeTopics(kafka, Object.keys(settings))).map(({ topic }) => topic));
     const missing = Object.keys(settings).filter((topic) => !existing.has(topic));
     if (missing.length > 0) await createMissing(admin, missing, settings, options);
-    const found = await whenKnown(() => describeTopics(admin, Object.keys(settings)));
+    const found = await whenKnown(kafka, Object.keys(settings), missing);
     await checkTopics(admin, settings, found, options.log);
-    const counts = new Map(found.map(({ name, partitions }) => [name, partitions.length]));
+    const counts = new Map(found.map(({ topic, partitions }) => [topic, partitions.length]));
     return { counts, enrichedPartitions: counts.get(names.enriched) ?? 1 };
   } finally {
     await admin.disconnect();
   }
 }
 
-const NOT_YET = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']);
 const KNOWN_POLL_MS = 100;
 const KNOWN_POLLS = 150;
 
-/** A broker under load has created a topic, and lists it, some time before it can describe it and has its leaders. */
-async function whenKnown<T>(describe: () => Promise<T>): Promise<T> {
+/**
+ * A broker under load has created a topic some time before it can describe it and has its leaders: 15 s are waited for
+ * both. A topic of before whose partition has no leader is no reason to wait, nor one of ours that gets none.
+ */
+async function whenKnown(kafka: Kafka, topics: readonly string[], created: readonly string[]): Promise<TopicState[]> {
   for (let polls = 1; ; polls++) {
-    try {
-      return await describe();
-    } catch (error) {
-      if (polls >= KNOWN_POLLS || !NOT_YET.has(errorTypeOf(error) ?? '')) throw error;
-      await delay(KNOWN_POLL_MS);
-    }
+    const found = await describeTopics(kafka, topics);
+    const known = new Set(found.map(({ topic }) => topic));
+    const isLed = ({ topic, partitions }: TopicState) =>
+      !created.includes(topic) || partitions.every(({ leader }) => leader >= 0);
+    const unknown = topics.filter((topic) => !known.has(topic));
+    if (unknown.length === 0 && (polls >= KNOWN_POLLS || found.every(isLed))) return found;
+    if (polls >= KNOWN_POLLS) throw new ParleyError('TOPIC_MISSING', `no broker knows ${unknown.join(', ')}`);
+    await delay(KNOWN_POLL_MS);
   }
 }
 
@@ -176,8 +183,20 @@ async function createTopics(
   }
 }
 
-async function describeTopics(admin: Admin, topics: readonly string[]): Promise<readonly ITopicMetadata[]> {
-  return (await admin.fetchTopicMetadata({ topics: [...topics] })).topics;
+const NOT_YET = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']);
+
+/** Those of the topics that the broker knows. */
+async function describeTopics(kafka: Kafka, topics: readonly string[]): Promise<TopicState[]> {
+  const { topics: found } = await fetchTopicStates(kafka, topics);
+  const refused = found.find(({ error }) => error !== 0 && !NOT_YET.has(errorNameOf(error)));
+  if (refused) {
+    const error = errorNameOf(refused.error);
+    throw new ParleyError(
+      'KAFKA_RIGHT_MISSING',
+      `${refused.topic}: ${refusalOf(error, 'Describe', 'topic', refused.topic)}`,
+    );
+  }
+  return found.filter(({ error }) => error === 0);
 }
 
 type Resources = Awaited<ReturnType<Admin['describeConfigs']>>['resources'];
@@ -197,14 +216,14 @@ async function readSettings(admin: Admin, topics: readonly string[], log: Logger
 async function checkTopics(
   admin: Admin,
   wanted: Readonly<Record<string, Readonly<Record<string, string>>>>,
-  found: readonly ITopicMetadata[],
+  found: readonly TopicState[],
   log: Logger | undefined,
 ): Promise<void> {
   const resources = await readSettings(admin, Object.keys(wanted), log);
   const errors: string[] = [];
   for (const { resourceName, configEntries } of resources) {
     const actual = new Map(configEntries.map(({ configName, configValue }) => [configName, configValue]));
-    const replicas = found.find(({ name }) => name === resourceName)?.partitions[0]?.replicas.length ?? 1;
+    const replicas = found.find(({ topic }) => topic === resourceName)?.partitions[0]?.replicas.length ?? 1;
     const findings = checkSettings(resourceName, wanted[resourceName] ?? {}, actual, replicas);
     for (const warning of findings.warnings) log?.warn({ topic: resourceName }, warning);
     errors.push(...findings.errors);

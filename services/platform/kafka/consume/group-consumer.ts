@@ -286,9 +286,15 @@ export class GroupConsumer implements ClaimOwner {
 
   /** The log no longer holds our position: go on at its start if it was cut below, stop if it ends above. */
   async #outOfRange({ topic, partition }: FetchPosition): Promise<void> {
-    const { logStart } = await this.#opener.logRange(topic, partition);
+    const range = await this.#opener.logRange(topic, partition).catch(() => undefined);
     const claim = this.#claims.get(keyOf(topic, partition));
     if (!claim?.handler) return;
+    // Its leader has gone meanwhile: this partition waits, no other.
+    if (!range) {
+      claim.refused();
+      return;
+    }
+    const { logStart } = range;
     this.#options.log.error({ topic, partition, position: claim.position, log_start: logStart }, 'offset out of range');
     if (claim.position < logStart) {
       claim.position = logStart;

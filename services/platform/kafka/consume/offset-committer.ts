@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { errorTypeOf } from '../kafkajs/error-type.ts';
 import type { GroupSession } from '../kafkajs/group-membership.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
-import { type InternalBroker, type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
+import { forgetClosed, type InternalBroker, type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
 import { type CommittedOffset, requestCommit, requestCommitted } from '../kafkajs/offset-requests.ts';
 import { ClaimLostError, type OffsetAndMetadata } from './claim.ts';
 import { pauseMs, verdictOf } from './commit-errors.ts';
@@ -230,8 +230,7 @@ export class OffsetCommitter {
     } catch (error) {
       // Moved or gone: looked up anew at the next try.
       this.#coordinator = undefined;
-      const { name, host, port } = error as { name?: string; host?: string; port?: number };
-      if (name === 'KafkaJSConnectionClosedError' && host && port) this.#cluster.removeBroker({ host, port });
+      forgetClosed(this.#cluster, error);
       throw error;
     }
   }

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Admin } from 'kafkajs';
 import type { TopicId } from '../../../core/brands.ts';
 import { isOfOtherTopic } from '../../../core/commit-owner.ts';
 import { messageOf } from '../../../core/errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
-import { fetchLogRanges, type LogRange } from '../read/log-ranges.ts';
+import { type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
+import { readLogRanges } from '../read/log-ranges.ts';
 import { fetchTopicIds } from '../read/topic-ids.ts';
 import type { Claim, PartitionHandler } from './claim.ts';
 import type { OffsetCommitter } from './offset-committer.ts';
@@ -29,19 +29,19 @@ const MAX_RETRY_DELAY_MS = 5_000;
 export class PartitionOpener {
   readonly #options: OpenerOptions;
   readonly #committer: OffsetCommitter;
-  readonly #admin: Admin;
+  readonly #cluster: InternalCluster;
   readonly #idLookups = new Map<string, Promise<Map<string, TopicId>>>();
 
-  private constructor(options: OpenerOptions, committer: OffsetCommitter, admin: Admin) {
+  private constructor(options: OpenerOptions, committer: OffsetCommitter, cluster: InternalCluster) {
     this.#options = options;
     this.#committer = committer;
-    this.#admin = admin;
+    this.#cluster = cluster;
   }
 
   static async connect(options: OpenerOptions, committer: OffsetCommitter): Promise<PartitionOpener> {
-    const admin = options.kafka.admin();
-    await admin.connect();
-    return new PartitionOpener(options, committer, admin);
+    const cluster = openCluster(options.kafka);
+    await cluster.connect();
+    return new PartitionOpener(options, committer, cluster);
   }
 
   /** Resolves with undefined when the claim was lost meanwhile, or when the partition has to stay stopped. */
@@ -63,24 +63,21 @@ export class PartitionOpener {
     return undefined;
   }
 
-  /** The next offset of each partition, as the broker has it now. */
+  /** The next offset of each partition, as its leader has it now; what cannot be read is left out. */
   async logEnds(topic: string): Promise<ReadonlyMap<number, number>> {
-    const ranges = await this.#ranges(topic);
+    const { ranges } = await readLogRanges(this.#cluster, topic);
     return new Map(ranges.map(({ partition, end }) => [partition, end]));
   }
 
   async logRange(topic: string, partition: number): Promise<{ logStart: number; logEnd: number }> {
-    const found = (await this.#ranges(topic)).find((each) => each.partition === partition);
-    if (!found) throw new Error(`${topic} has no partition ${partition}`);
+    const { ranges, failed } = await readLogRanges(this.#cluster, topic, partition);
+    const [found] = ranges;
+    if (!found) throw new Error(`the log of ${topic}/${partition} cannot be read: ${failed.get(partition)}`);
     return { logStart: found.start, logEnd: found.end };
   }
 
   close(): Promise<void> {
-    return this.#admin.disconnect();
-  }
-
-  #ranges(topic: string): Promise<LogRange[]> {
-    return fetchLogRanges(this.#options.kafka, topic, this.#admin);
+    return this.#cluster.disconnect();
   }
 
   async #facts(topic: string, partition: number): Promise<PartitionFacts> {

@@ -42,6 +42,8 @@ export interface InternalCluster {
   connect(): Promise<void>;
   disconnect(): Promise<void>;
   isConnected(): boolean;
+  /** Node ids, as text. */
+  getNodeIds(): readonly string[];
   refreshMetadata(): Promise<void>;
   /** Once its age is that of `metadataMaxAge`. */
   refreshMetadataIfNecessary(): Promise<void>;
@@ -50,18 +52,7 @@ export interface InternalCluster {
   findGroupCoordinator(group: { groupId: string }): Promise<InternalBroker>;
   findControllerBroker(): Promise<InternalBroker>;
   addTargetTopic(topic: string): Promise<void>;
-  /** By the leader's node id, of those partitions that the topic has. */
-  findLeaderForPartitions(topic: string, partitions: readonly number[]): Record<string, number[]>;
   findBroker(node: { nodeId: string }): Promise<InternalBroker>;
-  fetchTopicsOffset(
-    topics: readonly {
-      topic: string;
-      fromBeginning: boolean;
-      /** Instead of `fromBeginning`: the first offset of this time or later, -1 where there is none. */
-      fromTimestamp?: number;
-      partitions: readonly { partition: number }[];
-    }[],
-  ): Promise<{ partitions: { partition: number; offset: string }[] }[]>;
   removeBroker(address: { host: string; port: number }): void;
   readonly brokerPool: { findConnectedBroker(): Promise<InternalBroker> };
 }
@@ -95,13 +86,37 @@ export const ConnectionClass = require('kafkajs/src/network/connection') as Prot
   connect(this: InternalConnection): Promise<boolean>;
 }>;
 
+export interface MetadataResponse {
+  readonly topicMetadata: readonly { readonly topicErrorCode: number }[];
+}
+
+interface MetadataProtocol {
+  readonly request: { readonly apiVersion: number };
+  readonly response: { readonly decode: unknown };
+}
+
 export interface ConnectingBroker {
-  readonly connectionPool: { readonly ssl?: unknown; readonly sasl?: unknown };
+  readonly connectionPool: {
+    readonly ssl?: unknown;
+    readonly sasl?: unknown;
+    send(protocol: object): Promise<unknown>;
+  };
+  readonly allowAutoTopicCreation: boolean;
+  /** The newest version that the broker and kafkajs both speak. */
+  lookupRequest(
+    apiKey: number,
+    definitions: object,
+  ): (ask: { readonly topics: readonly string[]; readonly allowAutoTopicCreation: boolean }) => MetadataProtocol;
+  disconnect(): Promise<void>;
 }
 
 export const BrokerClass = require('kafkajs/src/broker') as Prototype<{
   connect(this: ConnectingBroker): Promise<void>;
-  metadata(this: ConnectingBroker, topics: readonly string[]): Promise<unknown>;
+  metadata(this: ConnectingBroker, topics?: readonly string[]): Promise<unknown>;
+}>;
+
+export const BrokerPoolClass = require('kafkajs/src/cluster/brokerPool') as Prototype<{
+  refreshMetadata(this: object, topics: readonly string[]): Promise<void>;
 }>;
 
 export interface InternalRequest {
@@ -126,4 +141,12 @@ export function openCluster(kafka: Kafka): InternalCluster {
   if (!symbol) throw new Error('this kafkajs has no createCluster; Parley is made for 2.2.4');
   const create = (kafka as unknown as Record<symbol, (options: object) => InternalCluster>)[symbol];
   return (create as (options: object) => InternalCluster)({ metadataMaxAge: 300_000, allowAutoTopicCreation: false });
+}
+
+/** Forgets a connection that was closed, so that the next use makes a new one. */
+export function forgetClosed(cluster: InternalCluster, error: unknown): void {
+  const { name, host, port } = error as { name?: string; host?: string; port?: number };
+  if (name === 'KafkaJSConnectionClosedError' && host !== undefined && port !== undefined) {
+    cluster.removeBroker({ host, port });
+  }
 }

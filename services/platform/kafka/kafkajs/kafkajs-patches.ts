@@ -7,6 +7,7 @@ import {
   type InternalRequestQueue,
   RequestQueueClass,
 } from './kafkajs-internals.ts';
+import { keepMetadataToOwnTopics } from './own-metadata.ts';
 
 const PENDING_CHECK_MS = 10;
 let applied = false;
@@ -21,6 +22,7 @@ export function applyKafkajsPatches(): void {
   memoisePendingConnect();
   closeSilentConnections();
   Object.assign(kafkajs.CompressionCodecs, KAFKAJS_CODECS);
+  keepMetadataToOwnTopics();
   adviseOnConnections();
 }
 

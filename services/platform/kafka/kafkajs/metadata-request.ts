@@ -19,7 +19,7 @@ interface PartitionState {
   readonly inSync: readonly number[];
 }
 
-interface TopicState {
+export interface TopicState {
   readonly topic: string;
   readonly topicId: TopicId;
   /** Kafka's error code for the topic; 0 is none. */

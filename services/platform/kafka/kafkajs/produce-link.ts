@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../core/errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { Kafka } from './kafka.ts';
-import { type InternalBroker, type InternalCluster, openCluster } from './kafkajs-internals.ts';
+import { forgetClosed, type InternalBroker, type InternalCluster, openCluster } from './kafkajs-internals.ts';
 import { requestMetadata } from './metadata-request.ts';
 import { ProduceEncoder, type ProducerIdentity, type TopicPartitionRecords } from './record-batch-encoder.ts';
 
@@ -117,12 +117,8 @@ export class ProduceLink {
     return { producerId: String(producerId), producerEpoch };
   }
 
-  /** Forgets a connection that was closed, so that the next use makes a new one. */
   lost(error: unknown): void {
-    const { name, host, port } = error as { name?: string; host?: string; port?: number };
-    if (name === 'KafkaJSConnectionClosedError' && host !== undefined && port !== undefined) {
-      this.#cluster.removeBroker({ host, port });
-    }
+    forgetClosed(this.#cluster, error);
   }
 
   async #produce(broker: InternalBroker, batches: readonly TopicPartitionRecords[]): Promise<ErrorCodes> {

@@ -5,9 +5,9 @@ import { messageOf, ParleyError } from '../../../core/errors.ts';
 import { within } from '../../../core/within.ts';
 import { tcpProbe } from '../../tcp-probe.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
-import { fetchLogRanges, type LogRange } from './log-ranges.ts';
+import { fetchLogRanges, fetchOffsetsSince, type LogRange } from './log-ranges.ts';
 import { LogReader } from './log-reader.ts';
-import { fetchTopicIds } from './topic-ids.ts';
+import { fetchTopicStates } from './topic-ids.ts';
 
 type Admin = ReturnType<Kafka['admin']>;
 
@@ -76,33 +76,29 @@ export class ClusterView {
 
   /** The topics in the order asked for, with ids and log ranges. */
   async describeTopics(topics: readonly string[]): Promise<TopicDescription[]> {
-    const ids = await this.#bounded('topic ids', () => fetchTopicIds(this.#kafka, topics));
-    const there = topics.filter((topic) => ids.has(topic));
-    const { topics: metadata } = await this.#bounded('metadata', () =>
-      there.length === 0 ? Promise.resolve({ topics: [] }) : this.#admin.fetchTopicMetadata({ topics: there }),
-    );
-    const replication = new Map(metadata.map(({ name, partitions }) => [name, partitions[0]?.replicas.length ?? 0]));
+    const state = await this.#bounded('metadata', () => fetchTopicStates(this.#kafka, topics));
+    const there = new Map(state.topics.filter(({ error }) => error === 0).map((each) => [each.topic, each]));
     return Promise.all(
-      topics.map(async (topic) => ({
-        topic,
-        topic_id: ids.get(topic) ?? null,
-        replication: replication.get(topic) ?? 0,
-        partitions: ids.has(topic) ? await this.logRanges(topic) : [],
-      })),
+      topics.map(async (topic) => {
+        const found = there.get(topic);
+        return {
+          topic,
+          topic_id: found?.topicId ?? null,
+          replication: found?.partitions[0]?.replicas.length ?? 0,
+          partitions: found ? await this.logRanges(topic) : [],
+        };
+      }),
     );
   }
 
   /** By partition, ascending. */
   async logRanges(topic: string): Promise<LogRange[]> {
-    return await this.#bounded('log ranges', () => fetchLogRanges(this.#kafka, topic, this.#admin));
+    return await this.#bounded('log ranges', () => fetchLogRanges(this.#kafka, topic));
   }
 
   /** By partition, the first offset whose record was produced at this time or later; the log's end where there is none. */
   async offsetsSince(topic: string, since: EpochMs): Promise<Map<number, number>> {
-    const offsets = await this.#bounded('offsets by time', () =>
-      this.#admin.fetchTopicOffsetsByTimestamp(topic, since),
-    );
-    return new Map(offsets.map(({ partition, offset }) => [partition, Number(offset)]));
+    return await this.#bounded('offsets by time', () => fetchOffsetsSince(this.#kafka, topic, since));
   }
 
   /**
@@ -128,7 +124,7 @@ export class ClusterView {
 
   /** How many partitions a topic has now. */
   async partitionCount(topic: string): Promise<number> {
-    const { topics } = await this.#bounded('metadata', () => this.#admin.fetchTopicMetadata({ topics: [topic] }));
+    const { topics } = await this.#bounded('metadata', () => fetchTopicStates(this.#kafka, [topic]));
     return topics[0]?.partitions.length ?? 0;
   }
 

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import kafkajs from 'kafkajs';
+import { errorTypeOf } from '../kafkajs/error-type.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
-
-type Admin = ReturnType<Kafka['admin']>;
+import { type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
+import { askLeaders, lookUpOffsets, type Offsets, type Place } from '../kafkajs/offset-look-up.ts';
 
 /** What a partition's log holds. */
 export interface LogRange {
@@ -17,41 +17,86 @@ const TRIES = 20;
 const RETRY_MS = 250;
 
 /**
- * The log of a topic by partition, ascending.
+ * The log of a topic by partition, ascending; all of it, for about five seconds.
  *
- * kafkajs gives up at once where a leader has moved, and keeps what it believed of the leaders for minutes. Where an admin
- * is asked for a topic while it learns of another, it may know nothing of this one, and throws a TypeError. Both pass, so
- * it is asked again by an admin that knows nothing yet, for about five seconds.
- *
- * @throws whatever kafkajs threw last.
+ * @throws naming a partition whose log cannot be read and why, or why the topic cannot be.
  */
-export async function fetchLogRanges(kafka: Kafka, topic: string, admin?: Admin): Promise<LogRange[]> {
-  for (let tried = admin ? 0 : 1; ; tried++) {
-    try {
-      return admin && tried === 0 ? await rangesOf(admin, topic) : await askAnew(kafka, topic);
-    } catch (error) {
-      if (!isPassing(error) || tried >= TRIES) throw error;
-    }
-    await delay(RETRY_MS);
-  }
+export async function fetchLogRanges(kafka: Kafka, topic: string): Promise<LogRange[]> {
+  return await persistently(kafka, async (cluster) => {
+    const { ranges, failed } = await readLogRanges(cluster, topic);
+    assertAll(topic, failed);
+    return ranges;
+  });
 }
 
-const isPassing = (error: unknown): boolean =>
-  error instanceof TypeError || (error instanceof kafkajs.KafkaJSProtocolError && error.retriable);
+/**
+ * By partition, the first offset whose record was produced at this time, ms since the epoch, or later; the log's end where
+ * there is none.
+ *
+ * @throws as {@link fetchLogRanges}.
+ */
+export async function fetchOffsetsSince(kafka: Kafka, topic: string, since: number): Promise<Map<number, number>> {
+  return await persistently(kafka, async (cluster) => {
+    const leaders = await askLeaders(cluster, topic);
+    const ends = await lookUpOffsets(cluster, topic, leaders, 'end');
+    const starts = await lookUpOffsets(cluster, topic, leaders, since);
+    assertAll(topic, new Map([...ends.failed, ...starts.failed]));
+    return new Map(
+      [...ends.found].map(([partition, end]) => [partition, sinceOrEnd(starts.found.get(partition), end)]),
+    );
+  });
+}
 
-async function askAnew(kafka: Kafka, topic: string): Promise<LogRange[]> {
-  const admin = kafka.admin();
+/** How many records the partitions that can be read have had since that time, ms since the epoch. */
+export async function countSince(kafka: Kafka, topic: string, since: number): Promise<number> {
+  return await persistently(kafka, async (cluster) => {
+    const leaders = await askLeaders(cluster, topic);
+    const starts = await lookUpOffsets(cluster, topic, leaders, since);
+    const ends = await lookUpOffsets(cluster, topic, leaders, 'end');
+    const counts = [...ends.found].map(([partition, end]) => end - sinceOrEnd(starts.found.get(partition), end));
+    return counts.reduce((sum, count) => sum + count, 0);
+  });
+}
+
+const sinceOrEnd = (since = -1, end: number): number => (since < 0 ? end : since);
+
+/** One look at the logs of all partitions, or of one; those that cannot be read now are in `failed`, with the reason. */
+export async function readLogRanges(
+  cluster: InternalCluster,
+  topic: string,
+  partition?: number,
+): Promise<{ readonly ranges: LogRange[]; readonly failed: Offsets['failed'] }> {
+  const all = await askLeaders(cluster, topic);
+  const wanted = partition === undefined ? all : new Map([[partition, all.get(partition) ?? -1]]);
+  const ask = (place: Place) => lookUpOffsets(cluster, topic, wanted, place);
+  const [starts, ends] = await Promise.all([ask('start'), ask('end')]);
+  const ranges = [...starts.found].flatMap(([each, start]) => {
+    const end = ends.found.get(each);
+    return end === undefined ? [] : [{ partition: each, start, end }];
+  });
+  ranges.sort((a, b) => a.partition - b.partition);
+  return { ranges, failed: new Map([...starts.failed, ...ends.failed]) };
+}
+
+function assertAll(topic: string, failed: Offsets['failed']): void {
+  for (const [partition, reason] of failed) throw new Error(`${topic}/${partition} cannot be read: ${reason}`);
+}
+
+/** Leaders move, and a topic that was made just now is not known to every broker. */
+async function persistently<T>(kafka: Kafka, read: (cluster: InternalCluster) => Promise<T>): Promise<T> {
+  const cluster = openCluster(kafka);
   try {
-    await admin.connect();
-    return await rangesOf(admin, topic);
+    for (let tried = 1; ; tried++) {
+      try {
+        return await read(cluster);
+      } catch (error) {
+        if (tried >= TRIES || FINAL.has(errorTypeOf(error) ?? '')) throw error;
+      }
+      await delay(RETRY_MS);
+    }
   } finally {
-    await admin.disconnect();
+    await cluster.disconnect();
   }
 }
 
-async function rangesOf(admin: Admin, topic: string): Promise<LogRange[]> {
-  const offsets = await admin.fetchTopicOffsets(topic);
-  return offsets
-    .map(({ partition, low, high }) => ({ partition, start: Number(low), end: Number(high) }))
-    .sort((a, b) => a.partition - b.partition);
-}
+const FINAL = new Set(['INVALID_TOPIC_EXCEPTION', 'TOPIC_AUTHORIZATION_FAILED']);

@@ -4,6 +4,7 @@ import { fetchRaw } from '../kafkajs/fetch-request.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
 import type { FetchedRecord } from '../record.ts';
+import { readLogRanges } from './log-ranges.ts';
 import { readRecordSet, type Stretch, type UnreadableBatch } from './record-set.ts';
 
 /** What one fetch brought. */
@@ -82,9 +83,10 @@ export class LogReader {
   /** Undefined where there is nothing behind `offset` yet. */
   async #fetch(topic: string, partition: number, offset: number): Promise<LogPage | undefined> {
     await this.#cluster.addTargetTopic(topic);
-    const [nodeId] = Object.keys(this.#cluster.findLeaderForPartitions(topic, [partition]));
-    if (nodeId === undefined) throw new Error('the partition has no leader');
-    const broker = await this.#cluster.findBroker({ nodeId });
+    const known = this.#cluster.findTopicPartitionMetadata(topic);
+    const leader = known.find(({ partitionId }) => partitionId === partition)?.leader ?? -1;
+    if (leader < 0) throw new Error('the partition has no leader');
+    const broker = await this.#cluster.findBroker({ nodeId: String(leader) });
     const [set] = await fetchRaw(broker, {
       positions: [{ topic, partition, offset }],
       maxWaitMs: FETCH_WAIT_MS,
@@ -102,10 +104,10 @@ export class LogReader {
   }
 
   async #logStart(topic: string, partition: number): Promise<number> {
-    const [found] = await this.#cluster.fetchTopicsOffset([
-      { topic, fromBeginning: true, partitions: [{ partition }] },
-    ]);
-    return Number(found?.partitions[0]?.offset ?? 0);
+    const { ranges, failed } = await readLogRanges(this.#cluster, topic, partition);
+    const [found] = ranges;
+    if (!found) throw new Error(`the start of the log cannot be read: ${failed.get(partition)}`);
+    return found.start;
   }
 }
 

@@ -5,6 +5,7 @@ import type { Logger } from '../../logger.ts';
 import { type FetchedSet, fetchRaw } from '../kafkajs/fetch-request.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { type InternalBroker, type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
+import { askLeaders, lookUpOffsets } from '../kafkajs/offset-look-up.ts';
 
 /** Takes over what one fetch brought of one partition and says where to go on. Synchronous; must not throw. */
 export type TakeSet = (records: Buffer, from: number) => number;
@@ -34,6 +35,10 @@ const OFFSET_OUT_OF_RANGE = 1;
 
 /** After this the partitions and their leaders are looked up anew: a topic may have grown. */
 const ROUND_MS = 30_000;
+/** After this where a partition cannot be followed. */
+const RETRY_ROUND_MS = 1_000;
+
+type Leaders = ReadonlyMap<number, number>;
 
 /** A stretch of time in which the partitions and their leaders stay the same. */
 interface Round {
@@ -79,12 +84,9 @@ export class TailReader {
     const { topic, log } = this.#options;
     while (!this.#closing) {
       try {
-        await this.#cluster.connect();
-        await this.#cluster.addTargetTopic(topic);
-        await this.#cluster.refreshMetadata();
-        const partitions = this.#cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId);
-        await this.#locate(partitions);
-        await this.#followAll(partitions);
+        const leaders = await askLeaders(this.#cluster, topic);
+        await this.#locate(leaders);
+        await this.#followAll(leaders);
       } catch (error) {
         log.warn({ err: messageOf(error), topic }, 'the end of a topic cannot be followed at the moment');
         await delay(RETRY_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined);
@@ -94,39 +96,41 @@ export class TailReader {
   }
 
   /** Positions for the partitions that have none yet. */
-  async #locate(partitions: readonly number[]): Promise<void> {
+  async #locate(leaders: Leaders): Promise<void> {
     const { topic } = this.#options;
     // A partition that the topic has grown since is read from its start.
-    for (const partition of partitions) {
+    for (const partition of leaders.keys()) {
       if (this.#known > 0 && partition >= this.#known) this.#positions.set(partition, 0);
     }
-    this.#known = Math.max(this.#known, partitions.length);
-    const missing = partitions
-      .filter((partition) => !this.#positions.has(partition))
-      .map((partition) => ({ partition }));
-    if (missing.length === 0) return;
-    const ask = async (fromTimestamp?: number) => {
-      const at = fromTimestamp === undefined ? {} : { fromTimestamp };
-      const [found] = await this.#cluster.fetchTopicsOffset([
-        { topic, fromBeginning: false, ...at, partitions: missing },
-      ]);
-      return new Map((found?.partitions ?? []).map(({ partition, offset }) => [partition, Number(offset)]));
-    };
+    this.#known = Math.max(this.#known, leaders.size);
+    const missing = new Map([...leaders].filter(([partition]) => !this.#positions.has(partition)));
+    if (missing.size === 0) return;
     // The end first: what is written between the two questions is read then, not missed.
-    const ends = await ask();
-    const bySince = await ask(this.#since);
-    for (const { partition } of missing) {
-      const offset = bySince.get(partition) ?? -1;
-      this.#positions.set(partition, offset >= 0 ? offset : (ends.get(partition) ?? 0));
+    const ends = await lookUpOffsets(this.#cluster, topic, missing, 'end');
+    const bySince = await lookUpOffsets(this.#cluster, topic, missing, this.#since);
+    for (const [partition, end] of ends.found) {
+      const since = bySince.found.get(partition);
+      // Without either answer it is asked for again in the next round.
+      if (since !== undefined) this.#positions.set(partition, since >= 0 ? since : end);
     }
   }
 
-  async #followAll(partitions: readonly number[]): Promise<void> {
-    const { topic } = this.#options;
-    const leaders = Object.entries(this.#cluster.findLeaderForPartitions(topic, [...partitions]));
-    if (leaders.flatMap(([, led]) => led).length < partitions.length) throw new Error('a partition has no leader');
-    const round: Round = { over: false, untilMs: performance.now() + ROUND_MS };
-    const results = await Promise.allSettled(leaders.map(([nodeId, led]) => this.#follow(nodeId, led, round)));
+  /** Partitions without a leader, or whose leader does not answer, are looked at again soon; the others are followed meanwhile. */
+  async #followAll(leaders: Leaders): Promise<void> {
+    const located = [...leaders].filter(([partition, leader]) => leader >= 0 && this.#positions.has(partition));
+    const roundMs = located.length < leaders.size ? RETRY_ROUND_MS : ROUND_MS;
+    const round: Round = { over: false, untilMs: performance.now() + roundMs };
+    if (located.length === 0) throw new Error('no partition has a leader that answers');
+    const byLeader = Map.groupBy(located, ([, leader]) => leader);
+    const results = await Promise.allSettled(
+      [...byLeader].map(([leader, led]) =>
+        this.#follow(
+          String(leader),
+          led.map(([partition]) => partition),
+          round,
+        ),
+      ),
+    );
     const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
   }

@@ -1,7 +1,7 @@
 import type { TopicId } from '../../../core/brands.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { type InternalBroker, openCluster } from '../kafkajs/kafkajs-internals.ts';
-import { requestMetadata } from '../kafkajs/metadata-request.ts';
+import { type ClusterState, requestMetadata } from '../kafkajs/metadata-request.ts';
 
 /** What the cluster calls itself and its topics; a topic that does not exist is left out. */
 export interface ClusterIds {
@@ -26,13 +26,22 @@ export async function requestIds(broker: InternalBroker, topics: readonly string
   };
 }
 
+/** What a broker says of these topics now, also of those that do not exist. */
+export async function fetchTopicStates(kafka: Kafka, topics: readonly string[]): Promise<ClusterState> {
+  return await asking(kafka, (broker) => requestMetadata(broker, topics));
+}
+
 /** Kafka's own ids of topics, by name; a topic that does not exist is left out. */
 export async function fetchTopicIds(kafka: Kafka, topics: readonly string[]): Promise<Map<string, TopicId>> {
+  return await asking(kafka, async (broker) => new Map((await requestIds(broker, topics)).topics));
+}
+
+async function asking<T>(kafka: Kafka, ask: (broker: InternalBroker) => Promise<T>): Promise<T> {
   const cluster = openCluster(kafka);
-  await cluster.connect();
   try {
+    await cluster.connect();
     await cluster.refreshMetadata();
-    return new Map((await requestIds(await cluster.findControllerBroker(), topics)).topics);
+    return await ask(await cluster.findControllerBroker());
   } finally {
     await cluster.disconnect();
   }
