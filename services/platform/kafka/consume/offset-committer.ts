@@ -23,6 +23,8 @@ export interface CommitterOptions {
   readonly onRefused?: (topic: string, partition: number, error: string | undefined) => void;
   /** How long a commit may be refused for its generation without a rejoin; the default is {@link FENCED_BOUND_MS}. */
   readonly fencedBoundMs?: number;
+  /** How long an error that may pass is borne before it is reported; the default is {@link REPORT_AFTER_MS}. */
+  readonly reportAfterMs?: number;
 }
 
 /** Longer than a rejoin takes between the broker's new generation and our hearing of it. */
@@ -181,7 +183,7 @@ export class OffsetCommitter {
   }
 
   #committed(entry: Waiting): void {
-    this.#options.onRefused?.(entry.topic, entry.partition, undefined);
+    this.#report(entry, undefined);
     entry.resolve();
   }
 
@@ -198,12 +200,17 @@ export class OffsetCommitter {
     entry.failures += 1;
     if (entry.failures === 1) entry.failingSinceMs = now;
     entry.fencedSession = verdict === 'generation' ? session : undefined;
-    const { fencedBoundMs = FENCED_BOUND_MS } = this.#options;
+    const { fencedBoundMs = FENCED_BOUND_MS, reportAfterMs = REPORT_AFTER_MS } = this.#options;
     entry.dueAtMs = now + (verdict === 'generation' ? fencedBoundMs : pauseMs(verdict, entry.failures));
-    if (verdict === 'final' || (verdict === 'passing' && now - entry.failingSinceMs > REPORT_AFTER_MS)) {
-      this.#options.onRefused?.(topic, partition, error);
+    if (verdict === 'final' || (verdict === 'passing' && now - entry.failingSinceMs >= reportAfterMs)) {
+      this.#report(entry, error);
     }
     this.#waiting.push(entry);
+  }
+
+  /** A claim that was lost while the request was under way has no troubles any more. */
+  #report({ topic, partition, session }: Waiting, error: string | undefined): void {
+    if (session() !== undefined) this.#options.onRefused?.(topic, partition, error);
   }
 
   #request(session: GroupSession, entries: readonly Waiting[]) {
