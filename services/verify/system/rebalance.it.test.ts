@@ -155,3 +155,37 @@ describe('enrichers from 1 to 4 to 2 under load', () => {
     expect(nlp.requests.length - sent).toBeLessThanOrEqual(bound);
   }, 180_000);
 });
+
+describe('an enricher that stood still for longer than its session lasts', () => {
+  it('joins once more, under its one consumer, while nothing is lost or double and kept partitions repeat no call', async () => {
+    const [frozen, other] = [...enrichers] as [ServiceHandle, ServiceHandle];
+    const joins = async ({ adminUrl }: ServiceHandle, kept: boolean) => {
+      const text = await (await fetch(`${adminUrl}/metrics`)).text();
+      return Number(
+        new RegExp(`^parley_group_joins_total\\{[^}]*kept="${kept}"[^}]*\\} (\\d+)`, 'm').exec(text)?.[1] ?? 0,
+      );
+    };
+    const load = underLoad();
+    const owners = [await assignment()];
+    const [anew, kept, wrote] = [await joins(frozen, false), await joins(other, true), frozen.logs().length];
+    const repeatedBefore = new Set(nlp.repeated);
+    frozen.signal('SIGSTOP');
+    enrichers.delete(frozen);
+    owners.push(await assignment());
+    await calledFor(nlp.calls.size + 100);
+    frozen.signal('SIGCONT');
+    enrichers.add(frozen);
+    owners.push(await assignment());
+    await frozen.ready();
+    await calledFor(nlp.calls.size + 300);
+    await load.stop();
+    const { topics } = await world.expectWhole();
+    const sent = world.acked.size;
+    expect(topics['chat.events']).toMatchObject({ events: sent, enriched: sent, duplicate_receipts: 0 });
+    expect([(await joins(frozen, false)) - anew, (await joins(other, true)) - kept]).toEqual([1, 2]);
+    expect(frozen.logs().slice(wrote)).not.toContain('the consumer crashed');
+    const throughout = (partition: number) => owners.every((at) => at.get(partition) === other);
+    const repeated = nlp.repeated.filter((id) => !repeatedBefore.has(id));
+    expect(repeated.filter((id) => throughout(partitionOfId(id)))).toEqual([]);
+  }, 120_000);
+});
