@@ -66,6 +66,12 @@ export const ENRICHER_SPEC = {
     max: 1,
     doc: 'Share of the messages in flight that replay may take',
   }),
+  KAFKA_COMMIT_INTERVAL_MS: int({
+    default: 100,
+    min: 10,
+    max: 60_000,
+    doc: 'Time between commits of offsets: a `kill -9` may have repeated what was acked since',
+  }),
   GROUP_SESSION_TIMEOUT_MS: int({
     default: 6_000,
     min: 1_000,
@@ -134,5 +140,3 @@ export type Lane = keyof typeof MAX_QUEUED;
 export const IN_FLIGHT_FACTOR = 2;
 /** Bytes of records in flight. */
 export const MAX_IN_FLIGHT_BYTES = 64 << 20;
-/** What a `kill -9` may have repeated: outcomes acked since the last commit. */
-export const COMMIT_INTERVAL_MS = 100;

@@ -68,6 +68,7 @@ class World {
       processor: { process } as unknown as RecordProcessor,
       maxInFlight,
       replayTopic: 'chat.replay',
+      commitIntervalMs: 100,
       maxReplayInFlight,
       room: () => Math.max(this.room - this.enricher.inFlight, 0),
       metrics: enricherMetrics(new Metrics('test')),

@@ -7,7 +7,7 @@ import type { Logger } from '../platform/logger.ts';
 import { messageTrace, traceIdOf } from '../platform/tracing/messaging-spans.ts';
 import type { Span, Tracer } from '../platform/tracing/tracer.ts';
 import { forward } from './analyse/callbacks.ts';
-import { COMMIT_INTERVAL_MS, type Lane, MAX_IN_FLIGHT_BYTES, MAX_QUEUED } from './config.ts';
+import { type Lane, MAX_IN_FLIGHT_BYTES, MAX_QUEUED } from './config.ts';
 import { FairQueue } from './fair-queue.ts';
 import type { EnricherMetrics } from './metrics.ts';
 import { type Job, offsetOf, PartitionWorker, type WorkerEvents } from './partition-worker.ts';
@@ -20,6 +20,8 @@ export interface EnricherOptions {
   readonly replayTopic: string;
   /** What replay may have in flight at most; it also yields to live records that wait. */
   readonly maxReplayInFlight: number;
+  /** A `kill -9` may have repeated what was acked since the last commit. */
+  readonly commitIntervalMs: number;
   /** How many more records may be started now: few of them should have to wait for a permit of the NLP API. */
   readonly room: () => number;
   readonly metrics: EnricherMetrics;
@@ -67,7 +69,7 @@ export class Enricher {
       kept: (worker) => this.#settled(worker),
       released: (worker) => this.#released(worker),
     };
-    this.#committer = setInterval(() => this.#commitAll(), COMMIT_INTERVAL_MS);
+    this.#committer = setInterval(() => this.#commitAll(), options.commitIntervalMs);
   }
 
   get inFlight(): number {

@@ -97,6 +97,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
     maxInFlight,
     replayTopic: topics.replay,
     maxReplayInFlight: Math.max(1, Math.floor(maxInFlight * config.REPLAY_SHARE)),
+    commitIntervalMs: config.KAFKA_COMMIT_INTERVAL_MS,
     room,
     metrics,
     log,

@@ -249,6 +249,7 @@ describe('the enricher’s assignment', () => {
   const options = {
     maxInFlight: 1,
     replayTopic: 'chat.replay',
+    commitIntervalMs: 100,
     maxReplayInFlight: 1,
     room: () => 0,
     metrics,

@@ -1,5 +1,7 @@
 import { flag, hostPorts, int, oneOf, optional, pem, privateUrl, secret, text, url } from '../core/config.ts';
 
+const COMPRESSIONS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
+
 /** Variables that several services share; spread them into a service's own spec. */
 
 export const KAFKA_SPEC = {
@@ -32,6 +34,12 @@ export const KAFKA_SPEC = {
   KAFKA_OAUTH_CLIENT_ID: optional(text({ doc: 'Client id there' })),
   KAFKA_OAUTH_CLIENT_SECRET: optional(secret({ doc: 'Client secret there' })),
   KAFKA_OAUTH_SCOPE: optional(text({ doc: 'Scope that is asked for, if any' })),
+  KAFKA_CLIENT_RACK: optional(
+    text({
+      doc: 'Rack or zone of this process, by the names of broker.rack: consumers read from a replica that is near',
+    }),
+  ),
+  KAFKA_COMPRESSION: oneOf(COMPRESSIONS, { default: 'none', doc: 'Codec of the batches that are produced' }),
   KAFKA_CONNECTION_TIMEOUT_MS: int({ default: 3_000, min: 100, max: 60_000, doc: 'Longest wait for a connection' }),
   KAFKA_REQUEST_TIMEOUT_MS: int({ default: 5_000, min: 500, max: 60_000, doc: 'Longest wait for a broker’s answer' }),
 };

@@ -18,6 +18,7 @@ export interface SecuredListener {
   readonly formatOptions: readonly string[];
 }
 
+const RACK_AWARE = 'org.apache.kafka.common.replica.RackAwareReplicaSelector';
 /** With fewer than three brokers, topics have one replica. */
 const REPLICAS = 3;
 
@@ -56,6 +57,8 @@ export function kafkaProperties(node: KafkaNode, controllerPorts: readonly numbe
     'transaction.state.log.num.partitions=4',
     `share.coordinator.state.topic.replication.factor=${replicas}`,
     `share.coordinator.state.topic.min.isr=${inSync}`,
+    // Each a rack of its own, and who says where it runs is told of the replica there (KIP-392).
+    ...(replicas > 1 ? [`broker.rack=rack-${node.id}`, `replica.selector.class=${RACK_AWARE}`] : []),
     // A broker that is gone is noticed, and its partitions led by others, within 3 s; the defaults are 9 s and 2 s.
     ...(replicas > 1 ? ['broker.session.timeout.ms=3000', 'broker.heartbeat.interval.ms=500'] : []),
     // The maximum: offsets and their metadata must not expire while no consumer runs.

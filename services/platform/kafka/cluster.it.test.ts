@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';
 import { type KafkaCluster, startKafkaCluster } from '../../local/testing/kafka-cluster.ts';
 import { Metrics } from '../metrics.ts';
-import { KafkaProxy, PRODUCE_API_KEY } from '../testing/kafka-proxy.ts';
+import { FETCH_API_KEY, KafkaProxy, PRODUCE_API_KEY } from '../testing/kafka-proxy.ts';
 import { TopicLog, testLog } from '../testing/topic-log.ts';
 import type { Claim } from './consume/claim.ts';
 import { GroupConsumer } from './consume/group-consumer.ts';
@@ -99,12 +99,54 @@ describe('a cluster of three brokers', () => {
   }, 90_000);
 });
 
+const fetchesBy = () => {
+  const counts = proxies.map(() => 0);
+  for (const [index, proxy] of proxies.entries()) {
+    proxy.rule = ({ apiKey }) => {
+      if (apiKey === FETCH_API_KEY) counts[index] = (counts[index] ?? 0) + 1;
+      return 'pass';
+    };
+  }
+  return counts;
+};
+
+describe('a consumer that says in which rack it runs', () => {
+  it('reads all partitions from the replicas there, and from their leaders while that broker is away', async () => {
+    const brokers = proxies.map(({ address }) => address);
+    const near = createKafka({ brokers, clientId: 'near', rack: 'rack-2', log: testLog() });
+    const { values } = await member(TOPIC, 'near.group', near);
+    const send = async (name: string) => {
+      const sent = Array.from({ length: PARTITIONS }, (_, partition) => ({ partition, value: `${name} ${partition}` }));
+      await Promise.all(
+        sent.map(({ partition, value }) =>
+          producer.send({ topic: TOPIC, partition, key: null, value: Buffer.from(value) }),
+        ),
+      );
+      await eventually(() => expect(values).toEqual(expect.arrayContaining(sent.map(({ value }) => value))));
+    };
+    await send('first');
+    // Each leader has named the follower once; from then on it is not asked.
+    await eventually(async () => {
+      const counts = fetchesBy();
+      await send(`near ${values.length}`);
+      expect([counts[0], counts[2]]).toEqual([0, 0]);
+      expect(counts[1]).toBeGreaterThan(0);
+    });
+    await cluster.nodes[1]?.kill();
+    const counts = fetchesBy();
+    await send('far');
+    expect((counts[0] ?? 0) + (counts[2] ?? 0)).toBeGreaterThan(0);
+    await cluster.nodes[1]?.start();
+    await cluster.nodes[1]?.ready();
+  }, 120_000);
+});
+
 /** A member of a group that notes what it holds and what it was given. */
-async function member(topic: string, groupId: string) {
+async function member(topic: string, groupId: string, client = kafka) {
   const claims = new Map<number, Claim>();
   const values: string[] = [];
   const consumer = await GroupConsumer.start({
-    kafka,
+    kafka: client,
     groupId,
     topics: [topic],
     log: testLog(),

@@ -12,6 +12,9 @@ export interface KafkaTls {
   readonly key?: string;
 }
 
+/** By Kafka's names. */
+export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
+
 type KafkaSasl =
   | {
       readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
@@ -28,6 +31,10 @@ export interface KafkaConnection {
   readonly tls?: KafkaTls;
   /** Absent: no authentication. */
   readonly sasl?: KafkaSasl;
+  /** What `broker.rack` is called where this process runs; absent: the leader is read from, wherever it is. */
+  readonly rack?: string;
+  /** The codec of produced batches; none by default. */
+  readonly compression?: Compression;
   /** Milliseconds. */
   readonly connectionTimeout?: number;
   /** Milliseconds. */
@@ -42,8 +49,10 @@ export function kafkaConnection(config: KafkaConfig): KafkaConnection {
   const sasl = saslOf(config);
   return {
     brokers: config.KAFKA_BROKERS,
+    compression: config.KAFKA_COMPRESSION,
     connectionTimeout: config.KAFKA_CONNECTION_TIMEOUT_MS,
     requestTimeout: config.KAFKA_REQUEST_TIMEOUT_MS,
+    ...(config.KAFKA_CLIENT_RACK !== undefined && { rack: config.KAFKA_CLIENT_RACK }),
     ...(tls && { tls }),
     ...(sasl && { sasl }),
   };

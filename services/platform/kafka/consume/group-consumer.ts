@@ -6,7 +6,7 @@ import type { Counter, Metrics } from '../../metrics.ts';
 import type { FetchedSet, FetchPosition } from '../kafkajs/fetch-request.ts';
 import type { FetchPlan } from '../kafkajs/group-fetch.ts';
 import type { GroupSession } from '../kafkajs/group-membership.ts';
-import type { Kafka } from '../kafkajs/kafka.ts';
+import { type Kafka, traitsOf } from '../kafkajs/kafka.ts';
 import { readRecordSet, type Stretch, type UnreadableBatch } from '../read/record-set.ts';
 import { TopicWatch } from '../read/topic-watch.ts';
 import { refusalOf } from '../rights.ts';
@@ -161,11 +161,12 @@ export class GroupConsumer implements ClaimOwner {
   }
 
   #fetchPlan(): FetchPlan {
-    const { maxBytes, maxBytesPerPartition } = this.#options;
+    const { maxBytes, maxBytesPerPartition, kafka } = this.#options;
     return {
       maxWaitMs: MAX_WAIT_MS,
       maxBytes,
       maxBytesPerPartition,
+      rack: traitsOf(kafka).rack,
       positions: () => this.#positions(),
       fetched: (position, set) => this.#fetched(position, set),
       outOfRange: (position) => this.#outOfRange(position),

@@ -1,6 +1,7 @@
 import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { compressFrameSync, decompressFrameSync } from 'lz4-napi';
 import { compressSync as compressSnappy, uncompressSync as uncompressSnappy } from 'snappy';
+import type { Compression } from '../connection.ts';
 
 /**
  * Bytes of a batch when it is decompressed, at most: a batch of a few kilobytes that unpacks to gigabytes would end the
@@ -34,12 +35,25 @@ export function decompress(codec: number, bytes: Buffer): Buffer {
   return run(bytes);
 }
 
-/** As kafkajs takes a codec, by Kafka's number of it. Writing is for tests and load: Parley's services do not compress. */
+const COMPRESS: readonly ((bytes: Buffer) => Buffer)[] = [
+  (bytes) => bytes,
+  (bytes) => gzipSync(bytes),
+  compressSnappy,
+  compressFrameSync,
+  (bytes) => zstdCompressSync(bytes),
+];
+
+/** The records of a batch as they travel under this codec. Snappy is written raw, as librdkafka does. */
+export function compress(codec: Compression, bytes: Buffer): Buffer {
+  return (COMPRESS[CODEC_NAMES.indexOf(codec)] as (bytes: Buffer) => Buffer)(bytes);
+}
+
+/** As kafkajs takes a codec, by Kafka's number of it; for tests and load, whose producers are kafkajs'. */
 export const KAFKAJS_CODECS = Object.fromEntries(
-  [(bytes: Buffer) => gzipSync(bytes), compressSnappy, compressFrameSync, zstdCompressSync].map((compress, index) => [
+  CODEC_NAMES.slice(1).map((name, index) => [
     index + 1,
     () => ({
-      compress: async ({ buffer }: { buffer: Buffer }) => compress(buffer),
+      compress: async ({ buffer }: { buffer: Buffer }) => compress(name, buffer),
       decompress: async (bytes: Buffer) => decompress(index + 1, bytes),
     }),
   ]),

@@ -22,6 +22,8 @@ export interface FetchedSet {
   /** The end of the log as far as it is replicated. */
   readonly highWatermark: number;
   readonly aborted: readonly AbortedTransaction[];
+  /** The node that is to be read from instead, as it is nearer (KIP-392): with it come no records. */
+  readonly preferredReplica: number | undefined;
   readonly records: Buffer;
 }
 
@@ -33,6 +35,8 @@ export interface RawFetch {
   readonly maxBytesPerPartition: number;
   /** Reads up to the first transaction that is open, and is told of the aborted ones. */
   readonly committedOnly?: boolean;
+  /** Where this process runs, by the names of `broker.rack`. */
+  readonly rack?: string | undefined;
 }
 
 const FETCH_API_KEY = 1;
@@ -45,7 +49,7 @@ const HEAD_BYTES = 29;
 /** Around a topic's name: its length, and the number of its partitions. */
 const TOPIC_BYTES = 2 + 4;
 const PARTITION_BYTES = 28;
-/** After the topics: no forgotten ones, no rack. */
+/** After the topics: no forgotten ones, then the rack behind its length. */
 const TAIL_BYTES = 4 + 2;
 
 /** Fetches without decoding: of the answer only the frame around the record sets is read (Fetch v11). */
@@ -66,10 +70,11 @@ export async function fetchRaw(broker: InternalBroker, fetch: RawFetch): Promise
 /** In one buffer: kafkajs's encoder takes one of 511 bytes for each partition, dozens of times a second. */
 function encodeFetch(fetch: RawFetch): Buffer {
   const { positions, maxWaitMs, maxBytes, maxBytesPerPartition, committedOnly = false } = fetch;
+  const rack = Buffer.from(fetch.rack ?? '');
   const topics = byTopic(positions);
   const names = topics.map(({ topic }) => Buffer.from(topic));
   const topicBytes = names.reduce((sum, name) => sum + TOPIC_BYTES + name.length, 0);
-  const request = Buffer.alloc(HEAD_BYTES + topicBytes + positions.length * PARTITION_BYTES + TAIL_BYTES);
+  const request = Buffer.alloc(HEAD_BYTES + topicBytes + positions.length * PARTITION_BYTES + TAIL_BYTES + rack.length);
   let at = 0;
   const int32 = (value: number) => {
     at = request.writeInt32BE(value, at);
@@ -92,6 +97,9 @@ function encodeFetch(fetch: RawFetch): Buffer {
       int32(maxBytesPerPartition);
     }
   }
+  int32(0);
+  at = request.writeInt16BE(rack.length, at);
+  rack.copy(request, at);
   return request;
 }
 
@@ -133,12 +141,19 @@ function decodeFetch(payload: Buffer): FetchedSet[] {
       at += 16;
       const aborted: AbortedTransaction[] = [];
       for (let left = int32(); left > 0; left--) aborted.push({ producerId: int64(), firstOffset: Number(int64()) });
-      // The preferred replica.
-      at += 4;
+      const preferred = int32();
       const bytes = int32();
       const records = bytes > 0 ? payload.subarray(at, at + bytes) : EMPTY;
       at += Math.max(bytes, 0);
-      found.push({ topic, partition, error: partitionError, highWatermark, aborted, records });
+      found.push({
+        topic,
+        partition,
+        error: partitionError,
+        highWatermark,
+        aborted,
+        preferredReplica: preferred < 0 ? undefined : preferred,
+        records,
+      });
     }
   }
   return found;

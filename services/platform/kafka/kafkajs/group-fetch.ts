@@ -8,6 +8,8 @@ export interface FetchPlan {
   readonly maxWaitMs: number;
   readonly maxBytes: number;
   readonly maxBytesPerPartition: number;
+  /** Where this process runs, by the names of `broker.rack`: what has a replica there is read from it. */
+  readonly rack?: string | undefined;
   /** Where to go on in each partition that is to be fetched now. */
   readonly positions: () => readonly FetchPosition[];
   /** What the broker has from the position on. */
@@ -46,7 +48,7 @@ export async function fetchFrom(group: InternalConsumerGroup, nodeId: string, pl
     await cluster.refreshMetadataIfNecessary();
     group.checkForStaleAssignment();
     const leaders = leadersOf(cluster);
-    const led = leaders.ledBy(nodeId, plan.positions());
+    const led = leaders.readFrom(nodeId, plan.positions());
     if (led.length === 0) {
       await delay(plan.maxWaitMs);
       return;
@@ -54,19 +56,35 @@ export async function fetchFrom(group: InternalConsumerGroup, nodeId: string, pl
     const broker = await cluster.findBroker({ nodeId });
     for (const set of await fetchRaw(broker, { ...plan, positions: led, committedOnly: true })) {
       const position = led.find(({ topic, partition }) => topic === set.topic && partition === set.partition);
-      if (position) await settle(position, set, plan, leaders);
+      if (position) await settle({ nodeId, position, set, plan, leaders });
     }
   } catch (error) {
+    leadersOf(cluster).unreachable(Number(nodeId));
     await group.recoverFromFetch(error);
   }
 }
 
-async function settle(position: FetchPosition, set: FetchedSet, plan: FetchPlan, leaders: Leaders): Promise<void> {
+interface Answered {
+  readonly nodeId: string;
+  readonly position: FetchPosition;
+  readonly set: FetchedSet;
+  readonly plan: FetchPlan;
+  readonly leaders: Leaders;
+}
+
+async function settle({ nodeId, position, set, plan, leaders }: Answered): Promise<void> {
+  const { preferredReplica } = set;
+  if (preferredReplica !== undefined && preferredReplica !== Number(nodeId)) {
+    leaders.prefer(position, preferredReplica);
+    return;
+  }
   if (set.error === 0) {
     plan.fetched(position, set);
     return;
   }
   const error = errorNameOf(set.error);
+  // A follower may be behind, or have lost its replica: the leader knows.
+  if (leaders.forget(position)) return;
   if (error === 'OFFSET_OUT_OF_RANGE') await plan.outOfRange(position);
   else if (MOVED.has(error)) leaders.moved(position);
   else plan.refused(position, error);
@@ -74,10 +92,17 @@ async function settle(position: FetchPosition, set: FetchedSet, plan: FetchPlan,
 
 const placeOf = ({ topic, partition }: FetchPosition) => `${topic}/${partition}`;
 
-/** Who leads which partition. A partition that has moved is left out until the metadata came anew; the others go on. */
+/** As long as Kafka's own client believes it (`metadata.max.age.ms`); then the leader is asked again. */
+const PREFERRED_FOR_MS = 300_000;
+
+/**
+ * Who leads which partition, and which follower the leader has named as nearer. A partition that has moved is left out until
+ * the metadata came anew; the others go on.
+ */
 class Leaders {
   readonly #cluster: InternalCluster;
   readonly #moved = new Set<string>();
+  readonly #preferred = new Map<string, { readonly node: number; readonly untilMs: number }>();
   #looking = false;
   #turn = 0;
 
@@ -90,8 +115,22 @@ class Leaders {
     this.#look();
   }
 
+  prefer(position: FetchPosition, node: number): void {
+    this.#preferred.set(placeOf(position), { node, untilMs: performance.now() + PREFERRED_FOR_MS });
+  }
+
+  /** @returns whether a follower was read from; from now on it is the leader. */
+  forget(position: FetchPosition): boolean {
+    return this.#preferred.delete(placeOf(position));
+  }
+
+  /** A follower that does not answer is not preferred to leaders that do. */
+  unreachable(node: number): void {
+    for (const [place, preferred] of this.#preferred) if (preferred.node === node) this.#preferred.delete(place);
+  }
+
   /** Another partition first each time: the broker fills its answer in this order. */
-  ledBy(nodeId: string, positions: readonly FetchPosition[]): FetchPosition[] {
+  readFrom(nodeId: string, positions: readonly FetchPosition[]): FetchPosition[] {
     const leaders = new Map<string, ReadonlyMap<number, number>>();
     for (const topic of new Set(positions.map((each) => each.topic))) {
       const known = this.#cluster.findTopicPartitionMetadata(topic);
@@ -101,10 +140,20 @@ class Leaders {
     for (const position of positions) {
       const leader = leaders.get(position.topic)?.get(position.partition) ?? -1;
       if (leader < 0) this.#look();
-      else if (leader === Number(nodeId) && !this.#moved.has(placeOf(position))) led.push(position);
+      const node = this.#preferredOf(position) ?? leader;
+      if (node === Number(nodeId) && !this.#moved.has(placeOf(position))) led.push(position);
     }
     const turn = this.#turn++ % Math.max(led.length, 1);
     return [...led.slice(turn), ...led.slice(0, turn)];
+  }
+
+  #preferredOf(position: FetchPosition): number | undefined {
+    const preferred = this.#preferred.get(placeOf(position));
+    if (!preferred) return undefined;
+    const isThere = this.#cluster.getNodeIds().includes(String(preferred.node));
+    if (isThere && performance.now() < preferred.untilMs) return preferred.node;
+    this.#preferred.delete(placeOf(position));
+    return undefined;
   }
 
   /** Beside the fetches, one look at a time; what fails is tried again at the next fetch. */

@@ -3,7 +3,7 @@ import { connect as connectTls } from 'node:tls';
 import kafkajs, { type Kafka, type KafkaConfig, type SASLOptions } from 'kafkajs';
 import { parseHostPort } from '../../../core/config.ts';
 import type { Logger } from '../../logger.ts';
-import type { KafkaConnection, KafkaTls } from '../connection.ts';
+import type { Compression, KafkaConnection, KafkaTls } from '../connection.ts';
 import { applyKafkajsPatches } from './kafkajs-patches.ts';
 
 export type { Kafka } from 'kafkajs';
@@ -49,8 +49,20 @@ export function createKafka(options: KafkaOptions): Kafka {
         );
       },
   };
-  return new kafkajs.Kafka(config);
+  const kafka = new kafkajs.Kafka(config);
+  traits.set(kafka, { rack: options.rack, compression: options.compression ?? 'none' });
+  return kafka;
 }
+
+/** What kafkajs has no place for: our own fetching and producing ask for it. */
+interface KafkaTraits {
+  readonly rack: string | undefined;
+  readonly compression: Compression;
+}
+
+const traits = new WeakMap<Kafka, KafkaTraits>();
+
+export const traitsOf = (kafka: Kafka): KafkaTraits => traits.get(kafka) ?? { rack: undefined, compression: 'none' };
 
 const IPV6_SEED = '.ipv6';
 

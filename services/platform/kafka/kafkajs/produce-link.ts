@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../../core/errors.ts';
 import type { Logger } from '../../logger.ts';
-import type { Kafka } from './kafka.ts';
+import { type Kafka, traitsOf } from './kafka.ts';
 import { forgetClosed, type InternalBroker, type InternalCluster, openCluster } from './kafkajs-internals.ts';
 import { requestMetadata } from './metadata-request.ts';
 import { ProduceEncoder, type ProducerIdentity, type TopicPartitionRecords } from './record-batch-encoder.ts';
@@ -32,7 +32,7 @@ const CONNECT_PAUSE_MS = 500;
 export class ProduceLink {
   readonly #cluster: InternalCluster;
   readonly #log: Logger;
-  readonly #encoder = new ProduceEncoder();
+  readonly #encoder: ProduceEncoder;
   /** By topic and partition, the leader's node id. */
   readonly #leaders = new Map<string, ReadonlyMap<number, number>>();
   #refreshing: Promise<void> | undefined;
@@ -40,6 +40,7 @@ export class ProduceLink {
 
   constructor(kafka: Kafka, log: Logger) {
     this.#cluster = openCluster(kafka);
+    this.#encoder = new ProduceEncoder(traitsOf(kafka).compression);
     this.#log = log;
   }
 

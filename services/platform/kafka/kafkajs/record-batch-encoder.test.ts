@@ -1,8 +1,15 @@
 import { createRequire } from 'node:module';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
+import type { Compression } from '../connection.ts';
+import { readRecordSet } from '../read/record-set.ts';
+import { CODEC_NAMES } from './codecs.ts';
 import { crc32c } from './crc32c.ts';
 import { type OutgoingMessage, ProduceEncoder, type ProducerIdentity } from './record-batch-encoder.ts';
+
+/** Behind transaction, acks, time-out, the one topic `t` and its one partition, each with counts and lengths. */
+const RECORD_SET_AT = 2 + 2 + 4 + 4 + 3 + 4 + 4 + 4;
+const ATTRIBUTES_AT = 21;
 
 const require = createRequire(import.meta.url);
 const kafkajsCrc32c = require('kafkajs/src/protocol/recordBatch/crc32C/crc32C') as (bytes: Buffer) => number;
@@ -84,5 +91,25 @@ describe('ProduceEncoder', () => {
     }).encode();
     expect(large.equals(expected.buffer)).toBe(true);
     expect(small.equals(before)).toBe(true);
+  });
+
+  it('writes the same records under each codec, named in the batch, as far as they are worth it', () => {
+    const messages = Array.from({ length: 50 }, (_, n) => ({
+      key: `key-${n}`,
+      value: Buffer.from(`${n} ${'squeezed '.repeat(40)}`),
+      headers: { name: `value ${n}` },
+    }));
+    const batches = [{ topic: 't', partition: 0, firstSequence: 3, messages, producerId: '5', producerEpoch: 0 }];
+    const setOf = (codec: Compression) =>
+      new ProduceEncoder(codec).encode({ acks: -1, timeoutMs: 1_000, batches }, Date.now()).subarray(RECORD_SET_AT);
+    const plain = setOf('none');
+    const read = (records: Buffer) => readRecordSet({ records, aborted: [] }, 0);
+    for (const [number, codec] of CODEC_NAMES.entries()) {
+      const set = setOf(codec);
+      expect(set.readInt16BE(ATTRIBUTES_AT)).toBe(number);
+      expect(read(set)).toEqual(read(plain));
+      expect(codec === 'none' || set.length < plain.length / 4).toBe(true);
+    }
+    expect(read(plain)).toMatchObject([{ kind: 'read', next: 50 }]);
   });
 });
