@@ -171,9 +171,9 @@ describe('the memory of verify in ClickHouse', () => {
     const { clickhouse } = world;
     const facts = `FROM numbers(${MESSAGES})`;
     await clickhouse.command(`
-      INSERT INTO receipts (topic_id, topic, partition, offset, last_offset, outcome, message_id, enriched_at)
-      SELECT 'many', 'many', number % 12, intDiv(number, 12) AS at, at, 'enriched', concat('many-', toString(number)),
-        now64(3) ${facts}`);
+      INSERT INTO receipts (topic_id, topic, partition, offset, last_offset, outcome, message_id, key_crc, enriched_at)
+      SELECT 'many', 'many', number % 12, intDiv(number, 12) AS at, at, 'enriched', concat('many-', toString(number)) AS id,
+        CRC32(concat('t\\0b\\0c', toString(number % 5000), '\\0', id)), now64(3) ${facts}`);
     await clickhouse.command(`
       INSERT INTO messages (message_id, tenant_id, bot_id, conversation_id, sent_at, enriched_at, outcome,
         origin_topic_id, origin_partition, origin_offset)

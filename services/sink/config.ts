@@ -1,4 +1,4 @@
-import { int } from '../core/config.ts';
+import { int, optional } from '../core/config.ts';
 import { CLICKHOUSE_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
 
 export const SINK_SPEC = {
@@ -37,4 +37,15 @@ export const SINK_SPEC = {
     max: 400,
     doc: 'A resend that says so, or that bears its old time, is recognised for this many days',
   }),
+  // A dead letter may be replayed three times, 30 days apart: until then its message may be as old as 130 days.
+  FACTS_TTL_DAYS: optional(
+    int({
+      min: 131,
+      max: 36_500,
+      doc: 'Messages are kept for this many days after they were sent; for ever unless given',
+    }),
+  ),
+  MINUTES_TTL_DAYS: optional(
+    int({ min: 131, max: 36_500, doc: 'Rollups by minute are kept for this many days; for ever unless given' }),
+  ),
 };

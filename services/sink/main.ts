@@ -19,9 +19,9 @@ import { MemoryBudget } from './block-buffer.ts';
 import { Cadence } from './cadence.ts';
 import { SINK_SPEC } from './config.ts';
 import { FactStore } from './fact-store.ts';
-import { keepMessageKeys } from './message-keys-ttl.ts';
 import { openPartition } from './open-partition.ts';
 import type { PartitionSink } from './partition-sink.ts';
+import { keepRetention } from './retention.ts';
 import { SinkLayout } from './sink-layout.ts';
 import { createSinkMetrics } from './sink-metrics.ts';
 
@@ -38,7 +38,12 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   });
   const ages = { minAgeMs: config.SINK_MIN_AGE_MS, maxAgeMs: config.SINK_MAX_AGE_MS };
   await startStep(log, 'migrations of ClickHouse', migrate(clickhouse, { log }));
-  await startStep(log, 'days of message keys', keepMessageKeys(clickhouse, config.MESSAGE_KEYS_DAYS));
+  const retention = {
+    messageKeys: config.MESSAGE_KEYS_DAYS,
+    facts: config.FACTS_TTL_DAYS,
+    minutes: config.MINUTES_TTL_DAYS,
+  };
+  await startStep(log, 'retention of tables', keepRetention(clickhouse, retention));
 
   const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
   const view = await startStep(log, 'Kafka', ClusterView.connect(kafka, config.KAFKA_BROKERS));

@@ -5,13 +5,13 @@ import type { ClickHouse } from '../../platform/clickhouse/clickhouse.ts';
  * What a query for violations found: how many, and the first of them. No query sees several tables at one instant: while
  * the sink inserts, a mismatch may be one that is about to vanish, so ask again before believing it.
  *
- * Memory is bounded on both sides and does not grow with the rows: only a count and ten rows come back, and groups that
+ * Memory is bounded on both sides and does not grow with the rows: only a count and 10,000 rows of some 300 bytes come back, and groups that
  * outgrow a quarter of {@link Scope.memoryBytes} go to ClickHouse's disk. For that the queries group, and do without
  * sets, joins and windows over all messages, which do not spill. Above the bound ClickHouse ends the query.
  */
 export interface Violations {
   readonly count: number;
-  /** At most ten, as rows. */
+  /** At most {@link LISTED_ROWS}, as rows: of more, those with the lowest hashes, so that two looks list the same ones. */
   readonly examples: readonly Readonly<Record<string, unknown>>[];
 }
 
@@ -21,11 +21,14 @@ export interface Scope {
   readonly since?: EpochMs;
   /** Only messages and receipts of these partitions of `chat.events` and `chat.replay`. */
   readonly partitions?: readonly number[];
+  /** What was sent so many days ago may be gone by a table's TTL; for ever unless said. */
+  readonly keptDays?: number;
   /** What one query may use in ClickHouse; 1 GiB unless said. */
   readonly memoryBytes?: number;
 }
 
-const EXAMPLES = 10;
+/** A moving system differs in many rows at once; two looks have to be compared row by row. */
+export const LISTED_ROWS = 10_000;
 const MEMORY_BYTES = 1 << 30;
 /**
  * For pruning table partitions: `sent_at` is at most a day older than a record, which waits at most 7 days in its log; a
@@ -40,7 +43,7 @@ export async function findViolations(
   { memoryBytes = MEMORY_BYTES }: Scope = {},
 ): Promise<Violations> {
   const [found] = await client.query<{ violations: number; rows: string[] }>(
-    `SELECT count() AS violations, groupArray(${EXAMPLES})(row) AS rows
+    `SELECT count() AS violations, groupArraySorted(${LISTED_ROWS})((cityHash64(row), row)).2 AS rows
      FROM (SELECT formatRowNoNewline('JSONEachRow', *) AS row FROM (${offenders}))`,
     {
       settings: {
@@ -72,5 +75,5 @@ export const sentSince = ({ since }: Scope): string | undefined =>
 /** Sum of two looks whose findings exclude each other. */
 export const together = (one: Violations, other: Violations): Violations => ({
   count: one.count + other.count,
-  examples: [...one.examples, ...other.examples].slice(0, EXAMPLES),
+  examples: [...one.examples, ...other.examples].slice(0, LISTED_ROWS),
 });

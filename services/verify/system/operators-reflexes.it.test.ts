@@ -167,7 +167,7 @@ describe('ClickHouse wiped while Kafka is kept', () => {
     await rebuilt(world.acked.size - 30);
     await lineWith(sink, 'CLICKHOUSE_BEHIND');
     await world.expectWhole();
-  });
+  }, 150_000);
 
   it('is noticed when it was made again from elsewhere: a sink that saw neither soon sees that what it inserted is gone', async () => {
     await wipe();
@@ -209,5 +209,5 @@ describe('ClickHouse wiped while Kafka is kept', () => {
     await rebuilt(90);
     await world.expectWhole();
     expect(await sumOf(sink, 'parley_sink_rebuilt_rows_total')).toBe(90);
-  });
+  }, 150_000);
 });

@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { isolation, stack } from '../local/testing/stack.ts';
+import { type ClickHouse, createClickHouse } from '../platform/clickhouse/clickhouse.ts';
+import { migrate } from '../platform/clickhouse/migrations.ts';
+import { testLog } from '../platform/testing/topic-log.ts';
+import { rollupMismatches } from '../verify/queries/rollup-recount.ts';
+import { keepRetention } from './retention.ts';
+
+let client: ClickHouse;
+
+beforeAll(async () => {
+  const database = isolation('retention').CLICKHOUSE_DATABASE;
+  client = createClickHouse({ url: stack().clickhouseUrl, database, log: testLog() });
+  await migrate(client, { log: testLog() });
+});
+
+afterAll(async () => {
+  await client.command(`DROP DATABASE IF EXISTS ${client.database}`);
+  await client.close();
+});
+
+/** Messages of one bot, sent so many days ago. */
+const store = (bot: string, days: number) =>
+  client.command(`INSERT INTO ingest (to_messages, sign, rollups, latency_counts, message_id, tenant_id, bot_id, conversation_id,
+    sent_at, enriched_at, outcome) SELECT 1, 1, 1, 1, toString(number), 't', '${bot}', 'c', now64(3) - INTERVAL ${days} DAY,
+    now64(3), 'enriched' FROM numbers(10)`);
+
+const counts = async () => {
+  for (const table of ['messages', 'rollup_sums', 'rollup_conversations'])
+    await client.command(`OPTIMIZE TABLE ${table} FINAL`);
+  const [row] = await client.query(`SELECT (SELECT groupUniqArray(bot_id) FROM messages FINAL) AS facts,
+    (SELECT arraySort(groupUniqArray(bot_id)) FROM bot_minute) AS minutes, (SELECT arraySort(groupUniqArray(bot_id)) FROM bot_hour) AS hours`);
+  return { ...(row as object), mismatches: (await rollupMismatches(client, client.database)).count };
+};
+
+const FOREVER = { messageKeys: 8, facts: undefined, minutes: undefined };
+
+it('facts and minutes go when they are too old, hours stay, and what verify recounts is what is there', async () => {
+  await keepRetention(client, FOREVER);
+  await store('new', 3);
+  await store('old', 200);
+  const all = ['new', 'old'];
+  expect(await counts()).toMatchObject({ minutes: all, hours: all, mismatches: 0 });
+  await keepRetention(client, { ...FOREVER, facts: 150, minutes: 140 });
+  await keepRetention(client, { ...FOREVER, facts: 150, minutes: 140 });
+  expect(await counts()).toEqual({ facts: ['new'], minutes: ['new'], hours: all, mismatches: 0 });
+  // A fault within what is kept is found as before.
+  await client.command("DELETE FROM messages WHERE message_id = '3'");
+  expect(await counts()).toMatchObject({ mismatches: 4 });
+  await keepRetention(client, FOREVER);
+  const kept = await client.query(
+    "SELECT name FROM system.tables WHERE database = currentDatabase() AND create_table_query LIKE '%TTL toDateTime(sent_at)%'",
+  );
+  expect(kept).toEqual([]);
+});
