@@ -28,7 +28,7 @@ export interface Scope {
 }
 
 /** A moving system differs in many rows at once; two looks have to be compared row by row. */
-export const LISTED_ROWS = 10_000;
+const LISTED_ROWS = 10_000;
 const MEMORY_BYTES = 1 << 30;
 /**
  * For pruning table partitions: `sent_at` is at most a day older than a record, which waits at most 7 days in its log; a
