@@ -32,5 +32,6 @@ export default {
   ],
   // The integration tests share one broker and two cores: one worker keeps them from starving each other.
   maxWorkers: 2,
+  testSequencer: '<rootDir>/.ci/longest-first.mjs',
   testTimeout: 60_000,
 };
