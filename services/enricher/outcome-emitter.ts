@@ -6,7 +6,7 @@ import type { DlqReason } from '../core/wire-codes.ts';
 import type { ChatCodec } from '../platform/avro/codec.ts';
 import type { Claim } from '../platform/kafka/consume/claim.ts';
 import type { BatchProducer, OutgoingRecord } from '../platform/kafka/produce/batch-producer.ts';
-import { deadLetter } from '../platform/kafka/produce/dead-letter.ts';
+import { deadLetter, sendDeadLetter } from '../platform/kafka/produce/dead-letter.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { TopicNames } from '../platform/kafka/topics.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -116,7 +116,7 @@ export class OutcomeEmitter {
     if (!claim.active) return false;
     span?.fail(why.reason);
     // The letter keeps the record's own headers: a replay goes on from there.
-    const sent = this.#send(span, letter, undefined, letter.headers);
+    const sent = sendDeadLetter((record) => this.#send(span, record, undefined, record.headers), letter);
     const [, emitted] = await Promise.all([sent, this.#emit(at, outcome, answered)]);
     metrics.deadLetters.inc({ reason: why.reason });
     const { topic, partition, offset } = source;

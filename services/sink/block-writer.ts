@@ -1,6 +1,7 @@
 import { ParleyError } from '../core/errors.ts';
 import { keyCrc } from '../core/message-key.ts';
 import type { Claim } from '../platform/kafka/consume/claim.ts';
+import { sendDeadLetter } from '../platform/kafka/produce/dead-letter.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { Logger } from '../platform/logger.ts';
 import { REPLY_TO_HEADER } from '../platform/record-headers.ts';
@@ -224,7 +225,9 @@ export class BlockWriter {
         ...(trace && { trace_id: trace.traceId }),
       };
       log[receipt ? 'warn' : 'error'](fields, 'a record of the log is no outcome and is dead-lettered');
-      await steps.run('dead_letter', () => deps.produce(this.#reader.deadLetterOf(entry, deps.dlqTopic)));
+      await steps.run('dead_letter', () =>
+        sendDeadLetter(deps.produce, this.#reader.deadLetterOf(entry, deps.dlqTopic)),
+      );
       deps.metrics.undecodable.inc({ receipt: String(receipt) });
     }
   }
