@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { ParleyClient } from '../client/parley-client.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { isolation, type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
+import { FaultyLink } from '../platform/testing/faulty-link.ts';
 import { KafkaProxy } from '../platform/testing/kafka-proxy.ts';
 import { RawBot, refusedHandshake } from './testing/raw-bot.ts';
 import { TokenMaker } from './testing/tokens.ts';
@@ -226,4 +227,31 @@ describe('Kafka that does not answer', () => {
     await gateway.kill();
     expectNothingLost(ids, await eventsOf('waiter'));
   }, 120_000);
+});
+
+describe('a gateway without the registry', () => {
+  it.each(['1', '2'])(
+    'stays ready and acks, with %s workers',
+    async (workers) => {
+      const host = new URL(registryUrl).host;
+      const registry = await FaultyLink.start(host);
+      const gateway = await spawnGateway({
+        SCHEMA_REGISTRY_URL: registryUrl.replace(host, registry.address),
+        GATEWAY_WORKERS: workers,
+      });
+      registry.cut();
+      const token = await maker.sign({ bot: `unregistered-${workers}` });
+      const client = await ParleyClient.connect({ url: gateway.url, token });
+      await client.send({ id: 'r', conversation_id: 'r', speaker: 'user', text: 'Hello?' });
+      expect(client.counters.acked).toBe(1);
+      expect(await (await fetch(`${gateway.adminUrl}/readyz`)).json()).toMatchObject({
+        ready: true,
+        dependencies: { kafka: { state: 'up' }, registry: { state: 'down', gates: false } },
+      });
+      await client.close();
+      await gateway.kill();
+      await registry.stop();
+    },
+    120_000,
+  );
 });

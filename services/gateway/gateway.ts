@@ -153,8 +153,9 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
         await view.logRanges(names.events);
         return {};
       },
-      registry: codec.check,
     },
+    // Its schemas are registered and kept: the registry is asked for those of later enrichers' insights alone.
+    advisory: { registry: codec.check },
     stop: async () => {
       watch.close();
       await server.drain();

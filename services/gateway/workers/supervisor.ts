@@ -16,7 +16,6 @@ import { WorkerPool } from './pool.ts';
 import { PoolMetrics } from './pool-metrics.ts';
 import { SharedLimits } from './shared-limits.ts';
 
-const CHECKS = ['kafka', 'registry'] as const;
 const CHECK_TIMEOUT_MS = 1_900;
 /** After the drain's own bound: the producer's end and the farewell. */
 const DRAIN_MARGIN_MS = 10_000;
@@ -76,7 +75,8 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
   started.resolve();
   return {
     url,
-    checks: checksOf(pool),
+    checks: { workers: workersUp(pool), kafka: allWorkers(pool, 'kafka') },
+    advisory: { registry: allWorkers(pool, 'registry') },
     scrape: () => poolMetrics.text(),
     routes: {
       'GET /workers': async (_, response) => {
@@ -112,14 +112,13 @@ async function claimPort(host: string, wanted: number): Promise<number> {
   }
 }
 
-function checksOf(pool: WorkerPool): Record<string, Check> {
-  const workers: Check = async () => {
+const workersUp =
+  (pool: WorkerPool): Check =>
+  async () => {
     const up = pool.up.length;
     if (up === 0) throw new Error(`none of ${pool.size} workers is up`);
     return { version: `${up} of ${pool.size}` };
   };
-  return { workers, ...Object.fromEntries(CHECKS.map((name) => [name, allWorkers(pool, name)])) };
-}
 
 /** Up when it is up for every worker that takes connections. */
 const allWorkers =

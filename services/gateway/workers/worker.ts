@@ -80,7 +80,8 @@ const requestsOf = (metrics: Metrics, gateway: () => Gateway | undefined): Handl
   ping: () => ({ connections: gateway()?.connections() ?? 0 }),
   metrics: () => metrics.snapshot(),
   check: (name: string) => {
-    const check = (gateway()?.checks as Checks | undefined)?.[name];
+    const checks: Checks = { ...gateway()?.checks, ...gateway()?.advisory };
+    const check = checks[name];
     return check ? runCheck(check) : { state: 'down', latency_ms: 0, error: 'not up yet' };
   },
 });
