@@ -177,6 +177,7 @@ describe('the verdict of verify in words', () => {
     gaps: 0,
     in_flight: 0,
     missing: 0,
+    no_record: 0,
   };
   const report = (over: Partial<typeof nothing>, ok: boolean) =>
     describeReport({
@@ -196,6 +197,7 @@ describe('the verdict of verify in words', () => {
     );
     expect(report({ events: 9, in_flight: 4 }, true)).toMatch(/^OK: 9 records.*, 4 still in flight\.$/);
     expect(report({ events: 9, missing: 2 }, false)).toBe('NOT OK: 2 missing.');
+    expect(report({ events: 9, no_record: 3 }, true)).toBe('OK: 9 records, none missing, none counted twice.');
     expect(report({ events: 9, in_flight: 4 }, false)).toMatch(/^NOT DONE:.*4 records are still in flight/);
   });
 });

@@ -2,11 +2,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { systemClock } from '../core/clock.ts';
 import { stack } from '../local/testing/stack.ts';
 import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
-import type { ReadOutcomes } from '../verify/log-check.ts';
 import { doubleFacts, doubleReceipts, receiptsWithoutFacts } from '../verify/queries/reconciliation.ts';
 import { rollupMismatches } from '../verify/queries/rollup-recount.ts';
 import { verifySources } from '../verify/sources.ts';
-import { verify } from '../verify/verify.ts';
+import { type VerifySources, verify } from '../verify/verify.ts';
 import { describeReport } from './commands/verify.ts';
 import { VerifyWorld } from './testing/verify-world.ts';
 
@@ -136,13 +135,14 @@ describe('parley verify on a damaged system', () => {
 
   it('names an outcome that is gone from the middle of the log, and whose it was', async () => {
     const sources = verifySources(view, world.clickhouse, world.names.TOPIC_PREFIX);
-    const lossy: ReadOutcomes = async function* (partition, start, end) {
-      for await (const page of sources.readOutcomes(partition, start, end)) {
-        yield page.filter(({ offset }) => !(partition === 1 && (offset === 17 || offset === 49)));
+    const lossy: VerifySources['readLog'] = async function* (topic, partition, start, end) {
+      for await (const page of sources.readLog(topic, partition, start, end)) {
+        const isThere = ({ offset }: { offset: number }) => !(partition === 1 && (offset === 17 || offset === 49));
+        yield { ...page, records: page.records.filter(isThere) };
       }
     };
     const options = { clock: systemClock, waitMs: 0, readLog: true };
-    const report = await verify({ ...sources, readOutcomes: lossy }, options);
+    const report = await verify({ ...sources, readLog: lossy }, options);
     expect(report).toMatchObject({ ok: false, violations: { log_mismatches: 2 } });
     const source = { topic: world.topics.events, topic_id: world.eventsId, partition: 1, outcome: 'enriched' };
     expect(report.examples.log_mismatches).toEqual([

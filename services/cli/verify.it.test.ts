@@ -1,7 +1,15 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TopicId } from '../core/brands.ts';
+import { mergeRanges, type OffsetRange } from '../core/offset-ranges.ts';
 import { eventually } from '../core/testing/eventually.ts';
-import { countReceipts, listUnreceipted, type RunQuery } from '../verify/receipt-reader.ts';
+import { AdminServer } from '../platform/admin-server.ts';
+import { writeInstanceFile } from '../platform/instance-file.ts';
+import { Metrics } from '../platform/metrics.ts';
+import { stuckCheck } from '../platform/stuck-places.ts';
+import { countReceipts, type RunQuery, unreceipted } from '../verify/receipt-reader.ts';
 import { VerifyWorld } from './testing/verify-world.ts';
 
 /** `verify` and `topics` against a real broker and the real engine, whose contents are laid out by hand. */
@@ -61,6 +69,7 @@ describe('parley verify', () => {
       gaps: 0,
       in_flight: 50,
       missing: 0,
+      no_record: 0,
     });
   });
 
@@ -154,6 +163,38 @@ describe('parley verify', () => {
   });
 });
 
+describe('a service whose partition cannot go on', () => {
+  it('is named by verify and status, with the record that it cannot pass, and is not ok', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'parley-stuck-'));
+    const place = { topic: 'chat.enriched', partition: 1, offset: 7, failures: 4, code: 'VIOLATED_CONSTRAINT' };
+    const places = [place];
+    const admin = await AdminServer.start({
+      port: 0,
+      fallbackToFreePort: true,
+      metrics: new Metrics('test'),
+      checks: { records: stuckCheck(() => places) },
+      accepting: () => true,
+    });
+    const env = { PARLEY_DATA_DIR: dataDir };
+    const admin_url = `http://127.0.0.1:${admin.port}`;
+    const sink = { name: 'sink', instance: 'sink-1', pid: process.pid, admin_url, url: null };
+    await writeInstanceFile(join(dataDir, 'run'), sink);
+    const why = 'chat.enriched/1 cannot go on: offset 7 failed 4 times (VIOLATED_CONSTRAINT)';
+    const { code, out } = await world.parleyWith(env, 'verify');
+    expect([code, out]).toEqual([1, expect.stringContaining(`Stuck: sink (sink-1): ${why}`)]);
+    expect(out).toContain('NOT OK: 1 service cannot go on');
+    expect(JSON.parse((await world.parleyWith(env, 'verify', '--json')).out)).toMatchObject({
+      ok: false,
+      stuck: [{ service: 'sink', instance: 'sink-1', error: why }],
+    });
+    expect((await world.parleyWith(env, 'status')).out).toContain(`records DOWN: ${why}`);
+    places.pop();
+    expect((await world.parleyWith(env, 'verify')).out).not.toContain('Stuck');
+    await admin.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  });
+});
+
 describe('receipts of a long log', () => {
   it('are counted once each, and their holes found across the chunks that are looked into', async () => {
     const long = 'long-log' as TopicId;
@@ -172,17 +213,23 @@ describe('receipts of a long log', () => {
     const { receipts, belowWatermark } = await countReceipts(query, all, 131_000, gaps);
     expect(receipts.enriched + receipts.degraded).toBe(299_000 - 101 - 3);
     expect(belowWatermark).toBe(130_000 - 2);
-    expect(await listUnreceipted(query, all, gaps, 20)).toEqual([
+    const list = async (without: typeof gaps) => {
+      const found: OffsetRange[] = [];
+      for await (const chunk of unreceipted(query, all, without)) found.push(...chunk);
+      return mergeRanges(found);
+    };
+    expect(await list(gaps)).toEqual([
       { first: 1_000, last: 1_000 },
       { first: 70_000, last: 70_000 },
       { first: 131_000, last: 131_049 },
       { first: 131_100, last: 131_100 },
       { first: 299_999, last: 299_999 },
     ]);
-    expect(await listUnreceipted(query, all, [], 3)).toEqual([
+    expect(await list([])).toEqual([
       { first: 1_000, last: 1_000 },
       { first: 70_000, last: 70_000 },
       { first: 131_000, last: 131_100 },
+      { first: 299_999, last: 299_999 },
     ]);
   });
 });

@@ -39,5 +39,18 @@ export function holesIn(ranges: readonly OffsetRange[], from: number, to: number
   return holes;
 }
 
+/** The offsets that both hold, of ranges as {@link mergeRanges} returns them; linear in their number. */
+export function commonRanges(some: readonly OffsetRange[], others: readonly OffsetRange[]): OffsetRange[] {
+  const common: OffsetRange[] = [];
+  for (let a = 0, b = 0; ; ) {
+    const [one, other] = [some[a], others[b]];
+    if (!one || !other) return common;
+    const both = { first: Math.max(one.first, other.first), last: Math.min(one.last, other.last) };
+    if (sizeOf(both) > 0) common.push(both);
+    if (one.last < other.last) a++;
+    else b++;
+  }
+}
+
 /** `3`, `7-9`. */
 export const formatRange = ({ first, last }: OffsetRange): string => (first === last ? `${first}` : `${first}-${last}`);

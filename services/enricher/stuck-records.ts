@@ -1,22 +1,12 @@
 import type { Check } from '../platform/admin-server.ts';
 import type { Metrics } from '../platform/metrics.ts';
+import { exportStuck, failureCode, type StuckPlace, stuckCheck } from '../platform/stuck-places.ts';
 import { type Job, offsetOf, type PartitionWorker } from './partition-worker.ts';
 
 /** So many failures in a row make a record stuck: within 1 + 2 + 4 s by the {@link retryDelayMs} between them. */
 const FAILURES_TO_BE_STUCK = 3;
 const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 10_000;
-const CODE = /^\w{1,64}$/;
-
-/** A record that fails whenever it is tried, so that its partition's watermark cannot pass it. */
-export interface StuckRecord {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly failures: number;
-  /** The last failure's: Kafka's own name of the error, a code of ours or of the system, or the error's name. */
-  readonly code: string;
-}
 
 interface Failing {
   readonly failures: number;
@@ -34,7 +24,7 @@ export class StuckRecords {
   /** @returns how often the job has failed in a row. */
   failed(job: Job, error: unknown): number {
     const failures = (this.#failing.get(job)?.failures ?? 0) + 1;
-    this.#failing.set(job, { failures, code: codeOf(error) });
+    this.#failing.set(job, { failures, code: failureCode(error) });
     return failures;
   }
 
@@ -47,8 +37,8 @@ export class StuckRecords {
   }
 
   /** The lowest stuck record of each partition that has one. */
-  list(): StuckRecord[] {
-    const lowest = new Map<PartitionWorker, StuckRecord>();
+  list(): StuckPlace[] {
+    const lowest = new Map<PartitionWorker, StuckPlace>();
     for (const [job, { failures, code }] of this.#failing) {
       const { worker } = job;
       const offset = offsetOf(job);
@@ -59,32 +49,9 @@ export class StuckRecords {
     return [...lowest.values()];
   }
 
-  /** Down while a partition cannot go on; the error names the first one and its record. */
-  readonly check: Check = async () => {
-    const [first, ...others] = this.list();
-    if (!first) return {};
-    const { topic, partition, offset, failures, code } = first;
-    const more = others.length === 0 ? '' : `, and ${others.length} more partitions`;
-    throw new Error(`${topic}/${partition} cannot go on: offset ${offset} failed ${failures} times (${code})${more}`);
-  };
+  readonly check: Check = stuckCheck(() => this.list());
 
   export(metrics: Metrics): void {
-    metrics.gauge(
-      'parley_partition_stuck_offset',
-      'Offset of the record that a partition cannot pass, by the code of its last failure',
-      ['topic', 'partition', 'code'],
-      (gauge) => {
-        gauge.reset();
-        for (const { topic, partition, code, offset } of this.list()) {
-          gauge.set({ topic, partition: String(partition), code }, offset);
-        }
-      },
-    );
+    exportStuck(metrics, () => this.list());
   }
-}
-
-function codeOf(error: unknown): string {
-  const { type, code, name } = (error ?? {}) as { type?: unknown; code?: unknown; name?: unknown };
-  const found = [type, code, name].find((each) => typeof each === 'string' && CODE.test(each));
-  return (found as string | undefined) ?? 'other';
 }

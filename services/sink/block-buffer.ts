@@ -112,6 +112,12 @@ export class Intake {
     this.adjust();
   }
 
+  /** The log holds no record for us between the position and `next`; nothing is expected there any more. */
+  skipTo(next: number): void {
+    this.position = Math.max(this.position, next);
+    this.adjust();
+  }
+
   /** Takes records out for a block: at least one, at most so many, and bytes. They count until {@link free}. */
   cut(maxRecords: number, maxBytes: number): FetchedRecord[] {
     let bytes = 0;

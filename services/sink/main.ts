@@ -14,6 +14,7 @@ import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { runService, type ServiceContext } from '../platform/lifecycle.ts';
 import { startStep } from '../platform/start-step.ts';
+import { exportStuck, stuckCheck } from '../platform/stuck-places.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
 import { MemoryBudget } from './block-buffer.ts';
 import { Cadence } from './cadence.ts';
@@ -83,6 +84,8 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     for (const sink of open) if (sink.isReleased) open.delete(sink);
     return [...open];
   };
+  const stuck = () => held().flatMap((sink) => sink.stuck ?? []);
+  exportStuck(metrics, stuck);
   const budget = new MemoryBudget(config.SINK_TOTAL_BUFFER_BYTES);
   const deps = {
     store: new FactStore(clickhouse, systemClock),
@@ -131,7 +134,9 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     }),
   );
   return {
-    checks: { kafka: consumer.check, registry: codec.check, clickhouse: clickhouse.check },
+    checks: { kafka: consumer.check, records: stuckCheck(stuck), clickhouse: clickhouse.check },
+    // Asked for schemas that are new alone: where one is needed that it cannot give, the records do not go on.
+    advisory: { registry: codec.check },
     stop: async () => {
       unwatch();
       await consumer.close();

@@ -1,6 +1,7 @@
 import { type Claim, ClaimLostError, type PartitionHandler } from '../platform/kafka/consume/claim.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { Logger } from '../platform/logger.ts';
+import type { StuckPlace } from '../platform/stuck-places.ts';
 import { Intake } from './block-buffer.ts';
 import { BlockTraces } from './block-traces.ts';
 import { BlockWriter, type KnownBefore, type WrittenBlock } from './block-writer.ts';
@@ -21,6 +22,9 @@ type State =
 /** Blocks without a row are closed without a commit each; after a crash at most so many are read again. */
 const MAX_UNCOMMITTED_BLOCKS = 10;
 const AGREE_POLL_MS = 200;
+/** A step that failed once or twice, or within the time that ClickHouse takes for a restart, says nothing about its block. */
+const FAILURES_TO_BE_STUCK = 3;
+const FAILING_MS_TO_BE_STUCK = 5_000;
 
 /**
  * The sink of one claimed partition: the loop that cuts blocks and hands each to {@link BlockWriter}, one after another
@@ -62,7 +66,7 @@ export class PartitionSink implements PartitionHandler, Holder {
     this.#next = recovery.resumeAt;
     this.#closedAt = recovery.isClosed ? recovery.resumeAt : undefined;
     this.startAt = recovery.replays[0]?.from ?? recovery.resumeAt;
-    this.#steps = new StepRetry(this, { metrics: deps.metrics, log: this.#log });
+    this.#steps = new StepRetry(this, { ...deps, log: this.#log });
     this.#layoutBefore = known.layout;
     this.#writer = new BlockWriter({
       claim,
@@ -83,6 +87,18 @@ export class PartitionSink implements PartitionHandler, Holder {
     this.intake.take(records);
     this.#traces?.take(records);
     this.#wakeUp.call();
+  }
+
+  /** Markers and aborted records at the end of the log: no block reaches behind them, so the commit has to. */
+  readTo(next: number): void {
+    if (this.isReleased) return;
+    this.intake.skipTo(next);
+    this.#wakeUp.call();
+  }
+
+  /** Outcomes are lost, which the consumer has logged: `verify` names the messages that have no receipt. */
+  cutTo(next: number): void {
+    this.readTo(next);
   }
 
   /** Inserts and commits what is there, without waiting for a block to fill. */
@@ -120,12 +136,23 @@ export class PartitionSink implements PartitionHandler, Holder {
     return this.intake.bytes > 0;
   }
 
+  /** The block that the partition cannot pass, by its first record; undefined while it goes on. */
+  get stuck(): StuckPlace | undefined {
+    const { failing } = this.#steps;
+    if (!failing || this.isReleased || failing.failures < FAILURES_TO_BE_STUCK) return undefined;
+    if (this.#deps.clock.monotonicMs() - failing.sinceMs < FAILING_MS_TO_BE_STUCK) return undefined;
+    const { topic, partition } = this.#claim;
+    const { failures, code } = failing;
+    const offset = 'block' in this.#state ? this.#state.block.from : this.#next;
+    return { topic, partition, offset, failures, code };
+  }
+
   get isReleased(): boolean {
     return this.#state.kind === 'released';
   }
 
   get #isIdle(): boolean {
-    return this.#state.kind === 'gathering' && this.intake.length === 0 && this.#closedAt === this.#next;
+    return this.#state.kind === 'gathering' && this.intake.length === 0 && this.#closedAt === this.intake.position;
   }
 
   #become(state: State): void {
@@ -172,10 +199,16 @@ export class PartitionSink implements PartitionHandler, Holder {
       if (this.#writer.checkDueInMs <= 0) await this.#writer.assertStoreIsWhole();
       return;
     }
-    if (this.intake.length === 0 && this.#closedAt !== this.#next) await this.#commit(this.#next, null);
+    if (this.intake.length === 0) await this.#closeAll();
     if (this.#isIdle) this.#notifyIdle();
     if (this.#writer.checkDueInMs <= 0) await this.#writer.assertStoreIsWhole();
     if (this.#dueInMs() > 0) await this.#wakeUp.sleep(Math.min(waitMs, this.#writer.checkDueInMs));
+  }
+
+  /** Every record that was read is in, so the next block begins behind whatever holds none. */
+  async #closeAll(): Promise<void> {
+    this.#next = this.intake.position;
+    if (this.#closedAt !== this.#next) await this.#commit(this.#next, null);
   }
 
   #dueInMs(): number {

@@ -111,4 +111,16 @@ describe('a sink behind a faulty network', () => {
     await expectExactlyOnce(world.clickhouse, expected);
     await eventually(async () => expect((await fetch(`${sink.adminUrl}/readyz`)).status).toBe(200));
   });
+
+  it('stays ready and goes on without the registry, whose schemas it has', async () => {
+    registry.cut();
+    await produceNew(200);
+    await world.caughtUp();
+    await expectExactlyOnce(world.clickhouse, expected);
+    expect(await (await fetch(`${sink.adminUrl}/readyz`)).json()).toMatchObject({
+      ready: true,
+      dependencies: { registry: { state: 'down', gates: false } },
+    });
+    registry.open();
+  });
 });

@@ -43,8 +43,21 @@ describe('a sink of which four partitions are stuck', () => {
     });
     const free = outcomes.filter(({ source }) => source.partition >= STUCK).length;
     await eventually(async () => expect(await world.count('messages FINAL')).toBe(free));
+    // It says so, and where: the first record of the block that does not go in.
+    const why = /chat\.enriched\/[0-3] cannot go on: offset 0 failed \d+ times \(\w+\), and 3 more partitions$/;
+    await eventually(async () => {
+      expect(await (await fetch(`${sink.adminUrl}/readyz`)).json()).toMatchObject({
+        ready: false,
+        dependencies: { records: { state: 'down', error: expect.stringMatching(why) }, clickhouse: { state: 'up' } },
+      });
+    });
+    const metrics = await (await fetch(`${sink.adminUrl}/metrics`)).text();
+    expect([...metrics.matchAll(/parley_partition_stuck_offset\{[^}]*partition="[0-3]"[^}]*\} 0$/gm)]).toHaveLength(
+      STUCK,
+    );
     await world.clickhouse.command('ALTER TABLE messages DROP CONSTRAINT stuck');
     await world.caughtUp();
+    await eventually(async () => expect((await fetch(`${sink.adminUrl}/readyz`)).status).toBe(200));
     await expectExactlyOnce(
       world.clickhouse,
       outcomes.map(({ message_id }) => message_id),

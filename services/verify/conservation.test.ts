@@ -1,6 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { countOffsets, formatRange, holesIn, mergeRanges, type OffsetRange } from '../core/offset-ranges.ts';
+import {
+  commonRanges,
+  countOffsets,
+  formatRange,
+  holesIn,
+  mergeRanges,
+  type OffsetRange,
+} from '../core/offset-ranges.ts';
 import { conserve, type PartitionReading, type ReceiptCounts, sumConservation } from './conservation.ts';
 
 type PointOutcome = keyof ReceiptCounts;
@@ -14,6 +21,8 @@ interface Model {
   readonly sinkPastOutcomes: boolean;
   readonly points: ReadonlyMap<number, PointOutcome>;
   readonly gaps: readonly OffsetRange[];
+  /** Offsets of the log at which there is no record. */
+  readonly empty: ReadonlySet<number>;
 }
 
 const offsets = { max: 60 };
@@ -27,9 +36,11 @@ const model: fc.Arbitrary<Model> = fc
     sinkPastOutcomes: fc.boolean(),
     points: fc.array(fc.tuple(fc.nat(offsets), fc.constantFrom(...OUTCOMES)), { maxLength: 60 }),
     gaps: fc.array(range, { maxLength: 4 }),
+    empty: fc.array(fc.nat(offsets), { maxLength: 8 }),
   })
-  .map(({ bounds, points, ...rest }) => ({
+  .map(({ bounds, points, empty, ...rest }) => ({
     ...rest,
+    empty: new Set(empty),
     logStart: Math.min(...bounds),
     logEnd: Math.max(...bounds),
     points: new Map(points),
@@ -46,14 +57,33 @@ function readingOf(of: Model): PartitionReading {
     if (offset < (of.watermark ?? 0)) receiptsBelowWatermark++;
   }
   const { logStart, logEnd, watermark, sinkPastOutcomes, gaps } = of;
-  return { partition: 0, logStart, logEnd, watermark, sinkPastOutcomes, gaps, receipts, receiptsBelowWatermark };
+  const noRecord = [...of.empty].filter((offset) => isEmpty(of, offset)).length;
+  return {
+    partition: 0,
+    logStart,
+    logEnd,
+    watermark,
+    sinkPastOutcomes,
+    gaps,
+    receipts,
+    receiptsBelowWatermark,
+    noRecord,
+  };
 }
+
+/** Would be missing if there had been a record. */
+const isEmpty = (of: Model, offset: number) =>
+  of.empty.has(offset) && isUnaccounted(of, offset) && of.sinkPastOutcomes && offset < (of.watermark ?? 0);
+const isUnaccounted = (of: Model, offset: number) =>
+  offset >= of.logStart && offset < of.logEnd && !of.points.has(offset) && !inGap(of, offset);
 
 describe('the conservation law', () => {
   it('makes every event exactly one of the seven, whatever was read', () => {
     fc.assert(
       fc.property(model, (of) => {
-        const { events, missing, in_flight, ...rest } = conserve(readingOf(of));
+        const reading = readingOf(of);
+        const { events, missing, in_flight, ...rest } = conserve(reading);
+        expect(rest.no_record).toBe(reading.noRecord);
         const done = rest.enriched + rest.degraded + rest.dead_lettered + rest.duplicate_receipts + rest.gaps;
         expect(events).toBe(done + in_flight + missing);
         expect(in_flight).toBeGreaterThanOrEqual(0);
@@ -68,7 +98,7 @@ describe('the conservation law', () => {
         let missing = 0;
         let inFlight = 0;
         for (let offset = of.logStart; offset < of.logEnd; offset++) {
-          if (of.points.has(offset) || inGap(of, offset)) continue;
+          if (!isUnaccounted(of, offset) || isEmpty(of, offset)) continue;
           if (of.sinkPastOutcomes && offset < (of.watermark ?? 0)) missing++;
           else inFlight++;
         }
@@ -86,6 +116,7 @@ describe('the conservation law', () => {
     receipts: { enriched: 10, degraded: 0, dead_lettered: 0, duplicate: 0 },
     receiptsBelowWatermark: 10,
     gaps: [],
+    noRecord: 0,
   };
 
   it('calls a lost outcome missing once the sink is past it, and in flight before', () => {
@@ -117,6 +148,19 @@ describe('offset ranges', () => {
         const holes = holesIn(ranges, from, to);
         const inHole = (offset: number) => holes.some(({ first, last }) => offset >= first && offset <= last);
         expect(all.filter(inHole)).toEqual(all.filter((offset) => offset >= from && offset < to && !covered(offset)));
+      }),
+    );
+  });
+
+  it('have in common exactly the offsets that are in both', () => {
+    fc.assert(
+      fc.property(fc.array(range), fc.array(range), (some, others) => {
+        const within = (ranges: readonly OffsetRange[]) => (offset: number) =>
+          ranges.some(({ first, last }) => offset >= first && offset <= last);
+        const all = Array.from({ length: 80 }, (_, offset) => offset);
+        const common = commonRanges(mergeRanges(some), mergeRanges(others));
+        expect(all.filter(within(common))).toEqual(all.filter(within(some)).filter(within(others)));
+        expect(common).toEqual([...common].sort((a, b) => a.first - b.first));
       }),
     );
   });

@@ -27,9 +27,11 @@ export interface PartitionReading {
   readonly receiptsBelowWatermark: number;
   /** Receipts of outcome `gap`, as they stand. */
   readonly gaps: readonly OffsetRange[];
+  /** How many offsets below {@link settledEnd} have neither and hold no record: see `missing-places.ts`. */
+  readonly noRecord: number;
 }
 
-/** Design §1: `events` is the sum of the other seven. */
+/** `events` is the sum of the seven behind it (docs/architecture.md#the-way-of-one-message). */
 export interface Conservation {
   readonly events: number;
   readonly enriched: number;
@@ -39,17 +41,20 @@ export interface Conservation {
   readonly gaps: number;
   readonly in_flight: number;
   readonly missing: number;
+  /** Places of the log that hold no record, and so no event: transaction markers, aborted or compacted records. */
+  readonly no_record: number;
 }
 
 /**
  * The conservation law for one partition. Events are the records in the log, and those that retention removed unread:
  * they are known by their gap alone, below the log's start. Other receipts below it are left out.
  *
- * Missing is what the enricher has left behind, with the sink past its outcome, without a receipt; anything else
- * without one is in flight.
+ * Missing is a record that the enricher has left behind, with the sink past its outcome, without a receipt; anything
+ * else without one is in flight. An offset that holds no record is neither; it is looked at once it could be missing, so
+ * that until then it counts as in flight.
  */
 export function conserve(reading: PartitionReading): Conservation {
-  const { logStart, logEnd, receipts } = reading;
+  const { logStart, logEnd, receipts, noRecord } = reading;
   const gaps = clipRanges(mergeRanges(reading.gaps), 0, logEnd);
   const gapsInLog = countOffsets(clipRanges(gaps, logStart, logEnd));
   const gapsBelowLog = countOffsets(clipRanges(gaps, 0, logStart));
@@ -58,17 +63,18 @@ export function conserve(reading: PartitionReading): Conservation {
   const settledTo = settledEnd(reading);
   const settled = settledTo - logStart;
   const accounted = reading.receiptsBelowWatermark + countOffsets(clipRanges(gaps, logStart, settledTo));
-  const missing = reading.sinkPastOutcomes ? settled - accounted : 0;
+  const missing = reading.sinkPastOutcomes ? settled - accounted - noRecord : 0;
 
   return {
-    events: logEnd - logStart + gapsBelowLog,
+    events: logEnd - logStart + gapsBelowLog - noRecord,
     enriched: receipts.enriched,
     degraded: receipts.degraded,
     dead_lettered: receipts.dead_lettered,
     duplicate_receipts: receipts.duplicate,
     gaps: gapsInLog + gapsBelowLog,
-    in_flight: logEnd - logStart - receipted - gapsInLog - missing,
+    in_flight: logEnd - logStart - receipted - gapsInLog - missing - noRecord,
     missing,
+    no_record: noRecord,
   };
 }
 
@@ -89,6 +95,7 @@ const NOTHING: Conservation = {
   gaps: 0,
   in_flight: 0,
   missing: 0,
+  no_record: 0,
 };
 
 export const sumConservation = (parts: readonly Conservation[]): Conservation =>
@@ -102,6 +109,7 @@ export const sumConservation = (parts: readonly Conservation[]): Conservation =>
       gaps: sum.gaps + part.gaps,
       in_flight: sum.in_flight + part.in_flight,
       missing: sum.missing + part.missing,
+      no_record: sum.no_record + part.no_record,
     }),
     NOTHING,
   );

@@ -1,19 +1,27 @@
 import type { TopicId } from '../core/brands.ts';
+import { holesIn } from '../core/offset-ranges.ts';
 import { type OutcomeIdentity, readOutcomeHeaders } from '../platform/record-headers.ts';
+import type { ReadPage } from './missing-places.ts';
 import type { Violations as Violation } from './queries/violation-query.ts';
 import type { RunQuery } from './receipt-reader.ts';
 
 /** A record as far as the check looks at it. */
-export interface LogRecord {
+interface LogRecord {
   readonly offset: number;
   readonly headers: Readonly<Record<string, Buffer | undefined>>;
 }
 
 /** Reads `[start, end)` of one partition of `chat.enriched`, in offset order, a page at a time; `LogReader` does. */
-export type ReadOutcomes = (partition: number, start: number, end: number) => AsyncIterable<readonly LogRecord[]>;
+export type ReadOutcomes = (
+  partition: number,
+  start: number,
+  end: number,
+) => AsyncIterable<ReadPage & { readonly records: readonly LogRecord[] }>;
 
 interface OutcomeLog {
   readonly topicId: TopicId;
+  /** By its settings: a hole is what compaction left, which took it out after the sink had read it. */
+  readonly isCompacted: boolean;
   /** What the sink has taken: behind it nothing has to have a receipt. */
   readonly ranges: readonly { readonly partition: number; readonly start: number; readonly end: number }[];
 }
@@ -31,7 +39,7 @@ const STRETCH_OFFSETS = 65_536;
 
 /**
  * Reads `chat.enriched` through and compares it with the receipts, both ways: each offset must be there (the log is
- * contiguous, so a hole is a record that Kafka lost), and each final outcome's source must have a receipt. One page of
+ * contiguous, so a hole is a record that Kafka lost, unless it is a transaction's marker or an aborted record), and each final outcome's source must have a receipt. One page of
  * records and the receipts of its stretch are in memory at a time.
  */
 export async function checkOutcomeLog(read: ReadOutcomes, query: RunQuery, log: OutcomeLog): Promise<Violation> {
@@ -48,11 +56,11 @@ export async function checkOutcomeLog(read: ReadOutcomes, query: RunQuery, log: 
       report(last - first + 1, [{ gone_from: 'chat.enriched', partition, first, last, outcomes_of }]);
     };
     for await (const page of read(partition, start, end)) {
-      for (const { offset } of page) {
-        if (offset > next) await hole(next, offset - 1);
-        next = offset + 1;
-      }
-      const untaken = await withoutReceipt(query, page);
+      const points = page.records.map(({ offset }) => ({ first: offset, last: offset }));
+      const holes = log.isCompacted ? [] : holesIn([...points, ...page.voided], next, page.next);
+      for (const { first, last } of holes) await hole(first, last);
+      next = page.next;
+      const untaken = await withoutReceipt(query, page.records);
       report(
         untaken.length,
         untaken.map(({ offset, source }) => ({ not_taken: 'chat.enriched', partition, offset, outcome_of: source })),

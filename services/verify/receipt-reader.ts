@@ -78,20 +78,18 @@ export async function countReceipts(
   };
 }
 
-/** The first `limit` stretches of the window without a receipt and outside `gaps`. */
-export async function listUnreceipted(
+/** The stretches of the window without a receipt and outside `gaps`, in order, those of one chunk at a time. */
+export async function* unreceipted(
   query: RunQuery,
   window: Window,
   gaps: readonly OffsetRange[],
-  limit: number,
-): Promise<OffsetRange[]> {
+): AsyncGenerator<OffsetRange[]> {
   const rows = await query<{ chunk: string; offsets: string }>(
     `SELECT intDiv(offset, ${CHUNK_OFFSETS}) AS chunk, count() AS offsets
      FROM (${RECEIPTED(gaps)}) GROUP BY chunk ${IN_ORDER}`,
     parametersOf(window),
   );
   const receiptedIn = new Map(rows.map(({ chunk, offsets }) => [Number(chunk), Number(offsets)]));
-  const holes: OffsetRange[] = [];
   for (let chunk = Math.floor(window.from / CHUNK_OFFSETS); chunk * CHUNK_OFFSETS < window.to; chunk++) {
     const from = Math.max(chunk * CHUNK_OFFSETS, window.from);
     const to = Math.min((chunk + 1) * CHUNK_OFFSETS, window.to);
@@ -99,9 +97,6 @@ export async function listUnreceipted(
     if (accounted === to - from) continue;
     const receipted = await query<{ offset: string }>(RECEIPTED(gaps), parametersOf({ ...window, from, to }));
     const points = receipted.map(({ offset }) => ({ first: Number(offset), last: Number(offset) }));
-    holes.push(...holesIn([...points, ...gaps], from, to));
-    // Two chunks' holes that touch are one: merge before counting.
-    if (mergeRanges(holes).length > limit) break;
+    yield holesIn([...points, ...gaps], from, to);
   }
-  return mergeRanges(holes).slice(0, limit);
 }

@@ -1,11 +1,12 @@
 import type { EpochMs, TopicId } from '../core/brands.ts';
 import { ParleyError } from '../core/errors.ts';
-import { clipRanges } from '../core/offset-ranges.ts';
+import { clipRanges, type OffsetRange } from '../core/offset-ranges.ts';
 import type { LogRange } from '../platform/kafka/read/log-ranges.ts';
+import type { LogPage } from '../platform/kafka/read/log-reader.ts';
 import { conserve, settledEnd } from './conservation.ts';
-import type { ReadOutcomes } from './log-check.ts';
+import { type MissingPlaces, missingPlaces, type ReadLog } from './missing-places.ts';
 import type { Scope } from './queries/violation-query.ts';
-import { countReceipts, listUnreceipted, type RunQuery, readGaps } from './receipt-reader.ts';
+import { countReceipts, type RunQuery, readGaps, unreceipted, type Window } from './receipt-reader.ts';
 import type { PartitionVerdict, SourceTopic } from './verify-report.ts';
 import type { Violations } from './violations.ts';
 
@@ -15,13 +16,14 @@ interface KafkaReader {
   logRanges(topic: string): Promise<readonly LogRange[]>;
   offsetsSince(topic: string, since: EpochMs): Promise<ReadonlyMap<number, number>>;
   committed(group: string, topic: string, topicId: TopicId): Promise<ReadonlyMap<number, number>>;
+  settings(topics: readonly string[]): Promise<ReadonlyMap<string, Readonly<Record<string, string>>>>;
 }
 
 /** The ports of `verify`: all that it reads comes through these. */
 export interface VerifySources {
   readonly kafka: KafkaReader;
-  /** Reads `chat.enriched` itself; opened only where `readLog` is asked for. */
-  readonly readOutcomes: ReadOutcomes;
+  /** Opened only where `readLog` is asked for, or where offsets have no receipt. */
+  readonly readLog: ReadLog<LogPage>;
   readonly query: RunQuery;
   readonly violations: (scope: Scope, progress: (line: string) => void) => Promise<Violations>;
   /** Full names, with the prefix. */
@@ -77,7 +79,8 @@ export async function readSource(
   isPast: (partition: number) => boolean,
 ): Promise<PartitionVerdict[]> {
   const { query, topics } = sources;
-  const ranges = await rangesOf(sources, topic === 'chat.events' ? topics.events : topics.replay, looking);
+  const name = topic === 'chat.events' ? topics.events : topics.replay;
+  const ranges = await rangesOf(sources, name, looking);
   const [allGaps, toldSince] = [await readGaps(query, topicId), await readGaps(query, topicId, looking.since)];
   const verdicts: PartitionVerdict[] = [];
   // One after another: a partition's count may be heavy, and the endpoint has other users.
@@ -91,15 +94,19 @@ export async function readSource(
       ...clipRanges(allGaps.get(partition) ?? [], start, end),
     ];
     const counted = await countReceipts(query, window, log.watermark ?? start, gaps);
-    const conservation = conserve({
+    const reading = {
       ...log,
       partition,
       sinkPastOutcomes: isPast(partition),
       receipts: counted.receipts,
       receiptsBelowWatermark: counted.belowWatermark,
       gaps,
-    });
-    const missingWindow = { ...window, to: settledEnd(log) };
+      noRecord: 0,
+    };
+    const places =
+      conserve(reading).missing === 0
+        ? NONE_MISSING
+        : await lookForMissing(sources, looking, name, { ...window, to: settledEnd(log) }, gaps);
     verdicts.push({
       topic,
       topic_id: topicId,
@@ -107,10 +114,32 @@ export async function readSource(
       log_start: start,
       log_end: end,
       watermark: log.watermark,
-      ...conservation,
-      missing_ranges:
-        conservation.missing === 0 ? [] : await listUnreceipted(query, missingWindow, gaps, LISTED_RANGES),
+      ...conserve({ ...reading, noRecord: places.noRecord }),
+      missing_ranges: places.missing,
     });
   }
   return verdicts;
 }
+
+const NONE_MISSING: MissingPlaces = { noRecord: 0, missing: [] };
+
+/** Looks into the log at the offsets that have no receipt: some may never have held a record. */
+async function lookForMissing(
+  { kafka, query, readLog }: VerifySources,
+  { progress }: Looking,
+  topic: string,
+  window: Window,
+  gaps: readonly OffsetRange[],
+): Promise<MissingPlaces> {
+  const { partition } = window;
+  progress(`${topic} partition ${partition}: reading the log at the offsets without a receipt`);
+  const log = {
+    isCompacted: isCompacted(await kafka.settings([topic]), topic),
+    read: (start: number, end: number) => readLog(topic, partition, start, end),
+  };
+  return missingPlaces(log, unreceipted(query, window, gaps), LISTED_RANGES);
+}
+
+/** Whether compaction may have taken records out of the log. */
+export const isCompacted = (settings: ReadonlyMap<string, Readonly<Record<string, string>>>, topic: string): boolean =>
+  settings.get(topic)?.['cleanup.policy']?.includes('compact') === true;

@@ -1,7 +1,7 @@
 import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
 import type { ClusterView } from '../platform/kafka/read/cluster-view.ts';
+import type { LogPage } from '../platform/kafka/read/log-reader.ts';
 import { groupNames, topicNames } from '../platform/kafka/topics.ts';
-import type { LogRecord } from './log-check.ts';
 import type { VerifySources } from './verify.ts';
 import { readViolations } from './violations.ts';
 
@@ -10,7 +10,7 @@ export function verifySources(kafka: ClusterView, clickhouse: ClickHouse, prefix
   const { events, replay, enriched } = topicNames(prefix);
   return {
     kafka,
-    readOutcomes: (partition, start, end) => readOutcomes(kafka, enriched, partition, start, end),
+    readLog: (topic, partition, start, end) => readLog(kafka, topic, partition, start, end),
     query: (sql, params) => clickhouse.query(sql, { params }),
     violations: (scope, progress) => readViolations(clickhouse, scope, progress),
     topics: { events, replay, enriched },
@@ -18,16 +18,16 @@ export function verifySources(kafka: ClusterView, clickhouse: ClickHouse, prefix
   };
 }
 
-async function* readOutcomes(
+async function* readLog(
   kafka: ClusterView,
   topic: string,
   partition: number,
   start: number,
   end: number,
-): AsyncGenerator<readonly LogRecord[]> {
+): AsyncGenerator<LogPage> {
   const reader = await kafka.openLogReader();
   try {
-    yield* reader.read(topic, partition, start, end);
+    yield* reader.pages(topic, partition, start, end);
   } finally {
     await reader.close();
   }

@@ -4,7 +4,7 @@ import { ParleyError } from '../core/errors.ts';
 import { outcomePartition } from '../core/outcome-partition.ts';
 import type { LogRange } from '../platform/kafka/read/log-ranges.ts';
 import { checkOutcomeLog, type ReadOutcomes } from './log-check.ts';
-import { type Looking, rangesOf, readSource, type VerifySources } from './source-reading.ts';
+import { isCompacted, type Looking, rangesOf, readSource, type VerifySources } from './source-reading.ts';
 import { type PartitionVerdict, reportOf, type VerifyReport } from './verify-report.ts';
 import type { Violation } from './violations.ts';
 
@@ -65,16 +65,19 @@ export async function verify(sources: VerifySources, options: VerifyOptions): Pr
   });
 }
 
-function readThrough(
-  { readOutcomes, query }: VerifySources,
+async function readThrough(
+  { kafka, readLog, query, topics: { enriched } }: VerifySources,
   { outcomes }: Look,
   progress: (line: string) => void,
 ): Promise<Violation> {
   const read: ReadOutcomes = (partition, start, end) => {
     progress(`reading chat.enriched partition ${partition}, ${(end - start).toLocaleString('en')} records`);
-    return readOutcomes(partition, start, end);
+    return readLog(enriched, partition, start, end);
   };
-  return checkOutcomeLog(read, query, outcomes);
+  return checkOutcomeLog(read, query, {
+    ...outcomes,
+    isCompacted: isCompacted(await kafka.settings([enriched]), enriched),
+  });
 }
 
 /** One consistent look. The order of the reads is what makes `missing` certain: see {@link conserve}. */

@@ -1,25 +1,16 @@
 import type { Command } from 'commander';
 import { messageOf } from '../../core/errors.ts';
 import { withCluster } from '../../operator/cluster.ts';
-import { type OperatorSettings, readSettings, runDirOf } from '../../operator/settings.ts';
+import { readServices, type ServiceStatus } from '../../operator/services.ts';
+import { type OperatorSettings, readSettings } from '../../operator/settings.ts';
 import { type Cell, formatTable } from '../../operator/text-table.ts';
-import type { CheckResult } from '../../platform/admin-server.ts';
-import { type Instance, readInstanceFiles } from '../../platform/instance-file.ts';
 import type { ClusterView, GroupDescription } from '../../platform/kafka/read/cluster-view.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
 import { type CommandDeps, type CommandResult, newCommand, withAction } from '../command.ts';
 import { consumptions, lagOf, type PartitionLag, totalLag } from '../lag.ts';
 
-const PROBE_TIMEOUT_MS = 5_000;
 /** Without one of these the pipeline does not run; the others may run elsewhere (`NLP_URL`, `CLICKHOUSE_URL`). */
 const REQUIRED = ['gateway', 'enricher', 'sink'];
-
-interface ServiceStatus extends Instance {
-  readonly ready: boolean;
-  /** Why it is not ready, where /readyz itself did not answer. */
-  readonly error: string | null;
-  readonly dependencies: Readonly<Record<string, CheckResult>>;
-}
 
 interface GroupLag extends GroupDescription {
   readonly lag: number;
@@ -39,22 +30,10 @@ export const statusCommand = (deps: CommandDeps): Command =>
     deps,
     async (_options, { env }) => {
       const settings = readSettings(env);
-      const instances = await readInstanceFiles(runDirOf(settings));
-      const services = await Promise.all(instances.map(probe));
+      const services = await readServices(settings);
       return resultOf(settings, services, services.length === 0 ? null : await kafkaStatus(settings));
     },
   );
-
-async function probe(instance: Instance): Promise<ServiceStatus> {
-  try {
-    const response = await fetch(`${instance.admin_url}/readyz`, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
-    const body = (await response.json()) as { ready: boolean; dependencies: Record<string, CheckResult> };
-    return { ...instance, ready: body.ready === true, error: null, dependencies: body.dependencies ?? {} };
-  } catch (error) {
-    const cause = error instanceof Error && error.cause ? ` (${messageOf(error.cause)})` : '';
-    return { ...instance, ready: false, error: `${messageOf(error)}${cause}`, dependencies: {} };
-  }
-}
 
 async function kafkaStatus(settings: OperatorSettings): Promise<KafkaStatus> {
   try {

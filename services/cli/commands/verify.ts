@@ -5,6 +5,7 @@ import { formatRange } from '../../core/offset-ranges.ts';
 import { withClickHouse } from '../../operator/clickhouse.ts';
 import { withCluster } from '../../operator/cluster.ts';
 import { durationOption, integerListOption, sinceOption } from '../../operator/option-readers.ts';
+import { readServices, type StuckService, stuckServices } from '../../operator/services.ts';
 import { readSettings } from '../../operator/settings.ts';
 import { formatTable } from '../../operator/text-table.ts';
 import { verifySources } from '../../verify/sources.ts';
@@ -21,6 +22,8 @@ interface Options {
 
 const HELP = `
 events = enriched + degraded + dead_lettered + duplicates + gaps + in flight + missing; missing must be 0.
+Places of the log that hold no record (transaction markers, aborted or compacted records) are no events.
+A service of this machine whose partition cannot go on is named with the record, and is not ok.
 Exit code 1 unless ok; with --wait also when something is still in flight at its end.`;
 
 export const verifyCommand = (deps: CommandDeps): Command =>
@@ -51,12 +54,15 @@ export const verifyCommand = (deps: CommandDeps): Command =>
           }),
         ),
       );
-      return { document: report, text: describeReport(report), ok: report.ok };
+      // Asked after the waiting: what was only late is done by now.
+      const stuck = stuckServices(await readServices(settings));
+      const ok = report.ok && stuck.length === 0;
+      return { document: { ...report, ok, stuck }, text: describeReport(report, stuck), ok };
     },
   );
 
 /** For people: the conservation law as a table, what is wrong with its coordinates, and the verdict in one sentence. */
-export function describeReport(report: VerifyReport): string {
+export function describeReport(report: VerifyReport, stuck: readonly StuckService[] = []): string {
   const header = ['TOPIC', 'EVENTS', 'ENRICHED', 'DEGRADED', 'DEAD', 'DUPLICATES', 'GAPS', 'IN FLIGHT', 'MISSING'];
   const rows = Object.entries(report.topics).map(([topic, found]) => [
     topic,
@@ -73,9 +79,11 @@ export function describeReport(report: VerifyReport): string {
     formatTable(header, rows),
     ...scopeLines(report),
     ...missingLines(report),
+    ...noRecordLines(report),
     ...violationLines(report),
+    ...stuck.map(({ service, instance, error }) => `Stuck: ${service} (${instance}): ${error}`),
     '',
-    sentence(report),
+    sentence(report, stuck.length),
   ].join('\n');
 }
 
@@ -87,6 +95,15 @@ const missingLines = ({ by_partition }: VerifyReport): string[] =>
       return `Missing in ${topic} partition ${partition}: ${missing} (offsets ${listed}; topic id ${topic_id})`;
     });
 
+/** Nothing is hidden: offsets that have no receipt for a good reason are counted as well. */
+const noRecordLines = ({ topics }: VerifyReport): string[] =>
+  Object.entries(topics)
+    .filter(([, { no_record }]) => no_record > 0)
+    .map(([topic, { no_record }]) => {
+      const places = no_record === 1 ? '1 place holds' : `${no_record.toLocaleString('en')} places hold`;
+      return `In ${topic} ${places} no record: transaction markers, aborted or compacted records.`;
+    });
+
 const KINDS: readonly (readonly [ViolationKind, title: string])[] = [
   ['double_receipts', 'Source records with more than one receipt'],
   ['double_facts', 'Messages with more than one row'],
@@ -96,7 +113,8 @@ const KINDS: readonly (readonly [ViolationKind, title: string])[] = [
 ];
 
 /** The kinds of which there are any. */
-const broken = ({ violations }: VerifyReport) => KINDS.filter(([kind]) => (violations[kind] ?? 0) > 0);
+const broken = ({ violations }: Pick<VerifyReport, 'violations'>) =>
+  KINDS.filter(([kind]) => (violations[kind] ?? 0) > 0);
 
 const violationLines = (report: VerifyReport): string[] =>
   broken(report).flatMap(([kind, title]) => [
@@ -118,16 +136,16 @@ function scopeLines({ scope: { since, partitions }, violations }: VerifyReport):
   return [`Looked at: ${said.join('; ')}.`];
 }
 
-function sentence(report: VerifyReport): string {
-  const { ok, topics, violations } = report;
+function sentence({ ok, topics, violations }: VerifyReport, stuck: number): string {
   const sum = (field: 'events' | 'in_flight' | 'missing') =>
     topics['chat.events'][field] + topics['chat.replay'][field];
   const say = (count: number, what: string) => `${count.toLocaleString('en')} ${what}`;
   const waiting = sum('in_flight') > 0 ? `, ${say(sum('in_flight'), 'still in flight')}` : '';
-  if (ok) return `OK: ${say(sum('events'), 'records')}, none missing, none counted twice${waiting}.`;
+  if (ok && stuck === 0) return `OK: ${say(sum('events'), 'records')}, none missing, none counted twice${waiting}.`;
   const faults = [
     ...(sum('missing') > 0 ? [say(sum('missing'), 'missing')] : []),
-    ...broken(report).map(([kind]) => say(violations[kind] ?? 0, kind.replaceAll('_', ' '))),
+    ...broken({ violations }).map(([kind]) => say(violations[kind] ?? 0, kind.replaceAll('_', ' '))),
+    ...(stuck > 0 ? [`${say(stuck, stuck === 1 ? 'service' : 'services')} cannot go on`] : []),
   ];
   return faults.length > 0
     ? `NOT OK: ${faults.join(', ')}${waiting}.`

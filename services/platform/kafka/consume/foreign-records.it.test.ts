@@ -3,6 +3,7 @@ import kafkajs from 'kafkajs';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { sendWithJava } from '../../../local/testing/java-producer.ts';
 import { isolation, stack } from '../../../local/testing/stack.ts';
+import { sendInTransaction } from '../../../local/testing/transaction.ts';
 import { Metrics } from '../../metrics.ts';
 import { testLog } from '../../testing/topic-log.ts';
 import { createKafka, type Kafka } from '../kafkajs/kafka.ts';
@@ -123,17 +124,8 @@ describe('a consumer beside other people’s producers', () => {
   it('moves behind the markers and the aborted records of transactions, so that lag becomes zero', async () => {
     const topic = await freshTopic();
     const { seen, partitions, metrics } = await consume(topic);
-    const producer = kafka.producer({ transactionalId: `${topic}.tx`, idempotent: true, maxInFlightRequests: 1 });
-    await producer.connect();
-    for (const [end, value] of [
-      ['commit', 'kept'],
-      ['abort', 'void'],
-    ] as const) {
-      const transaction = await producer.transaction();
-      await transaction.send({ topic, messages: [{ partition: 0, value }] });
-      await transaction[end]();
-    }
-    await producer.disconnect();
+    await sendInTransaction(kafka, topic, [{ partition: 0, value: 'kept' }], 'commit');
+    await sendInTransaction(kafka, topic, [{ partition: 0, value: 'void' }], 'abort');
     // kept, its marker, void, its marker.
     await eventually(() => {
       expect(seen(0)[0]).toBe('kept');

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, ParleyError } from '../../../core/errors.ts';
+import { clipRanges, type OffsetRange } from '../../../core/offset-ranges.ts';
 import { fetchRaw } from '../kafkajs/fetch-request.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
@@ -9,11 +10,15 @@ import { readRecordSet, type Stretch, type UnreadableBatch } from './record-set.
 
 /** What one fetch brought. */
 export interface LogPage {
+  /** The first offset that was read: behind the one that was asked for where the log was cut meanwhile. */
+  readonly from: number;
   readonly records: readonly FetchedRecord[];
   /** The offset behind the page. */
   readonly next: number;
   /** Batches of the page that cannot be read. Between all others the log holds no record. */
   readonly unreadable: readonly UnreadableBatch[];
+  /** Where it holds none for a known reason: transaction markers and aborted records. */
+  readonly voided: readonly OffsetRange[];
 }
 
 const FETCH_BYTES = 4 << 20;
@@ -63,8 +68,8 @@ export class LogReader {
       if (page) {
         failures = 0;
         next = page.next;
-        const { records, unreadable } = page;
-        yield { records: records.filter(({ offset }) => offset < end), next: Math.min(next, end), unreadable };
+        const records = page.records.filter(({ offset }) => offset < end);
+        yield { ...page, records, next: Math.min(next, end), voided: clipRanges(page.voided, page.from, end) };
       } else if (++failures >= ATTEMPTS) {
         throw new ParleyError('KAFKA_UNREACHABLE', `${topic} partition ${partition} at offset ${next}: ${problem}`);
       } else {
@@ -97,10 +102,10 @@ export class LogReader {
     if (!set) return undefined;
     if (set.error === OFFSET_OUT_OF_RANGE) {
       const first = await this.#logStart(topic, partition);
-      if (first > offset) return { records: [], next: first, unreadable: [] };
+      if (first > offset) return { from: first, records: [], next: first, unreadable: [], voided: [] };
     }
     if (set.error !== 0) throw new Error(`Kafka answered error ${set.error}`);
-    return pageOf(readRecordSet(set, offset));
+    return pageOf(offset, readRecordSet(set, offset));
   }
 
   async #logStart(topic: string, partition: number): Promise<number> {
@@ -111,13 +116,15 @@ export class LogReader {
   }
 }
 
-function pageOf(stretches: readonly Stretch[]): LogPage | undefined {
+function pageOf(from: number, stretches: readonly Stretch[]): LogPage | undefined {
   const last = stretches.at(-1);
   return (
     last && {
+      from,
       records: stretches.flatMap((each) => (each.kind === 'read' ? each.records : [])),
       next: last.next,
       unreadable: stretches.filter((each) => each.kind === 'unreadable'),
+      voided: stretches.flatMap((each) => (each.kind === 'read' ? each.voided : [])),
     }
   );
 }

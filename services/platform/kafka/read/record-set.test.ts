@@ -146,7 +146,10 @@ describe('a record set', () => {
       await marker(5, 5),
     ];
     const aborted = [{ producerId: 5n, firstOffset: 0 }];
-    expect(brief(read(batches, 0, aborted))).toEqual([{ to: 6, values: ['committed', 'next'] }]);
+    const [stretch, ...none] = read(batches, 0, aborted);
+    expect(brief([stretch as Stretch, ...none])).toEqual([{ to: 6, values: ['committed', 'next'] }]);
+    // The aborted record and the markers are known for what they are.
+    expect(stretch).toMatchObject({ voided: [0, 2, 3, 5].map((offset) => ({ first: offset, last: offset })) });
     expect(brief(read(batches.slice(2, 4), 2))).toEqual([{ to: 4, values: [] }]);
     expect(brief(read([emptied], 6))).toEqual([{ to: 10, values: ['7'] }]);
   });

@@ -1,4 +1,5 @@
 import { messageOf } from '../../../core/errors.ts';
+import type { OffsetRange } from '../../../core/offset-ranges.ts';
 import type { AbortedTransaction } from '../kafkajs/fetch-request.ts';
 import type { FetchedRecord } from '../record.ts';
 import { batchesOf, type RecordBatch } from './record-batch.ts';
@@ -8,6 +9,8 @@ import { RecordCursor } from './record-cursor.ts';
 interface ReadStretch {
   readonly kind: 'read';
   readonly records: readonly FetchedRecord[];
+  /** Offsets of transaction markers and of aborted records: they are known to hold no record, and never held one. */
+  readonly voided: readonly OffsetRange[];
   /** The offset behind the stretch. */
   readonly next: number;
 }
@@ -42,11 +45,13 @@ export function readRecordSet(set: RecordSet, from: number, fetchedAtMs?: number
   const stretches: Stretch[] = [];
   const transactions = new Transactions(set.aborted);
   let records: FetchedRecord[] = [];
+  let voided: OffsetRange[] = [];
   let next = from;
   let closedAt = from;
   const close = () => {
-    if (next > closedAt) stretches.push({ kind: 'read', records, next });
+    if (next > closedAt) stretches.push({ kind: 'read', records, voided, next });
     records = [];
+    voided = [];
     closedAt = next;
   };
   for (const batch of batchesOf(set.records)) {
@@ -54,7 +59,8 @@ export function readRecordSet(set: RecordSet, from: number, fetchedAtMs?: number
     const end = Math.max(batch.next, next);
     try {
       // All or nothing: no record of a batch that turns out to be damaged in its midst.
-      if (transactions.isWanted(batch) && end > from) records.push(...decode(batch, from, fetchedAtMs));
+      if (!transactions.isWanted(batch)) voided.push({ first: Math.max(batch.base, next), last: batch.next - 1 });
+      else if (end > from) records.push(...decode(batch, from, fetchedAtMs));
       next = end;
     } catch (error) {
       close();
