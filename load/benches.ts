@@ -26,6 +26,12 @@ export const BENCHES: readonly Bench[] = [
     main: './enricher/main.ts',
   },
   {
+    name: 'partitions',
+    question: 'How late is the event loop of an enricher that holds 96 partitions, beside one that holds 12?',
+    needs: OWN_STACK,
+    main: './partitions/main.ts',
+  },
+  {
     name: 'gateway',
     question: 'What do a message and a connection cost the gateway, how fast is it, does it survive a reconnect storm?',
     needs: OWN_STACK,

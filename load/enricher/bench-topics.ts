@@ -17,10 +17,10 @@ export interface BenchTopics {
  * The four topics of one run under a prefix of its own. Kafka itself stamps events and outcomes when it appends them, so
  * that latency is measured alike for every program under test, whatever it writes into a record.
  */
-export async function makeBenchTopics(kafka: Kafka): Promise<BenchTopics> {
+export async function makeBenchTopics(kafka: Kafka, partitions = PARTITIONS): Promise<BenchTopics> {
   const prefix = `bench_${randomBytes(4).toString('hex')}.`;
   const names = topicNames(prefix);
-  await ensureTopics(kafka, { prefix, partitions: PARTITIONS, replicationFactor: 1 });
+  await ensureTopics(kafka, { prefix, partitions, enrichedPartitions: PARTITIONS, replicationFactor: 1 });
   const admin = kafka.admin();
   await admin.connect();
   await admin.alterConfigs({

@@ -54,11 +54,12 @@ export class Bench {
     this.view = view;
   }
 
-  static async open(context: RunContext, events: Iterator<LoadEvent, void>): Promise<Bench> {
+  /** @param partitions of chat.events; twelve by default, as chat.enriched has always. */
+  static async open(context: RunContext, events: Iterator<LoadEvent, void>, partitions?: number): Promise<Bench> {
     const { kafkaBrokers, registryUrl } = context.stack;
     const log = createLogger('bench', 'silent');
     const kafka = createKafka({ brokers: [kafkaBrokers], clientId: 'bench', log });
-    const topics = await makeBenchTopics(kafka);
+    const topics = await makeBenchTopics(kafka, partitions);
     const codec = await ChatCodec.connect({
       registry: openRegistry(registryUrl),
       topicNames: topicNames(topics.prefix),

@@ -22,14 +22,18 @@ export interface LoadEvent {
  *
  * @param noisy how many messages the first tenant sends for each one of all others together; 0: all send alike.
  */
-export function* loadEvents(source: Iterator<readonly Turn[], void>, noisy = 0): Generator<LoadEvent, void> {
+export function* loadEvents(
+  source: Iterator<readonly Turn[], void>,
+  noisy = 0,
+  partitions = PARTITIONS,
+): Generator<LoadEvent, void> {
   const chats = new Chats(source, 'c');
   for (let number = 0; ; number++) {
     const bot = botOf(number, noisy);
     const { conversation_id, ...turn } = chats.next(bot);
     const ids = { tenant_id: `tenant-${bot % TENANTS}`, bot_id: `bot-${bot}`, conversation_id };
     const key = conversationKey(ids.tenant_id, ids.bot_id, ids.conversation_id);
-    yield { event: eventOf(number, ids, turn), key, partition: partitionOf(key, PARTITIONS) };
+    yield { event: eventOf(number, ids, turn), key, partition: partitionOf(key, partitions) };
   }
 }
 

@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly chats: Iterator<readonly Turn[], void>;
   /** The run ends after this long, even if messages are left. */
   readonly limitMs: number;
+  /** Partitions of chat.events; twelve by default. */
+  readonly partitions?: number;
   /** Watch the system's event loop. */
   readonly probeLoop?: boolean;
 }
@@ -27,7 +29,8 @@ const WARM_UP_S = 10;
 
 /** One system from its start to its last outcome, on topics of its own. */
 export async function runOnce(name: SystemName, options: RunOptions, context: RunContext): Promise<RunFigures> {
-  const bench = await Bench.open(context, loadEvents(options.chats));
+  const { chats, partitions } = options;
+  const bench = await Bench.open(context, loadEvents(chats, 0, partitions), partitions);
   try {
     const driven = await drive(name, options, context, bench);
     const { system, ...figures } = driven;

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorNameOf } from './error-type.ts';
+import { FetchOrder } from './fetch-order.ts';
 import { type FetchedSet, type FetchPosition, fetchRaw } from './fetch-request.ts';
 import type { InternalCluster, InternalConsumerGroup } from './kafkajs-internals.ts';
 
@@ -79,6 +80,7 @@ async function settle({ nodeId, position, set, plan, leaders }: Answered): Promi
     return;
   }
   if (set.error === 0) {
+    if (set.records.length > 0) leaders.brought(position);
     plan.fetched(position, set);
     return;
   }
@@ -103,8 +105,8 @@ class Leaders {
   readonly #cluster: InternalCluster;
   readonly #moved = new Set<string>();
   readonly #preferred = new Map<string, { readonly node: number; readonly untilMs: number }>();
+  readonly #order = new FetchOrder();
   #looking = false;
-  #turn = 0;
 
   constructor(cluster: InternalCluster) {
     this.#cluster = cluster;
@@ -119,6 +121,10 @@ class Leaders {
     this.#preferred.set(placeOf(position), { node, untilMs: performance.now() + PREFERRED_FOR_MS });
   }
 
+  brought(position: FetchPosition): void {
+    this.#order.brought(position);
+  }
+
   /** @returns whether a follower was read from; from now on it is the leader. */
   forget(position: FetchPosition): boolean {
     return this.#preferred.delete(placeOf(position));
@@ -129,7 +135,6 @@ class Leaders {
     for (const [place, preferred] of this.#preferred) if (preferred.node === node) this.#preferred.delete(place);
   }
 
-  /** Another partition first each time: the broker fills its answer in this order. */
   readFrom(nodeId: string, positions: readonly FetchPosition[]): FetchPosition[] {
     const leaders = new Map<string, ReadonlyMap<number, number>>();
     for (const topic of new Set(positions.map((each) => each.topic))) {
@@ -143,8 +148,7 @@ class Leaders {
       const node = this.#preferredOf(position) ?? leader;
       if (node === Number(nodeId) && !this.#moved.has(placeOf(position))) led.push(position);
     }
-    const turn = this.#turn++ % Math.max(led.length, 1);
-    return [...led.slice(turn), ...led.slice(0, turn)];
+    return this.#order.sort(led);
   }
 
   #preferredOf(position: FetchPosition): number | undefined {
