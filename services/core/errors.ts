@@ -90,6 +90,11 @@ export const ERRORS = {
     remedy:
       'The service is not ready and tries on. Give its user READ and DESCRIBE on the topics and READ on the group that the message names (docs/operations.md).',
   },
+  PARTITION_LEADERLESS: {
+    text: 'A partition has had no leader for more than five seconds: no broker that is up has a replica of it.',
+    remedy:
+      'Bring its brokers back; it goes on by itself, and all other partitions went on meanwhile. What is sent to it waits within the bounds of its sender.',
+  },
   CLUSTER_CHANGED: {
     text: 'Behind Kafka’s address is another cluster than before, or one without any of our topics: its disk was wiped, or the address moved.',
     remedy:

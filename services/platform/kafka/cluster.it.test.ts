@@ -96,7 +96,7 @@ describe('a cluster of three brokers', () => {
       const found = new Set(log.records.map(({ value }) => String(value)));
       expect(expected.filter((value) => !found.has(value))).toEqual([]);
     }).finally(() => log.close());
-  }, 90_000);
+  }, 180_000);
 });
 
 const fetchesBy = () => {
@@ -239,6 +239,13 @@ describe('a partition without a leader', () => {
         .filter(({ partition }) => partition < 2)
         .map((claim) => claim.commit(() => ({ offset: 3, metadata: '' }))),
     );
+    // Whoever holds it is not ready, and says why.
+    const check = (each: GroupConsumer) => each.check(AbortSignal.timeout(1_000)).then(String, String);
+    await eventually(async () =>
+      expect((await Promise.all([check(first.consumer), check(second.consumer)])).join()).toContain(
+        `${topic}/2 cannot go on: PARTITION_LEADERLESS`,
+      ),
+    );
     expect(tailed.length).toBeGreaterThanOrEqual(6);
     expect(waiting.acked).toBe(false);
 
@@ -246,5 +253,8 @@ describe('a partition without a leader', () => {
     await cluster.nodes[2]?.ready();
     await held;
     await eventually(() => expect([...first.values, ...second.values]).toContain('held'));
+    for (const { consumer } of [first, second]) {
+      await eventually(() => expect(consumer.check(AbortSignal.timeout(1_000))).resolves.toEqual({}));
+    }
   }, 240_000);
 });

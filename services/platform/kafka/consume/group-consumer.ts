@@ -16,7 +16,7 @@ import { exportLag } from './group-lag.ts';
 import { GroupMember } from './group-member.ts';
 import { OffsetCommitter } from './offset-committer.ts';
 import { type ClaimOwner, PartitionClaim } from './partition-claim.ts';
-import { PartitionOpener } from './partition-opener.ts';
+import { NO_REPLICA, PartitionOpener } from './partition-opener.ts';
 import { PartitionTroubles } from './partition-troubles.ts';
 
 export interface GroupConsumerOptions {
@@ -170,6 +170,7 @@ export class GroupConsumer implements ClaimOwner {
       positions: () => this.#positions(),
       fetched: (position, set) => this.#fetched(position, set),
       outOfRange: (position) => this.#outOfRange(position),
+      leaderless: (position) => this.#leaderless(position),
       refused: (position, error) => this.#refused(position, error),
     };
   }
@@ -249,7 +250,11 @@ export class GroupConsumer implements ClaimOwner {
     // Asked for before a seek, or before the handler had enough: dropped, and asked for again.
     if (!claim?.isReadable || claim.position !== offset) return;
     try {
-      if (claim.answered()) this.#troubles.report(topic, partition, 'CONSUMER_REFUSED', undefined);
+      if (claim.answered()) {
+        for (const code of ['CONSUMER_REFUSED', 'PARTITION_LEADERLESS'] as const) {
+          this.#troubles.report(topic, partition, code, undefined);
+        }
+      }
       claim.sawEnd(set.highWatermark);
       for (const stretch of readRecordSet(set, offset, Date.now())) {
         if (!this.#handOver(claim, stretch)) return;
@@ -277,6 +282,11 @@ export class GroupConsumer implements ClaimOwner {
     const fields = { code: 'BATCH_UNREADABLE', topic, partition, first, last: next - 1, codec, reason };
     this.#options.log.error(fields, 'a batch of records cannot be read and is passed over');
     handler?.cutTo?.(next);
+  }
+
+  #leaderless({ topic, partition }: FetchPosition): void {
+    const claim = this.#claims.get(keyOf(topic, partition));
+    if (claim?.lostLeader()) this.#troubles.report(topic, partition, 'PARTITION_LEADERLESS', NO_REPLICA);
   }
 
   #refused({ topic, partition }: FetchPosition, error: string): void {

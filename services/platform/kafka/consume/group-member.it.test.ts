@@ -48,6 +48,7 @@ async function member(groupId: string) {
         positions: () => [],
         fetched: () => {},
         outOfRange: async () => {},
+        leaderless: () => {},
         refused: () => {},
       },
     },

@@ -36,6 +36,7 @@ export class PartitionClaim implements Claim {
   #facts: PartitionFacts | undefined;
   #paused = false;
   #refusals = 0;
+  #isLeaderless = false;
   #refusedUntilMs = 0;
   #seenEnd = 0;
   #committedOffset: number | undefined;
@@ -121,10 +122,18 @@ export class PartitionClaim implements Claim {
     this.#refusedUntilMs = performance.now() + Math.min(1_000 * 2 ** this.#refusals++, MAX_REFUSED_MS);
   }
 
-  /** @returns whether it had been refused before. */
+  /** It has no leader. @returns false where that is known already. */
+  lostLeader(): boolean {
+    const before = !this.#isLeaderless;
+    this.#isLeaderless = true;
+    return before;
+  }
+
+  /** @returns whether it had been refused, or without a leader, before. */
   answered(): boolean {
-    const before = this.#refusals > 0;
+    const before = this.#refusals > 0 || this.#isLeaderless;
     this.#refusals = 0;
+    this.#isLeaderless = false;
     return before;
   }
 

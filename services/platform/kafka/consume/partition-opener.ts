@@ -20,7 +20,14 @@ interface OpenerOptions {
   readonly assign: (claim: Claim) => Promise<PartitionHandler>;
 }
 
+/** An election is over by then. */
+const LEADERLESS_MS = 5_000;
+export const NO_REPLICA = 'no broker that is up has a replica';
 const MAX_RETRY_DELAY_MS = 5_000;
+
+class LeaderlessError extends Error {
+  override readonly name = 'LeaderlessError';
+}
 
 /**
  * Finds out where a claimed partition stands, then has its handler made. All of it runs beside the consumer, which goes
@@ -47,15 +54,22 @@ export class PartitionOpener {
   /** Resolves with undefined when the claim was lost meanwhile, or when the partition has to stay stopped. */
   async open(claim: PartitionClaim): Promise<PartitionHandler | undefined> {
     const { topic, partition } = claim;
-    const { log, assign } = this.#options;
+    const { log, assign, troubles } = this.#options;
+    let leaderlessSinceMs: number | undefined;
     for (let attempt = 0; claim.active; attempt++) {
       try {
         const facts = await this.#facts(topic, partition);
+        leaderlessSinceMs = undefined;
+        if (claim.active) troubles.report(topic, partition, 'PARTITION_LEADERLESS', undefined);
         if (this.#isBeyondEnd(topic, partition, facts)) return undefined;
         claim.setFacts(facts);
         return await assign(claim);
       } catch (error) {
         if (!claim.active) return undefined;
+        leaderlessSinceMs = error instanceof LeaderlessError ? (leaderlessSinceMs ?? performance.now()) : undefined;
+        if (leaderlessSinceMs !== undefined && performance.now() - leaderlessSinceMs > LEADERLESS_MS) {
+          troubles.report(topic, partition, 'PARTITION_LEADERLESS', NO_REPLICA);
+        }
         log.warn({ topic, partition, err: messageOf(error) }, 'a partition could not be opened yet');
         await delay(Math.random() * Math.min(100 * 2 ** attempt, MAX_RETRY_DELAY_MS));
       }
@@ -72,7 +86,9 @@ export class PartitionOpener {
   async logRange(topic: string, partition: number): Promise<{ logStart: number; logEnd: number }> {
     const { ranges, failed } = await readLogRanges(this.#cluster, topic, partition);
     const [found] = ranges;
-    if (!found) throw new Error(`the log of ${topic}/${partition} cannot be read: ${failed.get(partition)}`);
+    const reason = failed.get(partition);
+    if (reason === 'LEADER_NOT_AVAILABLE') throw new LeaderlessError(`${topic}/${partition} has no leader`);
+    if (!found) throw new Error(`the log of ${topic}/${partition} cannot be read: ${reason}`);
     return { logStart: found.start, logEnd: found.end };
   }
 

@@ -3,11 +3,15 @@ import type { Logger } from '../../logger.ts';
 import type { Metrics } from '../../metrics.ts';
 
 /** What keeps a partition from being read, or its offsets from being committed; the detail is for people. */
-export type TroubleCode = Extract<ErrorCode, 'OFFSET_BEYOND_LOG_END' | 'CONSUMER_REFUSED' | 'COMMIT_REFUSED'>;
+export type TroubleCode = Extract<
+  ErrorCode,
+  'OFFSET_BEYOND_LOG_END' | 'CONSUMER_REFUSED' | 'PARTITION_LEADERLESS' | 'COMMIT_REFUSED'
+>;
 
 const WORDS: Readonly<Record<TroubleCode, string>> = {
   OFFSET_BEYOND_LOG_END: 'the committed offset lies beyond the end of the log: the partition is stopped',
   CONSUMER_REFUSED: 'Kafka refuses to let the partition be read: it is tried again and again',
+  PARTITION_LEADERLESS: 'the partition has no leader: it is read again once a broker with a replica is back',
   COMMIT_REFUSED: 'Kafka refuses the commits of the partition: what is not committed is done again after a restart',
 };
 
@@ -33,8 +37,8 @@ export class PartitionTroubles {
       });
     export_(
       'parley_partition_stopped',
-      '1 while a partition is not read: its committed offset lies beyond the end of the log, or Kafka refuses',
-      ['OFFSET_BEYOND_LOG_END', 'CONSUMER_REFUSED'],
+      '1 while a partition is not read: its committed offset lies beyond the end of the log, Kafka refuses, or it has no leader',
+      ['OFFSET_BEYOND_LOG_END', 'CONSUMER_REFUSED', 'PARTITION_LEADERLESS'],
     );
     export_('parley_commit_refused', '1 while Kafka refuses the commits of a partition', ['COMMIT_REFUSED']);
   }

@@ -17,10 +17,14 @@ export interface FetchPlan {
   readonly fetched: (position: FetchPosition, set: FetchedSet) => void;
   /** The log does not hold the position; awaited before the next fetch. */
   readonly outOfRange: (position: FetchPosition) => Promise<void>;
+  /** The partition has had no leader for {@link LEADERLESS_MS}; told at every fetch of any broker. */
+  readonly leaderless: (position: FetchPosition) => void;
   /** The broker does not let this partition be read, by Kafka's name of the error; the others went on. */
   readonly refused: (position: FetchPosition, error: string) => void;
 }
 
+/** Elections are over by then. */
+const LEADERLESS_MS = 5_000;
 /** From one look for leaders to the next, at least. */
 const LOOK_EVERY_MS = 250;
 
@@ -50,6 +54,7 @@ export async function fetchFrom(group: InternalConsumerGroup, nodeId: string, pl
     group.checkForStaleAssignment();
     const leaders = leadersOf(cluster);
     const led = leaders.readFrom(nodeId, plan.positions());
+    for (const position of leaders.leaderless()) plan.leaderless(position);
     if (led.length === 0) {
       await delay(plan.maxWaitMs);
       return;
@@ -105,6 +110,8 @@ class Leaders {
   readonly #cluster: InternalCluster;
   readonly #moved = new Set<string>();
   readonly #preferred = new Map<string, { readonly node: number; readonly untilMs: number }>();
+  /** By place, since when, ms of `performance.now()`. */
+  readonly #leaderless = new Map<string, { readonly position: FetchPosition; readonly sinceMs: number }>();
   readonly #order = new FetchOrder();
   #looking = false;
 
@@ -144,11 +151,26 @@ class Leaders {
     const led: FetchPosition[] = [];
     for (const position of positions) {
       const leader = leaders.get(position.topic)?.get(position.partition) ?? -1;
-      if (leader < 0) this.#look();
+      this.#note(position, leader);
       const node = this.#preferredOf(position) ?? leader;
       if (node === Number(nodeId) && !this.#moved.has(placeOf(position))) led.push(position);
     }
     return this.#order.sort(led);
+  }
+
+  /** Of the partitions that were asked for, those without a leader for long. */
+  leaderless(): FetchPosition[] {
+    const untilMs = performance.now() - LEADERLESS_MS;
+    return [...this.#leaderless.values()].filter(({ sinceMs }) => sinceMs <= untilMs).map(({ position }) => position);
+  }
+
+  #note(position: FetchPosition, leader: number): void {
+    const place = placeOf(position);
+    if (leader >= 0) this.#leaderless.delete(place);
+    else {
+      if (!this.#leaderless.has(place)) this.#leaderless.set(place, { position, sinceMs: performance.now() });
+      this.#look();
+    }
   }
 
   #preferredOf(position: FetchPosition): number | undefined {
