@@ -158,7 +158,7 @@ class Leaders {
     return this.#order.sort(led);
   }
 
-  /** Of the partitions that were asked for, those without a leader for long. */
+  /** Those partitions that have had no leader for long, as far as they were asked for. */
   leaderless(): FetchPosition[] {
     const untilMs = performance.now() - LEADERLESS_MS;
     return [...this.#leaderless.values()].filter(({ sinceMs }) => sinceMs <= untilMs).map(({ position }) => position);
