@@ -194,6 +194,12 @@ export const GATEWAY_SPEC = {
   JWT_TENANT_CLAIM: text({ default: 'tenant', doc: 'Claim with the tenant' }),
   JWT_ROLES_CLAIM: text({ default: 'roles', doc: 'Claim with the roles: a list, or text with spaces (scope)' }),
   JWT_LEEWAY_S: int({ default: 5, min: 0, max: 300, doc: 'Clock difference allowed when a token is checked' }),
+  MAX_TOKEN_LIFE_S: optional(
+    int({ min: 60, max: 10 * 365 * 86_400, doc: 'Tokens that live longer, from iat or else from now, are refused' }),
+  ),
+  DENY_FILE: optional(
+    text({ doc: 'JSON file of tokens, bots and tenants that may not connect; read again when it changes' }),
+  ),
   JWKS_MAX_AGE_MS: int({
     default: 300_000,
     min: 1_000,

@@ -13,9 +13,11 @@ import type { RunningService, ServiceContext } from '../platform/lifecycle.ts';
 import { startStep } from '../platform/start-step.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
 import { type GatewayConfig, limitsOf } from './config.ts';
-import { type AuthOptions, createAuthenticator } from './handshake/auth.ts';
+import { type Authenticate, type AuthOptions, createAuthenticator } from './handshake/auth.ts';
+import { DenyFile } from './handshake/deny-file.ts';
 import { STREAM_PATH } from './handshake/handshake.ts';
 import { HandshakeAdmission } from './handshake/handshake-admission.ts';
+import { Revocation } from './handshake/revocation.ts';
 import { TrustedProxies } from './handshake/trusted-proxies.ts';
 import { HttpApi } from './http/http-api.ts';
 import { MessagePosts } from './http/post-messages.ts';
@@ -27,6 +29,7 @@ import type { Buckets } from './limits/token-bucket.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { AckFlusher } from './session/ack-flusher.ts';
 import { UnsentBudget } from './session/outbox.ts';
+import type { GoawayRequest, Selector } from './session/session-control.ts';
 import { type InsightDelivery, SocketServer, type SocketServerOptions } from './session/socket-server.ts';
 
 const PRODUCER_CLOSE_MS = 2_000;
@@ -57,6 +60,10 @@ export interface Gateway extends RunningService {
   readonly connections: () => number;
   /** Takes no further connections; open ones go on. */
   readonly stopListening: () => void;
+  /** Ends the selected sessions. @returns how many */
+  readonly disconnect: (selector: Selector) => number;
+  /** Says goaway to a share of the selected sessions. @returns to how many */
+  readonly sendAway: (request: GoawayRequest) => number;
 }
 
 export const authOptions = (config: GatewayConfig, log: ServiceContext['log']): AuthOptions => ({
@@ -65,6 +72,7 @@ export const authOptions = (config: GatewayConfig, log: ServiceContext['log']): 
   issuer: config.JWT_ISSUER,
   audience: config.JWT_AUDIENCE,
   leewayS: config.JWT_LEEWAY_S,
+  maxLifeS: config.MAX_TOKEN_LIFE_S,
   claims: { bot: config.JWT_BOT_CLAIM, tenant: config.JWT_TENANT_CLAIM, roles: config.JWT_ROLES_CLAIM },
   jwksMaxAgeMs: config.JWKS_MAX_AGE_MS,
   jwksCooldownMs: config.JWKS_COOLDOWN_MS,
@@ -148,6 +156,8 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
     known,
     connections: () => server.connections,
     stopListening: () => server.stopListening(),
+    disconnect: (selector) => server.disconnect(selector),
+    sendAway: (request) => server.sendAway(request),
     checks: {
       kafka: async () => {
         await view.logRanges(names.events);
@@ -187,9 +197,25 @@ interface Parts {
   readonly log: ServiceContext['log'];
 }
 
-const admissionOf = (config: GatewayConfig, shared: SharedState, log: ServiceContext['log']) =>
+function revocationOf(config: GatewayConfig, metrics: GatewayMetrics, log: ServiceContext['log']): Revocation {
+  const path = config.DENY_FILE;
+  const file =
+    path === undefined
+      ? undefined
+      : new DenyFile({
+          path,
+          onProblem: (problem) => {
+            metrics.denyFileProblem();
+            log.warn({ path, problem }, 'DENY_FILE cannot be used as it is now; what was read before still counts');
+          },
+          onLoaded: (entries) => log.info({ path, entries }, 'DENY_FILE was read again'),
+        });
+  return new Revocation(createAuthenticator(authOptions(config, log)), file);
+}
+
+const admissionOf = (config: GatewayConfig, shared: SharedState, authenticate: Authenticate) =>
   new HandshakeAdmission({
-    authenticate: createAuthenticator(authOptions(config, log)),
+    authenticate,
     allowedOrigins: config.ALLOWED_ORIGINS,
     proxies: new TrustedProxies(config.TRUSTED_PROXIES),
     places: shared.places,
@@ -210,12 +236,14 @@ export function serverOptions(
   const { bots, tenants } = shared;
   const random = Math.random;
   const posts = new MessagePosts({ rules, intake, bots, tenants, clock, metrics, random });
-  const admission = admissionOf(config, shared, log);
+  const revocation = revocationOf(config, metrics, log);
+  const admission = admissionOf(config, shared, revocation.authenticate);
   return {
     host: config.GATEWAY_HOST,
     port: config.GATEWAY_PORT,
     reusePort: shared.workers > 1 && PORT_CAN_BE_SHARED,
     admission,
+    revocation,
     maxSockets: shared.maxSockets,
     maxReceivingBytes: Math.ceil(config.MAX_RECEIVING_BYTES / shared.workers),
     handshakeTimeoutMs: config.HANDSHAKE_TIMEOUT_MS,

@@ -2,6 +2,7 @@ import cluster from 'node:cluster';
 import { systemClock } from '../core/clock.ts';
 import { readConfig } from '../core/config.ts';
 import { type RunningService, runService, type ServiceContext } from '../platform/lifecycle.ts';
+import { adminRoutes } from './admin-routes.ts';
 import { GATEWAY_SPEC, type GatewayConfig } from './config.ts';
 import { startGateway } from './gateway.ts';
 import { readCapacity } from './limits/capacity.ts';
@@ -37,6 +38,10 @@ async function startAlone(config: GatewayConfig, context: ServiceContext): Promi
   );
   return {
     ...gateway,
+    routes: adminRoutes({
+      disconnect: async (selector) => ({ sessions: gateway.disconnect(selector), unanswered: 0 }),
+      sendAway: async (request) => ({ sessions: gateway.sendAway(request), unanswered: 0 }),
+    }),
     stop: async () => {
       await gateway.stop();
       await budget?.close();

@@ -1,6 +1,7 @@
 import type { NackCode } from '../core/wire-codes.ts';
 import { LATENCY_BUCKETS_S, type Metrics } from '../platform/metrics.ts';
 import type { HandshakeCode } from './handshake/handshake-refusal.ts';
+import type { Revoked } from './handshake/revocation.ts';
 import type { FrameRepair } from './session/frame-normalizer.ts';
 
 /** Outcome of a frame: acked after Kafka's ack, known from before, joined to one in flight, or refused. */
@@ -23,6 +24,8 @@ export class GatewayMetrics {
   readonly ackSeconds: { observe(seconds: number): void };
   readonly clamped: { inc(): void };
   readonly repaired: { inc(labels: { repair: FrameRepair }): void };
+  readonly #ended: { inc(labels: { reason: Revoked | 'operator' }): void };
+  readonly #denyFileProblems: { inc(): void };
   readonly #metrics: Metrics;
 
   constructor(metrics: Metrics) {
@@ -36,6 +39,15 @@ export class GatewayMetrics {
     const closes = metrics.counter('parley_gateway_closes_total', 'Sockets closed, by our close code or peer', [
       'code',
     ]);
+    this.#ended = metrics.counter(
+      'parley_gateway_sessions_ended_total',
+      'Sessions ended or sent away: token_revoked, access_denied, key_withdrawn, operator',
+      ['reason'],
+    );
+    this.#denyFileProblems = metrics.counter(
+      'parley_gateway_deny_file_problems_total',
+      'Changes of DENY_FILE that could not be used; what was read before still counts',
+    );
     this.#messages = (result) => counts.set(result, (counts.get(result) ?? 0) + 1);
     this.#handshakes = (result) => handshakes.inc({ result });
     this.#closes = (code) => closes.inc({ code });
@@ -50,6 +62,15 @@ export class GatewayMetrics {
       ['repair'],
     );
     this.clamped = metrics.counter('parley_gateway_sent_at_clamped_total', 'Messages whose sent_at was moved');
+  }
+
+  /** Sessions that ended for another reason than their peer's behaviour. */
+  ended(reason: Revoked | 'operator'): void {
+    this.#ended.inc({ reason });
+  }
+
+  denyFileProblem(): void {
+    this.#denyFileProblems.inc();
   }
 
   /** Gauges that are read at each scrape. */

@@ -1,8 +1,7 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../../core/clock.ts';
 import { eventually } from '../../core/testing/eventually.ts';
+import { KeyServer } from '../testing/key-server.ts';
 import { type TokenClaims, TokenMaker, unsecured, unsigned } from '../testing/tokens.ts';
 import { createAuthenticator } from './auth.ts';
 import { type ClaimNames, claimAt, readClaims } from './claims.ts';
@@ -75,6 +74,19 @@ describe('createAuthenticator', () => {
     expect(await codeFor(await maker.sign({ expiresInS: -30 }))).toBe('token_expired');
   });
 
+  it('refuses a token that lives longer than is allowed, from when it was made, or else from now', async () => {
+    const authenticate = createAuthenticator({ ...options, publicKeyPem: maker.publicKeyPem, maxLifeS: 3_600 });
+    const codeOf = async (claims: TokenClaims) =>
+      await authenticate(await maker.sign(claims)).then(
+        ({ tokenId }) => tokenId ?? 'accepted',
+        (error: HandshakeRefusal) => error.code,
+      );
+    expect(await codeOf({ expiresInS: 3_599, tokenId: 'j1' })).toBe('j1');
+    expect(await codeOf({ expiresInS: 3_700 })).toBe('token_invalid');
+    expect(await codeOf({ expiresInS: 600, issuedAgoS: 2_900 })).toBe('accepted');
+    expect(await codeOf({ expiresInS: 600, issuedAgoS: 3_100 })).toBe('token_invalid');
+  });
+
   it('wants exactly one usable source of keys', async () => {
     const withKeys = (keys: { publicKeyPem?: string; jwksUrl?: string }) => () =>
       createAuthenticator({ ...options, publicKeyPem: keys.publicKeyPem, jwksUrl: keys.jwksUrl });
@@ -88,28 +100,6 @@ describe('createAuthenticator', () => {
     expect(withKeys({ publicKeyPem: maker.publicKeyPem.replaceAll('\n', '\\n') })).not.toThrow();
   });
 });
-
-/** A key server as an identity provider runs it: what it publishes can be changed, and it can be away. */
-class KeyServer {
-  published: TokenMaker[] = [];
-  status = 200;
-  requests = 0;
-  readonly #server = createServer(async (_, response) => {
-    this.requests += 1;
-    const keys = await Promise.all(this.published.map((maker) => maker.jwk()));
-    response.writeHead(this.status, { 'content-type': 'application/json' }).end(JSON.stringify({ keys }));
-  });
-
-  async listen(): Promise<string> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/jwks`;
-  }
-
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
-  }
-}
 
 describe('with JWKS_URL', () => {
   const MAX_AGE_MS = 300_000;

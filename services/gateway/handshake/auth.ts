@@ -12,6 +12,7 @@ import { type Clock, systemClock } from '../../core/clock.ts';
 import { ParleyError } from '../../core/errors.ts';
 import { type ClaimNames, readClaims } from './claims.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
+import { type KeyId, keyIdOf } from './key-ids.ts';
 import { KeysUnavailableError, RemoteKeys } from './remote-keys.ts';
 
 /** `Ed25519` is RFC 9864's name for what `EdDSA` means with that curve. */
@@ -34,6 +35,10 @@ export interface Credentials extends BotIdentity {
   readonly importer: boolean;
   /** Seconds since the epoch, as in the token. */
   readonly expiresAtS: number;
+  /** Its `jti`. */
+  readonly tokenId?: string;
+  /** The key of a key set that has signed it; undefined for the key of `JWT_PUBLIC_KEY`. */
+  readonly keyId?: KeyId;
 }
 
 export interface AuthOptions {
@@ -42,6 +47,8 @@ export interface AuthOptions {
   readonly issuer: string;
   readonly audience: string;
   readonly leewayS: number;
+  /** Tokens that live longer are refused. */
+  readonly maxLifeS?: number | undefined;
   readonly claims?: ClaimNames;
   readonly jwksMaxAgeMs?: number;
   readonly jwksCooldownMs?: number;
@@ -52,6 +59,21 @@ export interface AuthOptions {
 
 export type Authenticate = (token: string) => Promise<Credentials>;
 
+/** The keys that tokens may be signed with now. */
+interface KeyWatch {
+  /** Changes when a key was withdrawn. */
+  readonly version: number;
+  /** Whether this key is still published. */
+  holds(keyId: KeyId | undefined): boolean;
+  /** Asks for the keys again when they have grown old. Never waits. */
+  refresh(): void;
+}
+
+export type Authenticator = Authenticate & { readonly keys: KeyWatch };
+
+/** A key from the configuration does not change while the process lives. */
+const FIXED_KEYS: KeyWatch = { version: 0, holds: () => true, refresh: () => {} };
+
 const CLAIMS: ClaimNames = { bot: 'sub', tenant: 'tenant', roles: 'roles' };
 
 /**
@@ -61,10 +83,10 @@ const CLAIMS: ClaimNames = { bot: 'sub', tenant: 'tenant', roles: 'roles' };
  * @throws {ParleyError} CONFIG_INVALID unless exactly one source of keys is given and usable.
  * @returns a function that rejects with {@link HandshakeRefusal}.
  */
-export function createAuthenticator(options: AuthOptions): Authenticate {
-  const { issuer, audience, leewayS, clock = systemClock, claims = CLAIMS } = options;
+export function createAuthenticator(options: AuthOptions): Authenticator {
+  const { issuer, audience, leewayS, maxLifeS, clock = systemClock, claims = CLAIMS } = options;
   const { key, algorithms, remote } = keySource(options);
-  return async (token) => {
+  const authenticate: Authenticate = async (token) => {
     const checks = {
       algorithms: [...algorithms],
       issuer,
@@ -74,28 +96,52 @@ export function createAuthenticator(options: AuthOptions): Authenticate {
       currentDate: new Date(clock.now()),
     };
     try {
-      const payload = await verify(token, key, checks).catch(async (error: unknown) => {
+      const { payload, keyId } = await verify(token, key, checks).catch(async (error: unknown) => {
         if (!isUnnamed(token, error) || !(await remote?.renew())) throw error;
         return await verify(token, key, checks);
       });
-      return { ...readClaims(payload, claims), expiresAtS: payload.exp as number };
+      if (maxLifeS !== undefined) checkLife(payload, maxLifeS, clock);
+      const { exp, jti } = payload as JWTPayload & { exp: number };
+      return {
+        ...readClaims(payload, claims),
+        expiresAtS: exp,
+        ...(typeof jti === 'string' && { tokenId: jti }),
+        ...(keyId !== undefined && { keyId }),
+      };
     } catch (error) {
       throw error instanceof HandshakeRefusal ? error : refusalFor(error);
     }
   };
+  return Object.assign(authenticate, { keys: remote ?? FIXED_KEYS });
+}
+
+/** A token that does not say when it was made lives at least from now. @throws {HandshakeRefusal} */
+function checkLife({ exp = 0, iat }: JWTPayload, maxLifeS: number, clock: Clock): void {
+  const lifeS = Math.ceil(exp - (iat ?? clock.now() / 1_000));
+  if (lifeS <= maxLifeS) return;
+  const message = `the token lives longer than this gateway allows, which is ${maxLifeS} s`;
+  throw new HandshakeRefusal('token_invalid', message, `MAX_TOKEN_LIFE_S is ${maxLifeS}, the token's life ${lifeS} s`);
+}
+
+interface Verified {
+  readonly payload: JWTPayload;
+  readonly keyId?: KeyId;
 }
 
 /** A token that names no key is tried with each that fits (RFC 7515 §4.1.4 leaves `kid` optional). */
-async function verify(token: string, key: Key, checks: JWTVerifyOptions): Promise<JWTPayload> {
+async function verify(token: string, key: Key, checks: JWTVerifyOptions): Promise<Verified> {
   try {
-    return (await jwtVerify(token, key as JWTVerifyGetKey, checks)).payload;
+    if (typeof key !== 'function') return { payload: (await jwtVerify(token, key, checks)).payload };
+    const verified = await jwtVerify(token, key, checks);
+    return { payload: verified.payload, keyId: await keyIdOf(verified.key) };
   } catch (error) {
     if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
     let tried = 0;
     for await (const candidate of error) {
       if (++tried > MAX_TRIED_KEYS) break;
       try {
-        return (await jwtVerify(token, candidate, checks)).payload;
+        const { payload } = await jwtVerify(token, candidate, checks);
+        return { payload, keyId: await keyIdOf(candidate) };
       } catch (failure) {
         if (!(failure instanceof errors.JWSSignatureVerificationFailed)) throw failure;
       }

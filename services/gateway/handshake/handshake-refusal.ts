@@ -9,6 +9,8 @@ export const HANDSHAKE_REFUSALS = {
   token_missing: 401,
   token_invalid: 401,
   token_expired: 401,
+  token_revoked: 401,
+  access_denied: 403,
   role_missing: 403,
   origin_forbidden: 403,
   too_many_connections: 429,

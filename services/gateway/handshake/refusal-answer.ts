@@ -11,8 +11,10 @@ const LINGER_MS = 1_000;
 /** Refusals that would meet the next try as well: a browser's client must stop, not come back. */
 const FINAL_CLOSE_CODES: Partial<Record<HandshakeCode, number>> = {
   token_expired: CLOSE_CODES.token_expired,
+  token_revoked: CLOSE_CODES.token_expired,
   token_invalid: CLOSE_CODES.token_invalid,
   role_missing: CLOSE_CODES.forbidden,
+  access_denied: CLOSE_CODES.forbidden,
   origin_forbidden: CLOSE_CODES.forbidden,
 };
 

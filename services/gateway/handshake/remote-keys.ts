@@ -1,6 +1,7 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWK, type JWTVerifyGetKey } from 'jose';
 import type { Clock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
+import { type KeyId, keyIdsOf } from './key-ids.ts';
 
 export interface RemoteKeysOptions {
   readonly url: string;
@@ -36,6 +37,9 @@ export class RemoteKeys {
   /** Key ids of earlier sets, and those that tokens named and the present set does not have. */
   readonly #withdrawn = new Set<string>();
   readonly #absent = new Set<string>();
+  /** Keys of the last set that had any. */
+  #ids: ReadonlySet<KeyId> = new Set();
+  #version = 0;
   /** How many sets have come. */
   #sets = 0;
   #fetchedAtMs = 0;
@@ -65,6 +69,22 @@ export class RemoteKeys {
       return await this.#keys(header, token);
     }
   };
+
+  /** Changes when a key was withdrawn. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Whether the last set that had any key has this one: a set without keys is a mistake rather than the end of all sessions. */
+  holds(keyId: KeyId | undefined): boolean {
+    return keyId === undefined || this.#ids.has(keyId);
+  }
+
+  /** Asks for the set again when it has grown old, whether or not a token comes. */
+  refresh(): void {
+    const { clock, maxAgeMs } = this.#options;
+    if (this.#keys && clock.monotonicMs() - this.#fetchedAtMs >= maxAgeMs) void this.#refresh();
+  }
 
   /**
    * A token that names no key has the signature of none here. Where the server's keys have no names it may be a new one.
@@ -130,7 +150,8 @@ export class RemoteKeys {
       const text = response.ok ? await response.text() : '';
       if (!response.ok) throw new Error(`it answers ${response.status}`);
       if (text.length > MAX_BYTES) throw new Error(`its answer has ${text.length} characters`);
-      this.#take(JSON.parse(text) as JSONWebKeySet);
+      const set = JSON.parse(text) as JSONWebKeySet;
+      this.#take(set, await keyIdsOf(set.keys ?? []));
       return true;
     } catch (error) {
       onProblem(messageOf(error));
@@ -138,12 +159,16 @@ export class RemoteKeys {
     }
   }
 
-  #take(set: JSONWebKeySet): void {
+  #take(set: JSONWebKeySet, ids: ReadonlySet<KeyId>): void {
     const keys = createLocalJWKSet({ ...set, keys: set.keys?.map(withoutCurveName) });
     const kids = new Set(set.keys.flatMap(({ kid }) => (kid === undefined ? [] : [kid])));
     for (const kid of this.#kids) if (!kids.has(kid)) remember(this.#withdrawn, kid);
     for (const kid of kids) this.#withdrawn.delete(kid);
     this.#absent.clear();
+    if (ids.size > 0) {
+      if ([...this.#ids].some((id) => !ids.has(id))) this.#version += 1;
+      this.#ids = ids;
+    }
     this.#keys = keys;
     this.#sets += 1;
     this.#kids = kids;

@@ -12,8 +12,10 @@ import type { AdmittedHandshake, HandshakeAdmission } from '../handshake/handsha
 import { HandshakeRefusal } from '../handshake/handshake-refusal.ts';
 import { PendingSockets } from '../handshake/pending-sockets.ts';
 import { answerRefusal } from '../handshake/refusal-answer.ts';
+import type { Revocation } from '../handshake/revocation.ts';
 import { TokenBucket } from '../limits/token-bucket.ts';
 import { Session, type SessionDeps } from './session.ts';
+import { disconnect, endRevoked, GOODBYE_MS, type GoawayRequest, type Selector, sendAway } from './session-control.ts';
 
 /** Brings insights to the sockets that asked for them. */
 export interface InsightDelivery {
@@ -34,6 +36,7 @@ export interface SocketServerOptions {
   /** Listen beside other processes on the same port; the system deals connections out among them. */
   readonly reusePort: boolean;
   readonly admission: HandshakeAdmission;
+  readonly revocation: Revocation;
   /** TCP connections of this process, those without a session included. */
   readonly maxSockets: number;
   /** Bytes of frames that are not whole yet, of all sockets together. */
@@ -54,8 +57,6 @@ const KEEP_ALIVE_MS = 5_000;
 const PENDING_MARGIN_MS = 5 * TICK_MS;
 /** Share of a process's sockets that may be without a session: it always has room for some. */
 const PENDING_SHARE = 0.25;
-/** Time in which messages that crossed the goaway are still answered: after a close their bots would have to resend them. */
-const GOODBYE_MS = 250;
 /** Refusals logged a second at most, so that a flood of bad tokens is no flood of log lines. All are counted. */
 const LOGGED_REFUSALS_PER_S = 20;
 
@@ -142,6 +143,21 @@ export class SocketServer {
     if (this.#http.listening) this.#http.close();
   }
 
+  /** Ends the selected sessions, which may come back. @returns how many */
+  disconnect(selector: Selector): number {
+    return this.#countEnded(disconnect(this.#sessions, selector));
+  }
+
+  /** Says goaway to a share of the selected sessions. @returns to how many */
+  sendAway(request: GoawayRequest): number {
+    return this.#countEnded(sendAway(this.#sessions, request, this.#options.session.random));
+  }
+
+  #countEnded(sessions: number): number {
+    for (let i = 0; i < sessions; i++) this.#options.session.metrics.ended('operator');
+    return sessions;
+  }
+
   /**
    * Refuses handshakes with 503, says goaway to every session and resolves when all have finished what was in flight
    * and are closed; after the drain bound the rest is cut.
@@ -208,6 +224,8 @@ export class SocketServer {
     });
     const session = new Session({ id: randomUUID(), socket: webSocket, credentials, insights, bytesRead }, deps);
     this.#sessions.add(session);
+    // Its credentials may have been revoked while the handshake waited for its place.
+    this.#endIfRevoked(session);
     const endInsights = insights ? this.#options.insights.open(session) : undefined;
     deps.metrics.handshake('accepted');
     deps.log.debug({ session: session.id, tenant: credentials.tenant, bot: credentials.bot }, 'session opened');
@@ -236,8 +254,16 @@ export class SocketServer {
     answerRefusal(handshake, error, { sockets: this.#sockets, random });
   }
 
+  #endIfRevoked(session: Session): void {
+    const why = this.#options.revocation.find(session.credentials);
+    if (!why) return;
+    this.#options.session.metrics.ended(why);
+    endRevoked(session, why);
+  }
+
   #tick(): void {
     const { clock } = this.#options.session;
+    if (this.#options.revocation.refresh()) for (const session of this.#sessions) this.#endIfRevoked(session);
     const nowMs = clock.monotonicMs();
     const nowEpochMs = clock.now();
     let receiving = 0;

@@ -8,6 +8,10 @@ export interface TokenClaims {
   readonly issuer?: string;
   /** Seconds from now; `null` for a token without `exp`. */
   readonly expiresInS?: number | null;
+  /** The claim `jti`. */
+  readonly tokenId?: string;
+  /** For the claim `iat`. */
+  readonly issuedAgoS?: number;
 }
 
 /** A key pair that signs tokens as Parley wants them, or not quite. */
@@ -50,6 +54,8 @@ export function unsigned(claims: TokenClaims = {}): SignJWT {
     .setSubject(bot)
     .setAudience(claims.audience ?? 'parley')
     .setIssuer(claims.issuer ?? 'parley-local');
+  if (claims.tokenId !== undefined) token.setJti(claims.tokenId);
+  if (claims.issuedAgoS !== undefined) token.setIssuedAt(Math.floor(Date.now() / 1_000) - claims.issuedAgoS);
   return expiresInS === null ? token : token.setExpirationTime(Math.floor(Date.now() / 1_000) + expiresInS);
 }
 

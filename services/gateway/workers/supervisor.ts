@@ -5,6 +5,7 @@ import { messageOf, ParleyError } from '../../core/errors.ts';
 import type { Check, CheckResult } from '../../platform/admin-server.ts';
 import { bindOnce, freePort } from '../../platform/free-port.ts';
 import type { RunningService, ServiceContext } from '../../platform/lifecycle.ts';
+import { adminRoutes, type CommandOutcome } from '../admin-routes.ts';
 import type { GatewayConfig } from '../config.ts';
 import { authOptions } from '../gateway.ts';
 import { createAuthenticator } from '../handshake/auth.ts';
@@ -79,6 +80,10 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
     advisory: { registry: allWorkers(pool, 'registry') },
     scrape: () => poolMetrics.text(),
     routes: {
+      ...adminRoutes({
+        disconnect: (selector) => commandAll(pool, 'disconnect', selector),
+        sendAway: (request) => commandAll(pool, 'goaway', request),
+      }),
       'GET /workers': async (_, response) => {
         await pool.count();
         const workers = pool.members.map(({ id, pid, state, connections }) => ({ id, pid, state, connections }));
@@ -110,6 +115,15 @@ async function claimPort(host: string, wanted: number): Promise<number> {
       await delay(CLAIM_PAUSE_MS);
     }
   }
+}
+
+/** Gives a command to all workers. */
+async function commandAll(pool: WorkerPool, method: string, params: object): Promise<CommandOutcome> {
+  const answers = await Promise.allSettled(
+    pool.up.map(({ channel }) => channel.request<number>(method, params, CHECK_TIMEOUT_MS)),
+  );
+  const sessions = answers.reduce((sum, each) => sum + (each.status === 'fulfilled' ? each.value : 0), 0);
+  return { sessions, unanswered: answers.filter(({ status }) => status === 'rejected').length };
 }
 
 const workersUp =

@@ -13,6 +13,7 @@ import type { Lease } from '../limits/budget.ts';
 import { readCapacity } from '../limits/capacity.ts';
 import { LeasedTokenBuckets } from '../limits/leased-token-bucket.ts';
 import { BucketTable } from '../limits/token-bucket.ts';
+import type { GoawayRequest, Selector } from '../session/session-control.ts';
 import { Channel, type Handlers } from './channel.ts';
 import type { FailedNotice, UpNotice } from './member.ts';
 import { SharedPlaces } from './shared-places.ts';
@@ -77,6 +78,8 @@ export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise
 
 /** Requests that the supervisor may make at any time. */
 const requestsOf = (metrics: Metrics, gateway: () => Gateway | undefined): Handlers => ({
+  disconnect: (selector: Selector) => gateway()?.disconnect(selector) ?? 0,
+  goaway: (request: GoawayRequest) => gateway()?.sendAway(request) ?? 0,
   ping: () => ({ connections: gateway()?.connections() ?? 0 }),
   metrics: () => metrics.snapshot(),
   check: (name: string) => {

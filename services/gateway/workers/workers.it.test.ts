@@ -125,7 +125,11 @@ describe('several workers', () => {
       process.kill(stopped ?? 0, 'SIGCONT');
     }
     await eventually(() => expect(acks()).toBe(40));
-    for (const bot of bots) bot.end();
+    const answer = await fetch(`${gateway.adminUrl}/disconnect?bot=even`, { method: 'POST' });
+    expect(await answer.json()).toEqual({ sessions: 40, unanswered: 0 });
+    expect(new Set((await Promise.all(bots.map((bot) => bot.closed))).map(({ code }) => code))).toEqual(
+      new Set([1012]),
+    );
     await eventually(async () => expect(await metricOf(gateway, 'parley_gateway_connections{')).toBe(0));
   });
 
