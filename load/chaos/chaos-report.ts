@@ -1,16 +1,12 @@
 import type { VerifyReport } from '../../services/verify/verify.ts';
 import type { KillAccount } from './kill-account.ts';
+import type { PlanOptions } from './planner.ts';
 import type { CountedEvent } from './repeats.ts';
 
-export interface ChaosOptions {
-  readonly seed: number;
-  readonly events: number;
-  readonly gapMs: number;
+export interface ChaosOptions extends PlanOptions {
   /** Messages a second over all bots. */
   readonly rate: number;
   readonly bots: number;
-  /** 1 or 3. */
-  readonly brokers: number;
   /** No event begins later than this after the first; by default all do. */
   readonly endMs?: number;
   /** Leave the data folder with all logs, as after a violation. */
@@ -31,6 +27,8 @@ export interface ChaosReport {
   readonly resent: number;
   readonly reconnects: number;
   readonly poison: number;
+  /** Messages of somebody else's producer. */
+  readonly foreign: number;
   /** Distinct source records. */
   readonly dead_letters: number;
   readonly nlp_calls: {

@@ -2,6 +2,7 @@ import { systemClock } from '../../services/core/clock.ts';
 import type { ClickHouse } from '../../services/platform/clickhouse/clickhouse.ts';
 import type { ChaosOptions, ChaosReport } from './chaos-report.ts';
 import type { EnricherLog } from './enricher-log.ts';
+import type { ForeignProducer } from './foreign-producer.ts';
 import type { Injector } from './injector.ts';
 import type { KillAccount } from './kill-account.ts';
 import type { Poison } from './poison.ts';
@@ -16,6 +17,7 @@ interface Evidence {
   readonly clickhouse: ClickHouse;
   readonly enricherLog: EnricherLog;
   readonly poison: Poison;
+  readonly foreign: ForeignProducer;
   readonly signal: AbortSignal;
   readonly progress: (line: string) => void;
 }
@@ -26,7 +28,7 @@ export const VERIFY_MS = 120_000;
 /** What came of a run, once its traffic has ended. */
 export async function reportOf(
   options: ChaosOptions,
-  { system, clickhouse, enricherLog, poison, signal, progress }: Evidence,
+  { system, clickhouse, enricherLog, poison, foreign, signal, progress }: Evidence,
   traffic: Traffic,
   injector: Injector,
   startedMs: number,
@@ -36,7 +38,7 @@ export async function reportOf(
   const judged = await judge({
     brokers,
     clickhouse,
-    acked,
+    acked: new Set([...acked, ...foreign.ids]),
     poison: poison.values,
     waitMs: VERIFY_MS,
     signal,
@@ -63,6 +65,7 @@ export async function reportOf(
     resent: traffic.resent,
     reconnects: traffic.reconnects,
     poison: poison.values.length,
+    foreign: foreign.ids.size,
     dead_letters: judged.deadLetters,
     nlp_calls: { sent: system.calls.count, repeated },
     kills,
@@ -72,9 +75,11 @@ export async function reportOf(
   };
 }
 
-const commandOf = ({ seed, events, gapMs, rate, bots, brokers }: ChaosOptions): string =>
+const commandOf = ({ seed, events, gapMs, rate, bots, brokers, world, kinds }: ChaosOptions): string =>
   `npm run chaos -- --seed ${seed} --events ${events} --gap ${gapMs}ms --rate ${rate} --bots ${bots}` +
-  (brokers === 1 ? '' : ` --brokers ${brokers}`);
+  (brokers === 1 ? '' : ` --brokers ${brokers}`) +
+  (world === true ? ' --world' : '') +
+  (kinds ? ` --only ${kinds.join(',')}` : '');
 
 const trafficViolations = ({ unsettled, refused }: Traffic): string[] => [
   ...(unsettled > 0 ? [`${unsettled} messages were neither acked nor refused`] : []),

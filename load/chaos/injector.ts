@@ -2,7 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../services/core/clock.ts';
 import { messageOf } from '../../services/core/errors.ts';
 import { eventually } from '../../services/core/testing/eventually.ts';
+import type { ClusterHand } from './cluster-hand.ts';
 import type { EnricherLog } from './enricher-log.ts';
+import type { WorldEventKind } from './faults.ts';
+import type { ForeignProducer } from './foreign-producer.ts';
 import type { EnricherKill } from './kill-account.ts';
 import type { NlpApi } from './nlp-api.ts';
 import type { ChaosEvent } from './planner.ts';
@@ -25,6 +28,8 @@ export interface InjectorDeps {
   readonly nlp: NlpApi;
   readonly enricherLog: EnricherLog;
   readonly poison: Poison;
+  readonly cluster: ClusterHand;
+  readonly foreign: ForeignProducer;
   readonly recovery: Recovery;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -131,6 +136,12 @@ export class Injector {
       case 'poison':
         poison.add();
         return over();
+      case 'grow':
+      case 'delete_records':
+      case 'foreign':
+      case 'refuse':
+        await this.#world(kind, name, for_ms);
+        return over();
       case 'nlp_errors':
       case 'nlp_hangs':
       case 'nlp_slow':
@@ -144,6 +155,17 @@ export class Injector {
         system.links.break(name, kind);
         await this.#wait(for_ms).finally(() => system.links.mend(name));
         return over();
+    }
+  }
+
+  async #world(kind: WorldEventKind, topic: string, forMs: number): Promise<void> {
+    const { cluster, foreign } = this.#deps;
+    if (kind === 'grow') await cluster.grow(topic);
+    else if (kind === 'delete_records') await cluster.deleteCommitted();
+    else if (kind === 'foreign') await foreign.send();
+    else {
+      await cluster.refuse(topic);
+      await this.#wait(forMs).finally(() => cluster.accept(topic));
     }
   }
 

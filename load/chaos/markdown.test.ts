@@ -38,6 +38,7 @@ const report = (violations: readonly string[]): ChaosReport => ({
   resent: 0,
   reconnects: 0,
   poison: 0,
+  foreign: 0,
   dead_letters: 0,
   nlp_calls: { sent: 103, repeated: 3 },
   kills: [

@@ -55,6 +55,7 @@ function summary({ verify, nlp_calls: calls, ended_by_themselves: ended, ...repo
     ...wrong,
     ['duplicates recognised', law.duplicate_receipts],
     ['poison, dead letters', `${report.poison}, ${report.dead_letters}`],
+    ['messages of another producer', report.foreign],
     ['documents sent to the NLP API', calls.sent],
     ['of these repeated', calls.repeated],
     ['processes that ended by themselves and were started again', ends.join(', ') || 'none'],

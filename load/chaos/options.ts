@@ -1,6 +1,7 @@
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { type DurationMs, durationMs } from '../../services/core/brands.ts';
 import { durationOption, integerOption, numberOption } from '../../services/operator/option-readers.ts';
+import { EVENT_KINDS, type EventKind } from './faults.ts';
 
 export interface ChaosCommandOptions {
   readonly seed: number;
@@ -10,6 +11,8 @@ export interface ChaosCommandOptions {
   readonly bots: number;
   readonly brokers: number;
   readonly endMs?: number;
+  readonly world?: boolean;
+  readonly kinds?: readonly EventKind[];
   readonly scenario: 'faults' | 'clickhouse-away';
   readonly away: DurationMs;
   readonly report?: string;
@@ -38,6 +41,10 @@ export function chaosCommand(run: (options: ChaosCommandOptions) => Promise<void
         .choices(['faults', 'clickhouse-away'])
         .default('faults'),
     )
+    .option('--world', 'also what other people do to the cluster: growth, deletions, foreign batches, refusals')
+    .addOption(
+      new Option('--only <kinds>', 'these kinds of events alone, and poison; several with commas').argParser(kindsOf),
+    )
     .option('--away <duration>', 'how long ClickHouse is away in that scenario', durationOption, durationMs(120_000))
     .option('--report <file>', 'write the report as Markdown')
     .option('--keep', 'keep the data folder with all logs, as after a violation')
@@ -46,19 +53,28 @@ export function chaosCommand(run: (options: ChaosCommandOptions) => Promise<void
     .showHelpAfterError('(npm run chaos -- --help shows what is allowed)')
     .exitOverride();
   return command.action(() => {
-    const { seed, minutes, brokers, events, ...rest } = command.opts<Given>();
+    const { seed, minutes, brokers, events, only, ...rest } = command.opts<Given>();
     return run({
       ...rest,
       seed: seed ?? Math.floor(Math.random() * MAX_SEED),
       events: minutes === undefined ? events : Math.max(1, Math.round((minutes * 60_000) / rest.gap)),
       ...(minutes !== undefined && { endMs: minutes * 60_000 }),
       brokers: Number(brokers),
+      ...(only && { kinds: only }),
     });
   });
 }
 
-type Given = Omit<ChaosCommandOptions, 'seed' | 'brokers'> & {
+function kindsOf(text: string): EventKind[] {
+  const kinds = text.split(',').map((each) => each.trim());
+  const unknown = kinds.find((kind) => !EVENT_KINDS.includes(kind as EventKind));
+  if (unknown === undefined) return kinds as EventKind[];
+  throw new InvalidArgumentError(`"${unknown}" is no kind of event; there are ${EVENT_KINDS.join(', ')}.`);
+}
+
+type Given = Omit<ChaosCommandOptions, 'seed' | 'brokers' | 'kinds'> & {
   readonly seed?: number;
+  readonly only?: readonly EventKind[];
   readonly minutes?: number;
   readonly brokers: string;
 };

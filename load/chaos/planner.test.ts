@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { firstInstances, LINKS } from './faults.ts';
-import { MAX_INSTANCES, type PlanOptions, planChaos, planEndMs } from './planner.ts';
+import { EVENT_KINDS, firstInstances, isWorldKind, LINKS, WORLD_TOPICS } from './faults.ts';
+import { MAX_GROWTHS, MAX_INSTANCES, type PlanOptions, planChaos, planEndMs } from './planner.ts';
 import { SHORT_CLUSTER_RUN, SHORT_RUN } from './short-run.ts';
 
 const options: fc.Arbitrary<PlanOptions> = fc.record({
@@ -9,6 +9,7 @@ const options: fc.Arbitrary<PlanOptions> = fc.record({
   events: fc.integer({ min: 1, max: 120 }),
   gapMs: fc.integer({ min: 200, max: 10_000 }),
   brokers: fc.constantFrom(1, 3),
+  world: fc.boolean(),
 });
 
 const serviceOf = (part: string) => part.replace(/-\d+$/, '');
@@ -27,7 +28,7 @@ describe('the schedule of a chaos run', () => {
         const freeAt = new Map(names.map((name) => [name, 0]));
         let brokersFreeAt = 0;
         for (const { kind, part, at_ms, for_ms } of planChaos(some)) {
-          if (kind === 'poison') continue;
+          if (kind === 'poison' || isWorldKind(kind)) continue;
           if (kind === 'add') {
             expect(freeAt.has(part)).toBe(false);
             freeAt.set(part, at_ms);
@@ -78,6 +79,29 @@ describe('the schedule of a chaos run', () => {
           [4_601, 3],
         ],
       },
+    );
+  });
+
+  it('draws what other people do to the cluster only where it is asked for, on its topics, and grows three times', () => {
+    fc.assert(
+      fc.property(options, (some) => {
+        const plan = planChaos(some).filter(({ kind }) => isWorldKind(kind));
+        if (!some.world) expect(plan).toEqual([]);
+        for (const { kind, part } of plan) if (isWorldKind(kind)) expect(WORLD_TOPICS[kind]).toContain(part);
+        expect(plan.filter(({ kind }) => kind === 'grow').length).toBeLessThanOrEqual(MAX_GROWTHS);
+      }),
+    );
+    const all = planChaos({ seed: 3, events: 60, gapMs: 3_000, brokers: 1, world: true });
+    expect(new Set(all.map(({ kind }) => kind))).toEqual(new Set(EVENT_KINDS));
+  });
+
+  it('keeps to the kinds that are asked for, and poison', () => {
+    const kinds = fc.uniqueArray(fc.constantFrom(...EVENT_KINDS), { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(options, kinds, (some, wanted) => {
+        const found = planChaos({ ...some, kinds: wanted }).map(({ kind }) => kind);
+        expect(found.filter((kind) => kind !== 'poison' && !wanted.includes(kind))).toEqual([]);
+      }),
     );
   });
 

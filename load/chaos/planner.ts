@@ -1,5 +1,16 @@
 import { seededRandom } from '../../services/core/random.ts';
-import { type EventKind, type Fault, faultsOf, firstInstances, LINKS, SCALED, type Service } from './faults.ts';
+import {
+  type EventKind,
+  type Fault,
+  type FaultChoice,
+  faultsOf,
+  firstInstances,
+  isWorldKind,
+  LINKS,
+  SCALED,
+  type Service,
+  WORLD_TOPICS,
+} from './faults.ts';
 
 export interface ChaosEvent {
   /** From 1. */
@@ -7,19 +18,17 @@ export interface ChaosEvent {
   /** Milliseconds from the start of the injection. */
   readonly at_ms: number;
   readonly kind: EventKind;
-  /** `enricher-1`, `kafka`, `controller`, a link as `sink-kafka`; the topic for poison. */
+  /** `enricher-1`, `kafka`, `controller`, a link as `sink-kafka`; the topic for poison and what other people do. */
   readonly part: string;
   /** How long the part is away, frozen or faulty; 0 for an event without a length of its own (`poison`, `restart`, `add`, `remove`). */
   readonly for_ms: number;
 }
 
-export interface PlanOptions {
+export interface PlanOptions extends FaultChoice {
   readonly seed: number;
   readonly events: number;
   /** Mean time from one event to the next; they overlap when faults last longer. */
   readonly gapMs: number;
-  /** 1 or 3. */
-  readonly brokers: number;
 }
 
 type ScheduledFault = Pick<ChaosEvent, 'kind' | 'part' | 'for_ms'>;
@@ -40,6 +49,8 @@ const FAULTY_MS = [3_000, 8_000] as const;
 /** What a part gets to come up again, and to drain, before its next event. */
 const SETTLE_MS = 3_000;
 const RESTART_MS = 5_000;
+/** Each growth makes partitions, files and handles that stay. */
+export const MAX_GROWTHS = 3;
 /** A broker that came back has to catch up with the others before the next one goes: two of three must be in sync. */
 const IN_SYNC_MS = 6_000;
 
@@ -73,10 +84,11 @@ class Planner {
   readonly #allFaults: readonly Fault[];
   readonly #isCluster: boolean;
   #left: Fault[] = [];
+  #growths = 0;
 
-  constructor({ seed, brokers }: PlanOptions) {
+  constructor({ seed, brokers, world, kinds }: PlanOptions) {
     this.random = seededRandom(seed);
-    this.#allFaults = faultsOf(brokers);
+    this.#allFaults = faultsOf({ brokers, world, kinds });
     this.#isCluster = brokers > 1;
     this.#instances = new Map<string, Instance>([
       ...firstInstances(brokers).map(([name, service]) => [name, { service, busyUntilMs: 0, hits: 0 }] as const),
@@ -95,14 +107,14 @@ class Planner {
   }
 
   #possible({ kind, on }: Fault, atMs: number): boolean {
-    if (on === 'topic') return true;
+    if (on === 'topic') return kind !== 'grow' || this.#growths < MAX_GROWTHS;
     const count = this.#of(on).length;
     if (kind === 'add') return count < MAX_INSTANCES;
     return (kind !== 'remove' || count > 1) && this.#idle(on, atMs).length > 0;
   }
 
   #schedule({ kind, on }: Fault, atMs: number): ScheduledFault {
-    if (on === 'topic') return { kind, part: 'chat.events', for_ms: 0 };
+    if (on === 'topic') return this.#onTopic(kind);
     if (kind === 'add' && on !== 'link' && on !== 'controller') return this.#added(on, atMs);
     const idle = on === 'link' ? leastHit(this.#idle(on, atMs)) : this.#idle(on, atMs);
     const [drawn, instance] = idle[Math.floor(this.random() * idle.length)] ?? impossible();
@@ -115,6 +127,14 @@ class Planner {
       for (const [, broker] of this.#of('kafka')) broker.busyUntilMs = atMs + forMs + IN_SYNC_MS;
     }
     return { kind, part, for_ms: forMs };
+  }
+
+  #onTopic(kind: EventKind): ScheduledFault {
+    if (!isWorldKind(kind)) return { kind, part: 'chat.events', for_ms: 0 };
+    if (kind === 'grow') this.#growths++;
+    const topics = WORLD_TOPICS[kind];
+    const part = topics[Math.floor(this.random() * topics.length)] ?? impossible();
+    return { kind, part, for_ms: kind === 'refuse' ? this.#durationOf(kind) : 0 };
   }
 
   #added(service: Service, atMs: number): ScheduledFault {

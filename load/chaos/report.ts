@@ -21,7 +21,7 @@ export function describeChaos(report: ChaosReport): string {
     `${report.sent} sent, ${report.acked} acked, ${report.resent} sent again over ${report.reconnects} reconnects, in ${report.duration_s} s.`,
     `verify: ${verify.ok ? 'ok' : 'NOT OK'}; ${law.events} events, ${law.enriched} enriched, ${law.duplicate_receipts} duplicates dropped, ` +
       `${law.dead_lettered} dead letters, ${law.missing} missing, ${law.in_flight} in flight.`,
-    `${report.poison} poison records, ${report.dead_letters} dead letters.`,
+    `${report.poison} poison records, ${report.dead_letters} dead letters; ${report.foreign} messages of another producer.`,
     `NLP API: ${calls.sent} documents sent, ${calls.repeated} of them again.`,
     ...report.kills.map(describeKill),
     ...Object.entries(ended).map(([part, count]) => `${part} ended by itself ${count} times and was started again.`),

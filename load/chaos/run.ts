@@ -3,8 +3,10 @@ import { type ClickHouse, createClickHouse } from '../../services/platform/click
 import { createLogger } from '../../services/platform/logger.ts';
 import { visibleMessages } from '../open-loop/analytics.ts';
 import type { ChaosOptions, ChaosReport } from './chaos-report.ts';
+import { ClusterHand } from './cluster-hand.ts';
 import { EnricherLog } from './enricher-log.ts';
 import { reportOf, VERIFY_MS } from './findings.ts';
+import { ForeignProducer } from './foreign-producer.ts';
 import { Injector } from './injector.ts';
 import { NlpApi } from './nlp-api.ts';
 import { type ChaosEvent, planChaos, planEndMs } from './planner.ts';
@@ -53,6 +55,8 @@ interface Surroundings extends ChaosContext {
   readonly nlp: NlpApi;
   readonly enricherLog: EnricherLog;
   readonly poison: Poison;
+  readonly cluster: ClusterHand;
+  readonly foreign: ForeignProducer;
 }
 
 async function withParts(
@@ -61,11 +65,14 @@ async function withParts(
   system: ChaosSystem,
   plan: readonly ChaosEvent[],
 ): Promise<ChaosReport> {
-  const { clickhouseUrl, nlpAdminUrl, kafkaBrokers } = system.stack.addresses;
+  const { clickhouseUrl, nlpAdminUrl, kafkaBrokers, registryUrl } = system.stack.addresses;
+  const brokers = kafkaBrokers.split(',');
   const log = createLogger('chaos', 'silent');
   const open = (requestTimeoutMs: number) =>
     createClickHouse({ url: clickhouseUrl, database: 'parley', log, requestTimeoutMs });
-  const poison = await Poison.connect(kafkaBrokers.split(','));
+  const poison = await Poison.connect(brokers);
+  const foreign = await ForeignProducer.connect(brokers, registryUrl, options.seed);
+  const cluster = new ClusterHand(brokers);
   const [clickhouse, watcher] = [open(VERIFY_MS), open(QUERY_TIMEOUT_MS)];
   const [nlp, enricherLog] = [new NlpApi(nlpAdminUrl), new EnricherLog(kafkaBrokers)];
   const recovery = new Recovery({
@@ -74,7 +81,8 @@ async function withParts(
     pollEveryMs: POLL_MS,
   });
   try {
-    return await drive(options, { ...context, system, plan, clickhouse, nlp, enricherLog, poison }, recovery);
+    const around = { ...context, system, plan, clickhouse, nlp, enricherLog, poison, cluster, foreign };
+    return await drive(options, around, recovery);
   } finally {
     await recovery.stop();
     await Promise.all([poison.close(), clickhouse.close(), watcher.close()]);
