@@ -190,6 +190,12 @@ export const GATEWAY_SPEC = {
   GATEWAY_PORT: int({ default: 8_080, min: 0, max: 65_535, doc: 'Port of the WebSocket; 0 takes any free one' }),
   ALLOWED_ORIGINS: origins,
   TRUSTED_PROXIES: proxies,
+  PROXY_PROTOCOL: oneOf(['off', 'on'], {
+    default: 'off',
+    doc: 'Whether connections begin with a header of the PROXY protocol, of TRUSTED_PROXIES alone',
+  }),
+  GATEWAY_TLS_CERT: optional(text({ doc: 'PEM file of the certificate and its chain; read again when it changes' })),
+  GATEWAY_TLS_KEY: optional(text({ doc: 'PEM file of the certificate’s key' })),
   JWT_BOT_CLAIM: text({ default: 'sub', doc: 'Claim with the bot; a path with dots goes into objects' }),
   JWT_TENANT_CLAIM: text({ default: 'tenant', doc: 'Claim with the tenant' }),
   JWT_ROLES_CLAIM: text({ default: 'roles', doc: 'Claim with the roles: a list, or text with spaces (scope)' }),

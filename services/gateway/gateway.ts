@@ -1,4 +1,5 @@
 import { systemClock } from '../core/clock.ts';
+import { ParleyError } from '../core/errors.ts';
 import { ChatCodec } from '../platform/avro/codec.ts';
 import { registryAccess } from '../platform/avro/registry-access.ts';
 import { kafkaConnection } from '../platform/kafka/connection.ts';
@@ -14,7 +15,7 @@ import { startStep } from '../platform/start-step.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
 import { type GatewayConfig, limitsOf } from './config.ts';
 import { type Authenticate, type AuthOptions, createAuthenticator } from './handshake/auth.ts';
-import { DenyFile } from './handshake/deny-file.ts';
+import { DenyList } from './handshake/deny-list.ts';
 import { STREAM_PATH } from './handshake/handshake.ts';
 import { HandshakeAdmission } from './handshake/handshake-admission.ts';
 import { Revocation } from './handshake/revocation.ts';
@@ -27,6 +28,8 @@ import { KnownMessages } from './intake/known-messages.ts';
 import type { ConnectionPlaces, PlaceLimits } from './limits/connection-places.ts';
 import type { Buckets } from './limits/token-bucket.ts';
 import { GatewayMetrics } from './metrics.ts';
+import { type Certificate, parseCertificate } from './network/connection-front.ts';
+import { WatchedFiles } from './network/watched-files.ts';
 import { AckFlusher } from './session/ack-flusher.ts';
 import { UnsentBudget } from './session/outbox.ts';
 import type { GoawayRequest, Selector } from './session/session-control.ts';
@@ -152,7 +155,7 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
     onOtherCluster: context.fail,
   });
   return {
-    url: `ws://${config.GATEWAY_HOST}:${server.port}${STREAM_PATH}`,
+    url: `${config.GATEWAY_TLS_CERT === undefined ? 'ws' : 'wss'}://${config.GATEWAY_HOST}:${server.port}${STREAM_PATH}`,
     known,
     connections: () => server.connections,
     stopListening: () => server.stopListening(),
@@ -197,27 +200,66 @@ interface Parts {
   readonly log: ServiceContext['log'];
 }
 
+/** The text of a full list with names of common length. */
+const MAX_DENY_FILE_BYTES = 16 << 20;
+
 function revocationOf(config: GatewayConfig, metrics: GatewayMetrics, log: ServiceContext['log']): Revocation {
   const path = config.DENY_FILE;
   const file =
     path === undefined
       ? undefined
-      : new DenyFile({
-          path,
+      : new WatchedFiles({
+          variable: 'DENY_FILE',
+          paths: [path],
+          maxBytes: MAX_DENY_FILE_BYTES,
+          parse: ([text = '']) => new DenyList(text),
           onProblem: (problem) => {
             metrics.denyFileProblem();
             log.warn({ path, problem }, 'DENY_FILE cannot be used as it is now; what was read before still counts');
           },
-          onLoaded: (entries) => log.info({ path, entries }, 'DENY_FILE was read again'),
+          onLoaded: ({ size }) => log.info({ path, entries: size }, 'DENY_FILE was read again'),
         });
   return new Revocation(createAuthenticator(authOptions(config, log)), file);
 }
 
-const admissionOf = (config: GatewayConfig, shared: SharedState, authenticate: Authenticate) =>
+const MAX_CERTIFICATE_BYTES = 1 << 20;
+
+/** @throws {ParleyError} CONFIG_INVALID */
+function certificateOf(config: GatewayConfig, log: ServiceContext['log']): WatchedFiles<Certificate> | undefined {
+  const { GATEWAY_TLS_CERT: cert, GATEWAY_TLS_KEY: key } = config;
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined || key === undefined) {
+    throw new ParleyError(
+      'CONFIG_INVALID',
+      'GATEWAY_TLS_CERT and GATEWAY_TLS_KEY belong together; allowed is both or none',
+    );
+  }
+  return new WatchedFiles({
+    variable: 'GATEWAY_TLS_CERT and GATEWAY_TLS_KEY',
+    paths: [cert, key],
+    maxBytes: MAX_CERTIFICATE_BYTES,
+    parse: parseCertificate,
+    onProblem: (problem) => log.warn({ cert, key, problem }, 'the certificate cannot be exchanged; the old one serves'),
+    onLoaded: () => log.info({ cert }, 'the certificate was exchanged'),
+  });
+}
+
+/** @throws {ParleyError} CONFIG_INVALID: without a list anybody could claim any address. */
+function proxyProtocolOf({ PROXY_PROTOCOL, TRUSTED_PROXIES }: GatewayConfig): boolean {
+  if (PROXY_PROTOCOL === 'on' && TRUSTED_PROXIES.rules.length === 0) {
+    throw new ParleyError(
+      'CONFIG_INVALID',
+      'PROXY_PROTOCOL is on and TRUSTED_PROXIES is empty; name the load balancers',
+    );
+  }
+  return PROXY_PROTOCOL === 'on';
+}
+
+const admissionOf = (config: GatewayConfig, shared: SharedState, proxies: TrustedProxies, authenticate: Authenticate) =>
   new HandshakeAdmission({
     authenticate,
     allowedOrigins: config.ALLOWED_ORIGINS,
-    proxies: new TrustedProxies(config.TRUSTED_PROXIES),
+    proxies,
     places: shared.places,
     connectionsPerS: Math.ceil(config.CONNECTIONS_PER_S / shared.workers),
     failuresPerS: Math.ceil(config.FAILED_HANDSHAKES_PER_S / shared.workers),
@@ -237,13 +279,17 @@ export function serverOptions(
   const random = Math.random;
   const posts = new MessagePosts({ rules, intake, bots, tenants, clock, metrics, random });
   const revocation = revocationOf(config, metrics, log);
-  const admission = admissionOf(config, shared, revocation.authenticate);
+  const proxies = new TrustedProxies(config.TRUSTED_PROXIES);
+  const admission = admissionOf(config, shared, proxies, revocation.authenticate);
   return {
     host: config.GATEWAY_HOST,
     port: config.GATEWAY_PORT,
     reusePort: shared.workers > 1 && PORT_CAN_BE_SHARED,
     admission,
     revocation,
+    proxies,
+    proxyProtocol: proxyProtocolOf(config),
+    certificate: certificateOf(config, log),
     maxSockets: shared.maxSockets,
     maxReceivingBytes: Math.ceil(config.MAX_RECEIVING_BYTES / shared.workers),
     handshakeTimeoutMs: config.HANDSHAKE_TIMEOUT_MS,

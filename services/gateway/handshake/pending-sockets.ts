@@ -38,8 +38,9 @@ export class PendingSockets {
     return this.#entries.size;
   }
 
-  add(socket: Socket): void {
-    const source = sourceOf(socket.remoteAddress);
+  /** @param address where it comes from, where that is another than its own */
+  add(socket: Socket, address = socket.remoteAddress): void {
+    const source = sourceOf(address);
     this.#entries.set(socket, { source, openedAtMs: this.#options.clock.monotonicMs(), isBusy: false });
     const same = this.#bySource.get(source);
     if (same) same.add(socket);

@@ -1,5 +1,5 @@
+import type { WatchedFiles } from '../network/watched-files.ts';
 import type { Authenticator, Credentials } from './auth.ts';
-import type { DenyFile } from './deny-file.ts';
 import { type Denial, DenyList } from './deny-list.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
 
@@ -14,11 +14,11 @@ const MESSAGES: Readonly<Record<Denial, string>> = {
 /** Whether credentials still count: not after they were denied, nor when the key that signed them is withdrawn. */
 export class Revocation {
   readonly #authenticator: Authenticator;
-  readonly #file: DenyFile | undefined;
+  readonly #file: WatchedFiles<DenyList> | undefined;
   #checkedList = DenyList.empty;
   #checkedKeys = 0;
 
-  constructor(authenticator: Authenticator, file?: DenyFile) {
+  constructor(authenticator: Authenticator, file?: WatchedFiles<DenyList>) {
     this.#authenticator = authenticator;
     this.#file = file;
     this.#checkedList = this.#list;
@@ -54,6 +54,6 @@ export class Revocation {
   }
 
   get #list(): DenyList {
-    return this.#file?.list ?? DenyList.empty;
+    return this.#file?.value ?? DenyList.empty;
   }
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIP, type Socket } from 'node:net';
 import { sourceOf } from './source.ts';
 
 /** Hops that are looked at: a longer list is a made-up one. */
@@ -26,19 +26,31 @@ export function parseBlocks(items: readonly string[]): BlockList | undefined {
  */
 export class TrustedProxies {
   readonly #blocks: BlockList;
+  /** Addresses that the PROXY protocol gave, by connection. */
+  readonly #sources = new WeakMap<Socket, string>();
 
   constructor(blocks: BlockList) {
     this.#blocks = blocks;
   }
 
   sourceOf(request: IncomingMessage): string {
-    let address = request.socket.remoteAddress;
+    let address = this.addressOf(request.socket);
     const hops = hopsOf(request);
-    for (let hop = hops.length - 1; hop >= 0 && this.#trusts(address); hop--) address = hops[hop];
+    for (let hop = hops.length - 1; hop >= 0 && this.trusts(address); hop--) address = hops[hop];
     return sourceOf(address);
   }
 
-  #trusts(address: string | undefined): boolean {
+  /** A connection's address, behind a load balancer that of its client. */
+  addressOf(socket: Socket): string | undefined {
+    return this.#sources.get(socket) ?? socket.remoteAddress;
+  }
+
+  /** Notes what the PROXY protocol said of a connection. */
+  note(socket: Socket, source: string): void {
+    this.#sources.set(socket, source);
+  }
+
+  trusts(address: string | undefined): boolean {
     if (address === undefined) return false;
     const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
     const version = isIP(mapped);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { messageOf, ParleyError } from '../../core/errors.ts';
@@ -13,7 +13,10 @@ import { HandshakeRefusal } from '../handshake/handshake-refusal.ts';
 import { PendingSockets } from '../handshake/pending-sockets.ts';
 import { answerRefusal } from '../handshake/refusal-answer.ts';
 import type { Revocation } from '../handshake/revocation.ts';
+import type { TrustedProxies } from '../handshake/trusted-proxies.ts';
 import { TokenBucket } from '../limits/token-bucket.ts';
+import { type Certificate, ConnectionFront } from '../network/connection-front.ts';
+import type { WatchedFiles } from '../network/watched-files.ts';
 import { Session, type SessionDeps } from './session.ts';
 import { disconnect, endRevoked, GOODBYE_MS, type GoawayRequest, type Selector, sendAway } from './session-control.ts';
 
@@ -37,6 +40,11 @@ export interface SocketServerOptions {
   readonly reusePort: boolean;
   readonly admission: HandshakeAdmission;
   readonly revocation: Revocation;
+  readonly proxies: TrustedProxies;
+  /** Whether each connection begins with a header of the PROXY protocol. */
+  readonly proxyProtocol: boolean;
+  /** Undefined for connections without TLS. */
+  readonly certificate: WatchedFiles<Certificate> | undefined;
   /** TCP connections of this process, those without a session included. */
   readonly maxSockets: number;
   /** Bytes of frames that are not whole yet, of all sockets together. */
@@ -64,6 +72,10 @@ const LOGGED_REFUSALS_PER_S = 20;
 export class SocketServer {
   readonly #options: SocketServerOptions;
   readonly #http: Server;
+  /** Before the HTTP server where connections need more than HTTP. */
+  readonly #front: ConnectionFront | undefined;
+  /** What listens: the front, else the HTTP server itself. */
+  readonly #listener: NetServer;
   readonly #sockets: WebSocketServer;
   readonly #sessions = new Set<Session>();
   readonly #pending: PendingSockets;
@@ -91,9 +103,11 @@ export class SocketServer {
     });
     // `maxConnections` stays below the open-file limit, so that accept never fails for want of a file. Without
     // `dropMaxConnection`, which the published types lack, full workers would hand a connection round for ever.
-    Object.assign(this.#http, { maxConnections: maxSockets, dropMaxConnection: true });
-    this.#http.on('drop', () => options.session.metrics.handshake('dropped'));
-    this.#http.on('connection', (socket: Socket) => this.#pending.add(socket));
+    this.#front = options.proxyProtocol || options.certificate ? this.#createFront() : undefined;
+    this.#listener = this.#front?.server ?? this.#http;
+    Object.assign(this.#listener, { maxConnections: maxSockets, dropMaxConnection: true });
+    this.#listener.on('drop', () => options.session.metrics.handshake('dropped'));
+    if (!this.#front) this.#http.on('connection', (socket: Socket) => this.#pending.add(socket));
     this.#http.on('request', (request, response) => {
       this.#pending.renew(request.socket, true);
       response.once('close', () => this.#pending.renew(request.socket, false));
@@ -135,12 +149,12 @@ export class SocketServer {
   }
 
   get port(): number {
-    return (this.#http.address() as AddressInfo).port;
+    return (this.#listener.address() as AddressInfo).port;
   }
 
   /** Takes no further connections; open ones go on. */
   stopListening(): void {
-    if (this.#http.listening) this.#http.close();
+    if (this.#listener.listening) this.#listener.close();
   }
 
   /** Ends the selected sessions, which may come back. @returns how many */
@@ -182,17 +196,41 @@ export class SocketServer {
     for (const each of this.#sessions) each.cut();
     this.#pending.destroyAll();
     this.#http.closeAllConnections();
-    if (this.#http.listening) await new Promise((resolve) => this.#http.close(resolve));
+    if (this.#front) this.#http.close();
+    if (this.#listener.listening) await new Promise((resolve) => this.#listener.close(resolve));
+  }
+
+  #createFront(): ConnectionFront {
+    const { proxies, proxyProtocol, certificate, handshakeTimeoutMs, session } = this.#options;
+    // Node's HTTP server looks for late requests from this event on, and is never the one that listens here.
+    this.#http.emit('listening');
+    return new ConnectionFront({
+      proxyProtocol,
+      certificate,
+      handshakeTimeoutMs,
+      trusts: (address) => proxies.trusts(address),
+      onConnection: (socket) => this.#pending.add(socket),
+      onReady: (socket, transport, source) => {
+        if (source !== undefined) proxies.note(socket, source);
+        this.#pending.remove(transport);
+        this.#pending.add(socket, source ?? socket.remoteAddress);
+        this.#http.emit('connection', socket);
+      },
+      onRefused: (problem) => {
+        session.metrics.handshake('dropped');
+        session.log.debug({ problem }, 'a connection was refused before its request');
+      },
+    });
   }
 
   #listen(): Promise<void> {
     const { port, host, reusePort } = this.#options;
     return new Promise((resolve, reject) => {
-      this.#http.once('error', reject);
+      this.#listener.once('error', reject);
       // A restart lets thousands reconnect at once; the system caps the backlog at its own bound.
-      this.#http.listen({ port, host, reusePort, backlog: 4_096 }, () => {
-        this.#http.off('error', reject);
-        this.#http.on('error', (error) => {
+      this.#listener.listen({ port, host, reusePort, backlog: 4_096 }, () => {
+        this.#listener.off('error', reject);
+        this.#listener.on('error', (error) => {
           this.#options.session.log.error({ err: messageOf(error) }, 'a connection could not be accepted');
         });
         resolve();
@@ -276,5 +314,6 @@ export class SocketServer {
     // One a second is enough: what has been read only grows as fast as the network brings it.
     if (receiving > this.#options.maxReceivingBytes) largest?.close(CLOSE_CODES.overloaded, 'unfinished frames');
     this.#pending.sweep();
+    this.#front?.refresh();
   }
 }
