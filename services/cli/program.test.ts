@@ -189,15 +189,17 @@ describe('the verdict of verify in words', () => {
       by_partition: [],
     })
       .split('\n')
-      .at(-1);
+      .at(0);
 
-  it('is one sentence', () => {
+  it('is one sentence, and the first line', () => {
     expect(report({ events: 5_000, enriched: 5_000 }, true)).toBe(
       'OK: 5,000 records, none missing, none counted twice.',
     );
     expect(report({ events: 9, in_flight: 4 }, true)).toMatch(/^OK: 9 records.*, 4 still in flight\.$/);
     expect(report({ events: 9, missing: 2 }, false)).toBe('NOT OK: 2 missing.');
     expect(report({ events: 9, no_record: 3 }, true)).toBe('OK: 9 records, none missing, none counted twice.');
+    expect(report({ events: 9, gaps: 2 }, false)).toBe('NOT OK: 2 lost before they were read.');
+    expect(report({ events: 9, gaps: 2 }, true)).toMatch(/, 2 lost before they were read \(accepted\)\.$/);
     expect(report({ events: 9, in_flight: 4 }, false)).toMatch(/^NOT DONE:.*4 records are still in flight/);
   });
 });

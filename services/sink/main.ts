@@ -125,6 +125,8 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
       log,
       metrics,
       sessionTimeoutMs: config.SINK_SESSION_TIMEOUT_MS,
+      // A block waits for a second or more: a fetch for each batch of the enrichers' would cost more than decoding them.
+      minBytes: 256 << 10,
       fail,
       assign: async (claim) => {
         const sink = await openPartition(claim, deps);

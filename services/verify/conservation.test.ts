@@ -68,6 +68,7 @@ function readingOf(of: Model): PartitionReading {
     receipts,
     receiptsBelowWatermark,
     noRecord,
+    removedUntold: logStart % 3,
   };
 }
 
@@ -117,6 +118,7 @@ describe('the conservation law', () => {
     receiptsBelowWatermark: 10,
     gaps: [],
     noRecord: 0,
+    removedUntold: 0,
   };
 
   it('calls a lost outcome missing once the sink is past it, and in flight before', () => {

@@ -29,6 +29,8 @@ export interface PartitionReading {
   readonly gaps: readonly OffsetRange[];
   /** How many offsets below {@link settledEnd} have neither and hold no record: see `missing-places.ts`. */
   readonly noRecord: number;
+  /** Offsets below the log's start that were never read, and whose gap is not told yet. */
+  readonly removedUntold: number;
 }
 
 /** `events` is the sum of the seven behind it (docs/architecture.md#the-way-of-one-message). */
@@ -47,17 +49,17 @@ export interface Conservation {
 
 /**
  * The conservation law for one partition. Events are the records in the log, and those that retention removed unread:
- * they are known by their gap alone, below the log's start. Other receipts below it are left out.
+ * they are known by their gap, or until it is told by the watermark, below the log's start. Other receipts below it are left out.
  *
  * Missing is a record that the enricher has left behind, with the sink past its outcome, without a receipt; anything
  * else without one is in flight. An offset that holds no record is neither; it is looked at once it could be missing, so
  * that until then it counts as in flight.
  */
 export function conserve(reading: PartitionReading): Conservation {
-  const { logStart, logEnd, receipts, noRecord } = reading;
+  const { logStart, logEnd, receipts, noRecord, removedUntold } = reading;
   const gaps = clipRanges(mergeRanges(reading.gaps), 0, logEnd);
   const gapsInLog = countOffsets(clipRanges(gaps, logStart, logEnd));
-  const gapsBelowLog = countOffsets(clipRanges(gaps, 0, logStart));
+  const gapsBelowLog = countOffsets(clipRanges(gaps, 0, logStart)) + removedUntold;
   const receipted = receipts.enriched + receipts.degraded + receipts.dead_lettered + receipts.duplicate;
 
   const settledTo = settledEnd(reading);

@@ -1,6 +1,6 @@
 import type { EpochMs, TopicId } from '../core/brands.ts';
 import { ParleyError } from '../core/errors.ts';
-import { clipRanges, type OffsetRange } from '../core/offset-ranges.ts';
+import { clipRanges, countOffsets, mergeRanges, type OffsetRange } from '../core/offset-ranges.ts';
 import type { LogRange } from '../platform/kafka/read/log-ranges.ts';
 import type { LogPage } from '../platform/kafka/read/log-reader.ts';
 import { conserve, settledEnd } from './conservation.ts';
@@ -102,6 +102,7 @@ export async function readSource(
       receiptsBelowWatermark: counted.belowWatermark,
       gaps,
       noRecord: 0,
+      removedUntold: await removedUntold(sources, looking, { topic, topicId, name }, { ...log, partition, gaps }),
     };
     const places =
       conserve(reading).missing === 0
@@ -119,6 +120,42 @@ export async function readSource(
     });
   }
   return verdicts;
+}
+
+interface SourceNames {
+  readonly topic: SourceTopic;
+  readonly topicId: TopicId;
+  readonly name: string;
+}
+
+/**
+ * Records that retention or `delete-records` removed below the log's start before the enricher had read them, and of
+ * which it has not told yet: it notices when it asks for the next record. The enricher's offset is read again after the
+ * log's start, since what it has read by then was there. With `since` their time is not known, and they are left out.
+ */
+async function removedUntold(
+  { kafka, query, groups }: VerifySources,
+  { since }: Looking,
+  { topicId, name }: SourceNames,
+  log: {
+    readonly partition: number;
+    readonly watermark: number | null;
+    readonly logStart: number;
+    readonly gaps: readonly OffsetRange[];
+  },
+): Promise<number> {
+  const { partition, logStart, gaps } = log;
+  if (since !== undefined || log.watermark === null || log.watermark >= logStart) return 0;
+  const now = (await kafka.committed(groups.enricher, name, topicId)).get(partition);
+  if (now === undefined || now >= logStart) return 0;
+  const told = countOffsets(clipRanges(mergeRanges(gaps), now, logStart));
+  const { belowWatermark } = await countReceipts(
+    query,
+    { topicId, partition, from: now, to: logStart },
+    logStart,
+    gaps,
+  );
+  return logStart - now - told - belowWatermark;
 }
 
 const NONE_MISSING: MissingPlaces = { noRecord: 0, missing: [] };

@@ -20,6 +20,8 @@ export interface VerifyOptions {
   readonly since?: EpochMs;
   /** Only these partitions. */
   readonly partitions?: readonly number[];
+  /** Messages that were removed before they were read are lost, and no reason to end with an error. */
+  readonly acceptGaps?: boolean;
   /** Reads the whole of `chat.enriched` as well, and compares it with the receipts. */
   readonly readLog?: boolean;
   readonly signal?: AbortSignal;
@@ -61,6 +63,7 @@ export async function verify(sources: VerifySources, options: VerifyOptions): Pr
     partitions: look.partitions,
     found: { ...violations, log_mismatches: readLog ? await readThrough(sources, look, progress) : null },
     waited: waitMs > 0,
+    acceptGaps: options.acceptGaps === true,
     scope,
   });
 }

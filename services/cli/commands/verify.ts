@@ -18,6 +18,7 @@ interface Options {
   readonly since?: EpochMs;
   readonly partition?: readonly number[];
   readonly log?: boolean;
+  readonly acceptGaps?: boolean;
 }
 
 const HELP = `
@@ -32,10 +33,11 @@ export const verifyCommand = (deps: CommandDeps): Command =>
       .option('--wait <duration>', 'wait so long for what is in flight', durationOption, durationMs(0))
       .option('--since <time>', 'only records since then: 2h, or 2026-05-01T10:00:00Z', sinceOption(systemClock.now))
       .option('--partition <n>', 'only this partition; 3,4 or repeated for several', integerListOption(0, 100_000))
+      .option('--accept-gaps', 'exit code 0 though records were removed before they were read')
       .option('--log', 'also read chat.enriched through and compare it with the receipts')
       .addHelpText('after', HELP),
     deps,
-    async ({ wait, since, partition, log }, { env, progress, signal }) => {
+    async ({ wait, since, partition, log, acceptGaps }, { env, progress, signal }) => {
       const settings = readSettings(env);
       let told = '';
       const report = await withCluster(settings, (kafka) =>
@@ -46,6 +48,7 @@ export const verifyCommand = (deps: CommandDeps): Command =>
             ...(since !== undefined && { since }),
             ...(partition && { partitions: partition }),
             readLog: log === true,
+            acceptGaps: acceptGaps === true,
             signal,
             progress: (line) => {
               if (line !== told) progress(line);
@@ -61,7 +64,7 @@ export const verifyCommand = (deps: CommandDeps): Command =>
     },
   );
 
-/** For people: the conservation law as a table, what is wrong with its coordinates, and the verdict in one sentence. */
+/** For people: the verdict in one sentence, the conservation law as a table, and what is wrong with its coordinates. */
 export function describeReport(report: VerifyReport, stuck: readonly StuckService[] = []): string {
   const header = ['TOPIC', 'EVENTS', 'ENRICHED', 'DEGRADED', 'DEAD', 'DUPLICATES', 'GAPS', 'IN FLIGHT', 'MISSING'];
   const rows = Object.entries(report.topics).map(([topic, found]) => [
@@ -76,14 +79,15 @@ export function describeReport(report: VerifyReport, stuck: readonly StuckServic
     found.missing,
   ]);
   return [
+    sentence(report, stuck.length),
+    '',
     formatTable(header, rows),
     ...scopeLines(report),
     ...missingLines(report),
+    ...gapLines(report),
     ...noRecordLines(report),
     ...violationLines(report),
     ...stuck.map(({ service, instance, error }) => `Stuck: ${service} (${instance}): ${error}`),
-    '',
-    sentence(report, stuck.length),
   ].join('\n');
 }
 
@@ -93,6 +97,14 @@ const missingLines = ({ by_partition }: VerifyReport): string[] =>
     .map(({ topic, partition, missing, missing_ranges, topic_id }) => {
       const listed = missing_ranges.map(formatRange).join(', ');
       return `Missing in ${topic} partition ${partition}: ${missing} (offsets ${listed}; topic id ${topic_id})`;
+    });
+
+const gapLines = ({ by_partition }: VerifyReport): string[] =>
+  by_partition
+    .filter(({ gaps }) => gaps > 0)
+    .map(({ topic, partition, gaps }) => {
+      const records = gaps === 1 ? '1 record was' : `${gaps.toLocaleString('en')} records were`;
+      return `Lost in ${topic} partition ${partition}: ${records} removed from the log, by retention or by hand, before the enricher had read them.`;
     });
 
 /** Nothing is hidden: offsets that have no receipt for a good reason are counted as well. */
@@ -137,13 +149,18 @@ function scopeLines({ scope: { since, partitions }, violations }: VerifyReport):
 }
 
 function sentence({ ok, topics, violations }: VerifyReport, stuck: number): string {
-  const sum = (field: 'events' | 'in_flight' | 'missing') =>
+  const sum = (field: 'events' | 'in_flight' | 'missing' | 'gaps') =>
     topics['chat.events'][field] + topics['chat.replay'][field];
   const say = (count: number, what: string) => `${count.toLocaleString('en')} ${what}`;
   const waiting = sum('in_flight') > 0 ? `, ${say(sum('in_flight'), 'still in flight')}` : '';
-  if (ok && stuck === 0) return `OK: ${say(sum('events'), 'records')}, none missing, none counted twice${waiting}.`;
+  const lost = sum('gaps') > 0 ? say(sum('gaps'), 'lost before they were read') : '';
+  if (ok && stuck === 0) {
+    const accepted = lost === '' ? '' : `, ${lost} (accepted)`;
+    return `OK: ${say(sum('events'), 'records')}, none missing, none counted twice${accepted}${waiting}.`;
+  }
   const faults = [
     ...(sum('missing') > 0 ? [say(sum('missing'), 'missing')] : []),
+    ...(lost === '' ? [] : [lost]),
     ...broken({ violations }).map(([kind]) => say(violations[kind] ?? 0, kind.replaceAll('_', ' '))),
     ...(stuck > 0 ? [`${say(stuck, stuck === 1 ? 'service' : 'services')} cannot go on`] : []),
   ];

@@ -35,6 +35,8 @@ export interface GroupConsumerOptions {
   readonly maxBytesPerPartition?: number;
   /** Bytes of one fetch over all partitions that a broker leads; a single larger record still comes. */
   readonly maxBytes?: number;
+  /** A fetch waits for so many bytes, 100 ms at most: for those who gather records anyway, it saves most fetches. */
+  readonly minBytes?: number;
   /** Makes the handler of a partition. Runs aside, so it may take its time; retried while the claim lasts. */
   readonly assign: (claim: Claim) => Promise<PartitionHandler>;
 }
@@ -100,6 +102,7 @@ export class GroupConsumer implements ClaimOwner {
       settleMs: 1_000,
       maxBytesPerPartition: 1 << 20,
       maxBytes: 8 << 20,
+      minBytes: 1,
       fail: () => {},
     };
     const options = { ...defaults, ...given };
@@ -161,9 +164,10 @@ export class GroupConsumer implements ClaimOwner {
   }
 
   #fetchPlan(): FetchPlan {
-    const { maxBytes, maxBytesPerPartition, kafka } = this.#options;
+    const { minBytes, maxBytes, maxBytesPerPartition, kafka } = this.#options;
     return {
       maxWaitMs: MAX_WAIT_MS,
+      minBytes,
       maxBytes,
       maxBytesPerPartition,
       rack: traitsOf(kafka).rack,

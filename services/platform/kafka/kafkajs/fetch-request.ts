@@ -33,6 +33,8 @@ export interface RawFetch {
   /** Over all partitions; the first batch of the first partition that has one comes whole all the same (KIP-74). */
   readonly maxBytes: number;
   readonly maxBytesPerPartition: number;
+  /** The broker waits for so many bytes over all partitions, but no longer than `maxWaitMs`; 1 unless said. */
+  readonly minBytes?: number | undefined;
   /** Reads up to the first transaction that is open, and is told of the aborted ones. */
   readonly committedOnly?: boolean;
   /** Where this process runs, by the names of `broker.rack`. */
@@ -41,7 +43,6 @@ export interface RawFetch {
 
 const FETCH_API_KEY = 1;
 const FETCH_VERSION = 11;
-const MIN_BYTES = 1;
 const NONE = -1;
 const EMPTY = Buffer.alloc(0);
 /** Before the topics: replica, wait, least and most bytes, isolation, session id and epoch, number of topics. */
@@ -69,7 +70,7 @@ export async function fetchRaw(broker: InternalBroker, fetch: RawFetch): Promise
 
 /** In one buffer: kafkajs's encoder takes one of 511 bytes for each partition, dozens of times a second. */
 function encodeFetch(fetch: RawFetch): Buffer {
-  const { positions, maxWaitMs, maxBytes, maxBytesPerPartition, committedOnly = false } = fetch;
+  const { positions, maxWaitMs, minBytes = 1, maxBytes, maxBytesPerPartition, committedOnly = false } = fetch;
   const rack = Buffer.from(fetch.rack ?? '');
   const topics = byTopic(positions);
   const names = topics.map(({ topic }) => Buffer.from(topic));
@@ -79,7 +80,7 @@ function encodeFetch(fetch: RawFetch): Buffer {
   const int32 = (value: number) => {
     at = request.writeInt32BE(value, at);
   };
-  for (const value of [NONE, maxWaitMs, MIN_BYTES, maxBytes]) int32(value);
+  for (const value of [NONE, maxWaitMs, minBytes, maxBytes]) int32(value);
   at = request.writeInt8(committedOnly ? 1 : 0, at);
   // Without a fetch session.
   for (const value of [0, NONE, topics.length]) int32(value);

@@ -7,6 +7,7 @@ import type { InternalCluster, InternalConsumerGroup } from './kafkajs-internals
 /** What a member reads, and who takes it over. Called synchronously but for `outOfRange`; none may throw. */
 export interface FetchPlan {
   readonly maxWaitMs: number;
+  readonly minBytes?: number;
   readonly maxBytes: number;
   readonly maxBytesPerPartition: number;
   /** Where this process runs, by the names of `broker.rack`: what has a replica there is read from it. */
