@@ -4,6 +4,7 @@ import { createKafka, type Kafka } from '../../services/platform/kafka/kafkajs/k
 import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts';
 import { LogReader } from '../../services/platform/kafka/read/log-reader.ts';
 import { fetchTopicIds } from '../../services/platform/kafka/read/topic-ids.ts';
+import { KafkaAdmin } from '../../services/platform/kafka/testing/kafka-admin.ts';
 import { groupNames, topicNames } from '../../services/platform/kafka/topics.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 import { readOutcomeHeaders } from '../../services/platform/record-headers.ts';
@@ -61,23 +62,19 @@ export class EnricherLog {
 
   async #readCommitted(): Promise<ReadonlyMap<number, CommittedLedger>> {
     const { events } = topicNames();
-    const admin = this.#kafka.admin({ retry: { retries: 0 } });
-    await admin.connect();
+    const admin = await KafkaAdmin.connect(this.#kafka, 0);
     try {
       const topicId = (await fetchTopicIds(this.#kafka, [events])).get(events);
       if (!topicId) throw new Error(`${events} does not exist`);
-      const [topic] = await admin.fetchOffsets({ groupId: groupNames().enricher, topics: [events] });
+      const commits = await admin.committed(groupNames().enricher, events);
       return new Map(
-        (topic?.partitions ?? []).map(({ partition, offset, metadata }) => {
-          const watermark = Number(offset);
-          return [
-            partition,
-            { watermark, completed: new Set(decodeLedger(metadata ?? '', topicId, watermark).completed) },
-          ];
-        }),
+        [...commits].map(([partition, { offset: watermark, metadata }]) => [
+          partition,
+          { watermark, completed: new Set(decodeLedger(metadata, topicId, watermark).completed) },
+        ]),
       );
     } finally {
-      await admin.disconnect();
+      await admin.close();
     }
   }
 }

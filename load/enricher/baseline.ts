@@ -6,6 +6,7 @@ import { AvroEncoder } from '../../services/platform/avro/avro-encoder.ts';
 import { openRegistry } from '../../services/platform/avro/registry-access.ts';
 import { RegistryClient } from '../../services/platform/avro/registry-client.ts';
 import { EVENT_SCHEMA, OUTCOME_SCHEMA } from '../../services/platform/avro/schema-files.ts';
+import { clientOf } from '../../services/platform/kafka/kafkajs/client.ts';
 import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { fetchTopicIds } from '../../services/platform/kafka/read/topic-ids.ts';
 import { topicNames } from '../../services/platform/kafka/topics.ts';
@@ -42,14 +43,14 @@ const registry = new RegistryClient(openRegistry(config.SCHEMA_REGISTRY_URL));
 const encoder = new AvroEncoder(OUTCOME_SCHEMA.type, await registry.idOf(`${topics.enriched}-value`, OUTCOME_SCHEMA));
 const topicId = (await fetchTopicIds(kafka, [topics.events])).get(topics.events);
 if (!topicId) throw new Error(`there is no topic ${topics.events}`);
-const producer = kafka.producer({
+const producer = clientOf(kafka).producer({
   createPartitioner:
     () =>
     ({ message }) =>
       message.partition ?? 0,
   allowAutoTopicCreation: false,
 });
-const consumer = kafka.consumer({ groupId: `${config.TOPIC_PREFIX}baseline`, maxWaitTimeInMs: 100 });
+const consumer = clientOf(kafka).consumer({ groupId: `${config.TOPIC_PREFIX}baseline`, maxWaitTimeInMs: 100 });
 
 /** A client is one connection: taking a free one from a stack is cheaper than letting a pool search for one. */
 const free: Client[] = Array.from(

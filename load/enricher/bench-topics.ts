@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Kafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
+import { KafkaAdmin } from '../../services/platform/kafka/testing/kafka-admin.ts';
 import { ensureTopics, topicNames } from '../../services/platform/kafka/topics.ts';
 import { PARTITIONS } from './messages.ts';
-
-/** TOPIC in kafkajs's ConfigResourceTypes. */
-const TOPIC_RESOURCE = 2;
 
 export interface BenchTopics {
   readonly prefix: string;
@@ -21,23 +19,17 @@ export async function makeBenchTopics(kafka: Kafka, partitions = PARTITIONS): Pr
   const prefix = `bench_${randomBytes(4).toString('hex')}.`;
   const names = topicNames(prefix);
   await ensureTopics(kafka, { prefix, partitions, enrichedPartitions: PARTITIONS, replicationFactor: 1 });
-  const admin = kafka.admin();
-  await admin.connect();
-  await admin.alterConfigs({
-    validateOnly: false,
-    resources: [names.events, names.enriched].map((name) => ({
-      type: TOPIC_RESOURCE,
-      name,
-      configEntries: [{ name: 'message.timestamp.type', value: 'LogAppendTime' }],
-    })),
-  });
+  const admin = await KafkaAdmin.connect(kafka);
+  for (const topic of [names.events, names.enriched]) {
+    await admin.replaceSettings(topic, { 'message.timestamp.type': 'LogAppendTime' });
+  }
   return {
     prefix,
     events: names.events,
     enriched: names.enriched,
     remove: async () => {
-      await admin.deleteTopics({ topics: Object.values(names) });
-      await admin.disconnect();
+      await admin.deleteTopics(Object.values(names));
+      await admin.close();
     },
   };
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { decodeLedger } from '../../services/core/ledger-metadata.ts';
 import { fetchTopicIds } from '../../services/platform/kafka/read/topic-ids.ts';
+import { KafkaAdmin } from '../../services/platform/kafka/testing/kafka-admin.ts';
 import { groupNames } from '../../services/platform/kafka/topics.ts';
 import type { Turn } from '../kit/chats.ts';
 import { Bench, type RunContext } from './bench.ts';
@@ -90,14 +91,10 @@ async function committedOf(bench: Bench): Promise<Committed> {
   const { events, prefix } = bench.topics;
   const topicId = (await fetchTopicIds(bench.kafka, [events])).get(events);
   if (!topicId) throw new Error(`there is no topic ${events}`);
-  const admin = bench.kafka.admin();
-  await admin.connect();
-  const [found] = await admin.fetchOffsets({ groupId: groupNames(prefix).enricher, topics: [events] });
-  await admin.disconnect();
+  const commits = await KafkaAdmin.use(bench.kafka, (admin) => admin.committed(groupNames(prefix).enricher, events));
   const ledgers = new Map<number, { watermark: number; above: Set<number> }>();
-  for (const { partition, offset, metadata } of found?.partitions ?? []) {
-    const watermark = Math.max(Number(offset), 0);
-    ledgers.set(partition, { watermark, above: new Set(decodeLedger(metadata ?? '', topicId, watermark).completed) });
+  for (const [partition, { offset: watermark, metadata }] of commits) {
+    ledgers.set(partition, { watermark, above: new Set(decodeLedger(metadata, topicId, watermark).completed) });
   }
   return {
     count: [...ledgers.values()].reduce((sum, { watermark, above }) => sum + watermark + above.size, 0),

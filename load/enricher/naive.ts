@@ -5,6 +5,7 @@ import { flag, int, readConfig } from '../../services/core/config.ts';
 import type { ChatEvent } from '../../services/core/records.ts';
 import { ChatCodec } from '../../services/platform/avro/codec.ts';
 import { registryAccess } from '../../services/platform/avro/registry-access.ts';
+import { clientOf } from '../../services/platform/kafka/kafkajs/client.ts';
 import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { fetchTopicIds } from '../../services/platform/kafka/read/topic-ids.ts';
 import { topicNames } from '../../services/platform/kafka/topics.ts';
@@ -35,13 +36,13 @@ const kafka = createKafka({ brokers: config.KAFKA_BROKERS, clientId: 'naive', lo
 const codec = await ChatCodec.connect({ registry: registryAccess(config), topicNames: topics });
 const topicId = (await fetchTopicIds(kafka, [topics.events])).get(topics.events);
 if (!topicId) throw new Error(`there is no topic ${topics.events}`);
-const producer = kafka.producer({
+const producer = clientOf(kafka).producer({
   createPartitioner:
     () =>
     ({ message }) =>
       message.partition ?? 0,
 });
-const consumer = kafka.consumer({ groupId: `${config.TOPIC_PREFIX}naive`, maxWaitTimeInMs: 100 });
+const consumer = clientOf(kafka).consumer({ groupId: `${config.TOPIC_PREFIX}naive`, maxWaitTimeInMs: 100 });
 const pool = new Pool(config.NLP_URL, {
   connections: config.NAIVE_CALLS * config.NAIVE_PARTITIONS,
   pipelining: 1,

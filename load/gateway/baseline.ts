@@ -2,6 +2,7 @@ import cluster from 'node:cluster';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { EVENT_SCHEMA } from '../../services/platform/avro/schema-files.ts';
+import { clientOf } from '../../services/platform/kafka/kafkajs/client.ts';
 import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 
@@ -26,7 +27,7 @@ async function serve(): Promise<void> {
     clientId: 'baseline',
     log: createLogger('baseline', 'silent'),
   });
-  const producer = kafka.producer({ allowAutoTopicCreation: false });
+  const producer = clientOf(kafka).producer({ allowAutoTopicCreation: false });
   await producer.connect();
   let waiting: Waiting[] = [];
   let sending = false;

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
 import { integerOption } from '../../services/operator/option-readers.ts';
 import { createKafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
+import { KafkaAdmin } from '../../services/platform/kafka/testing/kafka-admin.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 import { benchStack } from '../kit/bench-stack.ts';
 import { sampleProcess } from '../kit/proc-stat.ts';
@@ -81,7 +82,7 @@ interface Run {
 async function compare({ rate, seconds, workers, runs }: Options) {
   const stack = await benchStack(process.env['PARLEY_TEST_STACK'], progress, false);
   const log = createLogger('bench', 'silent');
-  const admin = createKafka({ brokers: stack.kafkaBrokers.split(','), clientId: 'bench', log }).admin();
+  const kafka = createKafka({ brokers: stack.kafkaBrokers.split(','), clientId: 'bench', log });
   const prefix = `bench-insights-${randomBytes(3).toString('hex')}.`;
   const setup = {
     brokers: stack.kafkaBrokers,
@@ -101,13 +102,12 @@ async function compare({ rate, seconds, workers, runs }: Options) {
     ['every worker decodes with kafkajs', [...readers('decode'), 'produce']],
     ['slim topic', [...readers('slim'), 'produce-both']],
   ];
-  await admin.connect();
+  const admin = await KafkaAdmin.connect(kafka);
   try {
-    const topics = [
-      { topic: setup.outcomesTopic, numPartitions: PARTITIONS },
-      { topic: setup.slimTopic, numPartitions: workers },
-    ];
-    await admin.createTopics({ topics, waitForLeaders: true });
+    await admin.createTopics([
+      { topic: setup.outcomesTopic, partitions: PARTITIONS },
+      { topic: setup.slimTopic, partitions: workers },
+    ]);
     const found: Record<string, Cost[]> = {};
     for (let run = 1; run <= runs; run++) {
       for (const [way, kinds] of ways) {
@@ -118,8 +118,8 @@ async function compare({ rate, seconds, workers, runs }: Options) {
     }
     return { messages_per_s: rate, workers, cpu_micros_a_message: found };
   } finally {
-    await admin.deleteTopics({ topics: [setup.outcomesTopic, setup.slimTopic] });
-    await admin.disconnect();
+    await admin.deleteTopics([setup.outcomesTopic, setup.slimTopic]);
+    await admin.close();
     await stack.stop();
   }
 }

@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import kafkajs, { type AclEntry, type Kafka } from 'kafkajs';
 import { ParleyClient } from '../client/parley-client.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import {
@@ -14,7 +13,8 @@ import {
 } from '../local/testing/breakable-stack.ts';
 import { type SecuredKafka, secureKafka } from '../local/testing/secured-kafka.ts';
 import { ensureLocalKey, LOCAL_ISSUER, localKeyPath, signToken } from '../operator/local-token.ts';
-import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
+import { createKafka, type Kafka } from '../platform/kafka/kafkajs/kafka.ts';
+import { type Grant, KafkaAdmin } from '../platform/kafka/testing/kafka-admin.ts';
 import { ensureTopics } from '../platform/kafka/topics.ts';
 import { testLog } from '../platform/testing/topic-log.ts';
 import type { VerifyReport } from '../verify/verify.ts';
@@ -26,7 +26,7 @@ interface Right {
   readonly resource: 'topic' | 'group';
   readonly name?: string;
   readonly prefix?: string;
-  readonly operations: readonly (keyof typeof kafkajs.AclOperationTypes | string)[];
+  readonly operations: readonly string[];
 }
 
 const PAGE = new URL('../../docs/operations.md', import.meta.url);
@@ -36,21 +36,14 @@ const ACLS = JSON.parse(readFileSync(new URL('../../deploy/kafka/acls.json', imp
 >;
 const USERS = Object.keys(ACLS) as User[];
 
-const operationOf = (name: string): number =>
-  kafkajs.AclOperationTypes[
-    name.replace(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase() as keyof typeof kafkajs.AclOperationTypes
-  ];
-
-const entriesOf = (user: User, rights: readonly Right[]): AclEntry[] =>
+const grantsOf = (user: User, rights: readonly Right[]): Grant[] =>
   rights.flatMap(({ resource, name, prefix, operations }) =>
     operations.map((operation) => ({
-      resourceType: kafkajs.AclResourceTypes[resource === 'topic' ? 'TOPIC' : 'GROUP'],
-      resourceName: name ?? prefix ?? '',
-      resourcePatternType: kafkajs.ResourcePatternTypes[name === undefined ? 'PREFIXED' : 'LITERAL'],
-      principal: `User:${user}`,
-      host: '*',
-      operation: operationOf(operation),
-      permissionType: kafkajs.AclPermissionTypes.ALLOW,
+      user,
+      resource,
+      name: name ?? prefix ?? '',
+      prefixed: name === undefined,
+      operation,
     })),
   );
 
@@ -69,18 +62,8 @@ const credentials = (user: User) => ({
   KAFKA_SASL_PASSWORD: secured.password(user),
 });
 
-async function asAdmin<T>(work: (admin: ReturnType<Kafka['admin']>) => Promise<T>): Promise<T> {
-  const admin = kafka.admin();
-  await admin.connect();
-  try {
-    return await work(admin);
-  } finally {
-    await admin.disconnect();
-  }
-}
-
-const allow = (entries: readonly AclEntry[]) => asAdmin((admin) => admin.createAcls({ acl: [...entries] }));
-const withdraw = (entries: readonly AclEntry[]) => asAdmin((admin) => admin.deleteAcls({ filters: [...entries] }));
+const allow = (grants: readonly Grant[]) => KafkaAdmin.use(kafka, (admin) => admin.allow(grants));
+const withdraw = (grants: readonly Grant[]) => KafkaAdmin.use(kafka, (admin) => admin.withdraw(grants));
 
 async function parley(...args: string[]): Promise<{ code: number; out: string }> {
   let out = '';
@@ -131,7 +114,7 @@ beforeAll(async () => {
   system = await startBreakableStack(() => {}, { secured: secured.listener });
   kafka = createKafka({ brokers: [system.addresses.kafkaBrokers], clientId: 'least-rights', log: testLog() });
   await ensureTopics(kafka, { prefix: '', partitions: 3, replicationFactor: 1 });
-  for (const user of USERS) await allow(entriesOf(user, ACLS[user]));
+  for (const user of USERS) await allow(grantsOf(user, ACLS[user]));
   const port = await freePort();
   gatewayUrl = `ws://127.0.0.1:${port}/v1/stream`;
   const JWT_PUBLIC_KEY = await ensureLocalKey(localKeyPath(system.dataDir));
@@ -174,8 +157,8 @@ describe('the pipeline with least rights', () => {
     'says that %s lacks %s, and goes on once it has it again',
     async (user, sentence, right) => {
       const before = (await logOf(user)).length;
-      const entries = entriesOf(user, [right]);
-      await withdraw(entries);
+      const grants = grantsOf(user, [right]);
+      await withdraw(grants);
       const sending = send(`without-${user}-${right.name}`, 20);
       try {
         await eventually(
@@ -185,7 +168,7 @@ describe('the pipeline with least rights', () => {
           { timeoutMs: 60_000 },
         );
       } finally {
-        await allow(entries);
+        await allow(grants);
       }
       await sending;
       const { code, out } = await parley('verify', '--wait', '90s');

@@ -15,6 +15,7 @@ import { fetchLogRanges } from '../platform/kafka/read/log-ranges.ts';
 import { LogReader } from '../platform/kafka/read/log-reader.ts';
 import { fetchTopicIds } from '../platform/kafka/read/topic-ids.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
+import { KafkaAdmin } from '../platform/kafka/testing/kafka-admin.ts';
 import { ensureTopics, topicNames } from '../platform/kafka/topics.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
@@ -207,11 +208,8 @@ describe('dead letters', () => {
     expect(await list('--bot', 'one', '--since', '1h')).toMatchObject({ total: 10 });
     expect(await list('--to', '2020-01-01')).toMatchObject({ total: 0, by_reason: [] });
     expect(await list('--partition', '2', '--reason', 'unknown')).toMatchObject({ total: 1 });
-    const admin = kafka.admin();
-    await admin.connect();
-    const { groups } = await admin.listGroups();
-    await admin.disconnect();
-    const ours = groups.map(({ groupId }) => groupId).filter((group) => group.startsWith(names.TOPIC_PREFIX));
+    const groups = await KafkaAdmin.use(kafka, (admin) => admin.groups());
+    const ours = groups.filter((group) => group.startsWith(names.TOPIC_PREFIX));
     expect(ours.toSorted()).toEqual(['parley.enricher', 'parley.sink'].map((name) => `${names.TOPIC_PREFIX}${name}`));
   });
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { sendInTransaction } from '../local/testing/transaction.ts';
+import { sendInTransaction } from '../platform/kafka/testing/transaction.ts';
 import { VerifyWorld } from './testing/verify-world.ts';
 
 /** A pipeline whose topics were written by transactional producers as well, on a real broker. */

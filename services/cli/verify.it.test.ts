@@ -7,6 +7,7 @@ import { mergeRanges, type OffsetRange } from '../core/offset-ranges.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { AdminServer } from '../platform/admin-server.ts';
 import { writeInstanceFile } from '../platform/instance-file.ts';
+import { KafkaAdmin } from '../platform/kafka/testing/kafka-admin.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { stuckCheck } from '../platform/stuck-places.ts';
 import { countReceipts, type RunQuery, unreceipted } from '../verify/receipt-reader.ts';
@@ -249,13 +250,9 @@ describe('receipts of a long log', () => {
 
 describe('parley topics', () => {
   it('shows ids, sizes, lag and settings as they are', async () => {
-    const admin = world.kafka.admin();
-    await admin.connect();
-    await admin.alterConfigs({
-      validateOnly: false,
-      resources: [{ type: 2, name: world.topics.replay, configEntries: [{ name: 'retention.ms', value: '1000' }] }],
-    });
-    await admin.disconnect();
+    await KafkaAdmin.use(world.kafka, (admin) =>
+      admin.replaceSettings(world.topics.replay, { 'retention.ms': '1000' }),
+    );
     const { code, out } = await world.parley('topics', '--json');
     expect(code).toBe(0);
     const topics = (JSON.parse(out) as { topics: Record<string, unknown>[] }).topics;

@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Kafka } from 'kafkajs';
 import type { ChatEvent, ChatOutcome } from '../core/records.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { stack, stopServices } from '../local/testing/stack.ts';
-import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
+import { createKafka, type Kafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { outcomeHeaders } from '../platform/record-headers.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
 import { parleyAnswer, REJECTION } from '../platform/testing/scripted-nlp.ts';

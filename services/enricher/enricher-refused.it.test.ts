@@ -10,6 +10,7 @@ import { openRegistry } from '../platform/avro/registry-access.ts';
 import { createKafka, type Kafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
 import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
+import { KafkaAdmin } from '../platform/kafka/testing/kafka-admin.ts';
 import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
@@ -27,11 +28,8 @@ let enricher: ServiceHandle;
 const closing: (() => Promise<unknown>)[] = [];
 
 async function setMaxBytes(topic: string, bytes: number): Promise<void> {
-  const admin = kafka.admin();
-  await admin.connect();
-  const configEntries = [{ name: 'max.message.bytes', value: String(bytes) }];
-  await admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: topic, configEntries }] });
-  await admin.disconnect();
+  const settings = { 'max.message.bytes': String(bytes) };
+  await KafkaAdmin.use(kafka, (admin) => admin.replaceSettings(topic, settings));
 }
 
 const produce = (value: Buffer) => producer.send({ topic: topics.events, partition: 0, key: 'k', value });

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Kafka } from 'kafkajs';
 import { decodeLedger } from '../core/ledger-metadata.ts';
 import { LEDGER_SPAN } from '../core/offset-ledger.ts';
 import type { ChatOutcome } from '../core/records.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { type ServiceHandle, spawnService, stack, stopServices } from '../local/testing/stack.ts';
-import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
+import { createKafka, type Kafka } from '../platform/kafka/kafkajs/kafka.ts';
+import { KafkaAdmin } from '../platform/kafka/testing/kafka-admin.ts';
 import { groupNames } from '../platform/kafka/topics.ts';
 import { sampleEvent } from '../platform/testing/sample-event.ts';
 import { parleyAnswer, REJECTION } from '../platform/testing/scripted-nlp.ts';
@@ -86,16 +86,13 @@ describe('enricher', () => {
     expect((await outcomesOf(at)).map(({ message_id }) => message_id)).not.toContain('slow');
     // Once the commit's metadata has the 200, a kill has only the slow one called again.
     const [{ source }] = (await outcomesOf(at)) as [ChatOutcome];
-    const admin = kafka.admin();
-    await admin.connect();
-    await eventually(async () => {
-      const groupId = `${at.env['TOPIC_PREFIX']}parley.enricher`;
-      const [offsets] = await admin.fetchOffsets({ groupId, topics: [at.topics.events] });
-      const committed = offsets?.partitions.find(({ partition }) => partition === 0);
-      const ledger = decodeLedger(committed?.metadata ?? '', source.topic_id, Number(committed?.offset));
-      expect([Number(committed?.offset), ledger.completed.length]).toEqual([0, 200]);
-    });
-    await admin.disconnect();
+    await KafkaAdmin.use(kafka, (admin) =>
+      eventually(async () => {
+        const committed = (await admin.committed(`${at.env['TOPIC_PREFIX']}parley.enricher`, at.topics.events)).get(0);
+        const ledger = decodeLedger(committed?.metadata ?? '', source.topic_id, committed?.offset ?? -1);
+        expect([committed?.offset, ledger.completed.length]).toEqual([0, 200]);
+      }),
+    );
     await service.kill('SIGKILL');
     at.nlp.requests.length = 0;
     const next = await spawnService('enricher', { ...at.env, ...PATIENT });
@@ -230,12 +227,7 @@ describe('enricher', () => {
     await expectEverySourceDone(at, 50);
     await first.kill('SIGTERM');
     await Promise.all(Array.from({ length: 30 }, (_, n) => produce(at, 2, { message_id: `gone${n}` })));
-    const admin = kafka.admin();
-    await admin.connect();
-    // kafkajs deletes only from topics whose metadata it happens to have; asking for offsets loads it.
-    await admin.fetchTopicOffsets(at.topics.events);
-    await admin.deleteTopicRecords({ topic: at.topics.events, partitions: [{ partition: 2, offset: '80' }] });
-    await admin.disconnect();
+    await KafkaAdmin.use(kafka, (admin) => admin.cutLog(at.topics.events, 2, 80));
     const second = await spawnService('enricher', at.env);
     await second.ready();
     await produce(at, 2, { message_id: 'after' });
@@ -264,11 +256,8 @@ describe('enricher', () => {
     // Enough is queued: the partition is paused, and not fetched any more.
     await eventually(async () => expect(await metric('parley_records_queued')).toBe(MAX_QUEUED.live.records));
     const kept = total - 500;
-    const admin = kafka.admin();
-    await admin.connect();
-    await admin.fetchTopicOffsets(at.topics.events);
-    const partitions = [{ partition: 2, offset: String(kept) }];
-    await admin.deleteTopicRecords({ topic: at.topics.events, partitions });
+    const admin = await KafkaAdmin.connect(kafka);
+    await admin.cutLog(at.topics.events, 2, kept);
     at.nlp.answer = parleyAnswer;
     for (const answer of held.splice(0)) answer();
 
@@ -284,15 +273,11 @@ describe('enricher', () => {
     await eventually(async () => expect(await accounted()).toEqual(everything), { timeoutMs: 60_000 });
     const gaps = (await outcomesOf(at)).filter(({ outcome }) => outcome === 'gap');
     expect(gaps).toMatchObject([{ last_offset: kept - 1 }]);
-    const committed = async () => {
-      const [topic] = await admin.fetchOffsets({
-        groupId: groupNames(at.env['TOPIC_PREFIX'] as string).enricher,
-        topics: [at.topics.events],
-      });
-      return topic?.partitions.find(({ partition }) => partition === 2)?.offset;
-    };
-    await eventually(async () => expect(await committed()).toBe(String(total)));
-    await admin.disconnect();
+    const { enricher: group } = groupNames(at.env['TOPIC_PREFIX'] as string);
+    await eventually(async () =>
+      expect((await admin.committed(group, at.topics.events)).get(2)).toMatchObject({ offset: total }),
+    );
+    await admin.close();
     await service.kill('SIGTERM');
   }, 120_000);
 

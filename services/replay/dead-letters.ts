@@ -3,7 +3,7 @@ import { ParleyError } from '../core/errors.ts';
 import type { ChatEvent } from '../core/records.ts';
 import type { ChatCodec } from '../platform/avro/codec.ts';
 import type { ClusterView } from '../platform/kafka/read/cluster-view.ts';
-import type { LogRange } from '../platform/kafka/read/log-ranges.ts';
+import type { LogRange } from '../platform/kafka/read/log-range.ts';
 import type { LogReader } from '../platform/kafka/read/log-reader.ts';
 import { type DeadLetter, readDeadLetter } from './dead-letter-record.ts';
 import { matchesEvent, matchesLetter, type Selection } from './selection.ts';

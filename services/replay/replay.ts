@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { ChatCodec } from '../platform/avro/codec.ts';
 import type { OutgoingRecord } from '../platform/kafka/produce/batch-producer.ts';
-import type { LogRange } from '../platform/kafka/read/log-ranges.ts';
+import type { LogRange } from '../platform/kafka/read/log-range.ts';
 import { ownHeaders } from './dead-letter-record.ts';
 import { type DeadLetterSource, type ReadLetter, readDeadLetters } from './dead-letters.ts';
 import { judgeLetter, type LetterRow, type LetterVerdict } from './plan.ts';

@@ -3,7 +3,7 @@ import { systemClock } from '../core/clock.ts';
 import { conversationKey } from '../core/partitioner.ts';
 import type { ChatOutcome } from '../core/records.ts';
 import { isolation, spawnService, stack, stopServices } from '../local/testing/stack.ts';
-import { sendInTransaction } from '../local/testing/transaction.ts';
+import { sendInTransaction } from '../platform/kafka/testing/transaction.ts';
 import { outcomeHeaders } from '../platform/record-headers.ts';
 import { expectExactlyOnce } from '../verify/exactly-once.ts';
 import { FactStore } from './fact-store.ts';

@@ -1,7 +1,7 @@
 import type { EpochMs, TopicId } from '../core/brands.ts';
 import { ParleyError } from '../core/errors.ts';
 import { clipRanges, countOffsets, mergeRanges, type OffsetRange } from '../core/offset-ranges.ts';
-import type { LogRange } from '../platform/kafka/read/log-ranges.ts';
+import type { LogRange } from '../platform/kafka/read/log-range.ts';
 import type { LogPage } from '../platform/kafka/read/log-reader.ts';
 import { conserve, settledEnd } from './conservation.ts';
 import { type MissingPlaces, missingPlaces, type ReadLog } from './missing-places.ts';

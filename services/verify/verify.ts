@@ -2,7 +2,7 @@ import type { EpochMs, TopicId } from '../core/brands.ts';
 import type { Clock } from '../core/clock.ts';
 import { ParleyError } from '../core/errors.ts';
 import { outcomePartition } from '../core/outcome-partition.ts';
-import type { LogRange } from '../platform/kafka/read/log-ranges.ts';
+import type { LogRange } from '../platform/kafka/read/log-range.ts';
 import { checkOutcomeLog, type ReadOutcomes } from './log-check.ts';
 import { isCompacted, type Looking, rangesOf, readSource, type VerifySources } from './source-reading.ts';
 import { type PartitionVerdict, reportOf, type VerifyReport } from './verify-report.ts';

@@ -3,10 +3,13 @@ import type { ChatOutcome } from '../../core/records.ts';
 import { isolation, stack } from '../../local/testing/stack.ts';
 import { type ClickHouse, createClickHouse } from '../../platform/clickhouse/clickhouse.ts';
 import { migrate } from '../../platform/clickhouse/migrations.ts';
+import { OffsetCommitter } from '../../platform/kafka/consume/offset-committer.ts';
 import { createKafka, type Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
-import { openCluster } from '../../platform/kafka/kafkajs/kafkajs-internals.ts';
+import { BatchProducer } from '../../platform/kafka/produce/batch-producer.ts';
 import { fetchTopicIds } from '../../platform/kafka/read/topic-ids.ts';
+import { KafkaAdmin } from '../../platform/kafka/testing/kafka-admin.ts';
 import { ensureTopics, groupNames, type TopicNames, topicNames } from '../../platform/kafka/topics.ts';
+import { Metrics } from '../../platform/metrics.ts';
 import { outcomeHeaders } from '../../platform/record-headers.ts';
 import { testLog } from '../../platform/testing/topic-log.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
@@ -98,17 +101,14 @@ export class VerifyWorld {
     return this.#send(this.topics.enriched, outcomes);
   }
 
-  /** As a member-less consumer; kafkajs's own `setOffsets` joins the group for it, which takes five seconds. */
+  /** As a member-less consumer. */
   async commit(groupId: string, topic: string, offsets: readonly number[], metadata = ''): Promise<void> {
-    const cluster = openCluster(this.kafka);
-    await cluster.connect();
-    try {
-      const partitions = offsets.map((offset, partition) => ({ partition, offset: `${offset}`, metadata }));
-      const coordinator = await cluster.findGroupCoordinator({ groupId });
-      await coordinator.offsetCommit({ groupId, memberId: '', groupGenerationId: -1, topics: [{ topic, partitions }] });
-    } finally {
-      await cluster.disconnect();
-    }
+    const committer = await OffsetCommitter.connect({ kafka: this.kafka, groupId });
+    const session = { memberId: '', generationId: -1, assigned: [] };
+    const commits = offsets.map((offset, partition) =>
+      committer.commit({ topic, partition, session: () => session, snapshot: () => ({ offset, metadata }) }),
+    );
+    await Promise.all(commits).finally(() => committer.close());
   }
 
   /** The receipts and facts of offsets `[from, to)`, through the ingest table, as one block of the sink's. */
@@ -129,12 +129,7 @@ export class VerifyWorld {
 
   /** What retention does, at once. */
   async cutLog(topic: string, partition: number, offset: number): Promise<void> {
-    const admin = this.kafka.admin();
-    await admin.connect();
-    // kafkajs deletes nothing in a topic that this client has not looked at.
-    await admin.fetchTopicOffsets(topic);
-    await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
-    await admin.disconnect();
+    await KafkaAdmin.use(this.kafka, (admin) => admin.cutLog(topic, partition, offset));
   }
 
   tellGap(partition: number, first: number, last: number): Promise<void> {
@@ -149,12 +144,10 @@ export class VerifyWorld {
   }
 
   async #send(topic: string, messages: Message[]): Promise<void> {
-    const producer = this.kafka.producer();
-    await producer.connect();
-    try {
-      await producer.send({ topic, messages, acks: -1 });
-    } finally {
-      await producer.disconnect();
-    }
+    const producer = await BatchProducer.connect(this.kafka, { log: testLog(), metrics: new Metrics('test') });
+    const sent = messages.map(({ value, ...rest }) =>
+      producer.send({ topic, key: null, value: Buffer.from(value), ...rest }),
+    );
+    await Promise.all(sent).finally(() => producer.close());
   }
 }

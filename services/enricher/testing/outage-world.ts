@@ -11,6 +11,7 @@ import { type ClickHouse, createClickHouse } from '../../platform/clickhouse/cli
 import { readInstanceFiles } from '../../platform/instance-file.ts';
 import type { Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
 import { ClusterView } from '../../platform/kafka/read/cluster-view.ts';
+import { KafkaAdmin } from '../../platform/kafka/testing/kafka-admin.ts';
 import { testLog } from '../../platform/testing/topic-log.ts';
 import { expectExactlyOnce } from '../../verify/exactly-once.ts';
 import { verifySources } from '../../verify/sources.ts';
@@ -86,12 +87,8 @@ export class OutageWorld {
 
   /** Lets the broker refuse what is written to a topic, or take it again. */
   async refuseWrites(topic: string, refuse: boolean): Promise<void> {
-    const admin = this.#kafka.admin();
-    await admin.connect();
-    const configEntries = [{ name: 'max.message.bytes', value: refuse ? '1' : '16777216' }];
-    // 2 is the type "topic".
-    await admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: topic, configEntries }] });
-    await admin.disconnect();
+    const settings = { 'max.message.bytes': refuse ? '1' : '16777216' };
+    await KafkaAdmin.use(this.#kafka, (admin) => admin.replaceSettings(topic, settings));
   }
 
   async parley<T>(...args: string[]): Promise<T> {

@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import type { ChatEvent } from '../../core/records.ts';
 import { ChatCodec } from '../../platform/avro/codec.ts';
 import { openRegistry } from '../../platform/avro/registry-access.ts';
 import { createKafka } from '../../platform/kafka/kafkajs/kafka.ts';
 import { fetchLogRanges } from '../../platform/kafka/read/log-ranges.ts';
+import { LogReader } from '../../platform/kafka/read/log-reader.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
 import { createLogger } from '../../platform/logger.ts';
 
@@ -26,34 +26,20 @@ export async function readEvents({ kafkaBrokers, registryUrl, prefix }: TopicAdd
   const kafka = createKafka({ brokers: kafkaBrokers.split(','), clientId: 'test-reader', log });
   const names = topicNames(prefix);
   const codec = await ChatCodec.connect({ registry: openRegistry(registryUrl), topicNames: names });
-  const missing = new Map<number, number>();
-  for (const { partition, start, end } of await fetchLogRanges(kafka, names.events)) {
-    if (end > start) missing.set(partition, end);
-  }
   const found: ReadEvent[] = [];
-  if (missing.size === 0) return found;
-  const consumer = kafka.consumer({ groupId: `test-${randomUUID()}` });
+  const reader = await LogReader.connect(kafka);
   try {
-    await consumer.connect();
-    await consumer.subscribe({ topic: names.events, fromBeginning: true });
-    await new Promise<void>((resolve, reject) => {
-      consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
-      consumer
-        .run({
-          autoCommit: false,
-          eachMessage: async ({ partition, message }) => {
-            const offset = Number(message.offset);
-            const decoded = await codec.decodeEvent(message.value);
-            if (!decoded.ok) throw new Error(`${partition}/${offset} is ${decoded.reason}: ${decoded.detail}`);
-            found.push({ partition, offset, key: String(message.key), event: decoded.value });
-            if (offset + 1 >= (missing.get(partition) ?? 0)) missing.delete(partition);
-            if (missing.size === 0) resolve();
-          },
-        })
-        .catch(reject);
-    });
+    for (const { partition, start, end } of await fetchLogRanges(kafka, names.events)) {
+      for await (const records of reader.read(names.events, partition, start, end)) {
+        for (const { offset, key, value } of records) {
+          const decoded = await codec.decodeEvent(value);
+          if (!decoded.ok) throw new Error(`${partition}/${offset} is ${decoded.reason}: ${decoded.detail}`);
+          found.push({ partition, offset, key: String(key), event: decoded.value });
+        }
+      }
+    }
   } finally {
-    await consumer.disconnect();
+    await reader.close();
   }
   return found;
 }

@@ -6,6 +6,7 @@ import { FETCH_API_KEY, KafkaProxy, PRODUCE_API_KEY } from '../testing/kafka-pro
 import { TopicLog, testLog } from '../testing/topic-log.ts';
 import type { Claim } from './consume/claim.ts';
 import { GroupConsumer } from './consume/group-consumer.ts';
+import { clientOf } from './kafkajs/client.ts';
 import { createKafka, type Kafka } from './kafkajs/kafka.ts';
 import { openCluster } from './kafkajs/kafkajs-internals.ts';
 import { requestMetadata } from './kafkajs/metadata-request.ts';
@@ -37,7 +38,7 @@ async function leaders(topic = TOPIC): Promise<Map<number, number>> {
 beforeAll(async () => {
   cluster = await startKafkaCluster(3);
   kafka = createKafka({ brokers: [...cluster.brokers], clientId: 'cluster-test', log: testLog() });
-  const admin = kafka.admin();
+  const admin = clientOf(kafka).admin();
   await admin.connect();
   await admin.createTopics({
     waitForLeaders: true,
@@ -179,7 +180,7 @@ describe('a partition without a leader', () => {
   };
 
   beforeAll(async () => {
-    const admin = kafka.admin();
+    const admin = clientOf(kafka).admin();
     await admin.connect();
     const replicaAssignment = [1, 2, 3].map((node, partition) => ({ partition, replicas: [node] }));
     await admin.createTopics({

@@ -1,15 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import kafkajs from 'kafkajs';
+import kafkajs, { type Admin } from 'kafkajs';
 import { ParleyError } from '../../core/errors.ts';
 import type { Logger } from '../logger.ts';
+import { clientOf } from './kafkajs/client.ts';
+import type { TopicState } from './kafkajs/cluster-state.ts';
 import { errorNameOf, errorTypeOf } from './kafkajs/error-type.ts';
 import type { Kafka } from './kafkajs/kafka.ts';
-import type { TopicState } from './kafkajs/metadata-request.ts';
 import { fetchTopicStates } from './read/topic-ids.ts';
 import { refusalOf } from './rights.ts';
 import { checkSettings } from './topic-check.ts';
-
-type Admin = ReturnType<Kafka['admin']>;
 
 export interface TopicNames {
   readonly events: string;
@@ -85,7 +84,7 @@ export interface EnsureTopicsOptions {
 export async function ensureTopics(kafka: Kafka, options: EnsureTopicsOptions): Promise<TopicPartitions> {
   const names = topicNames(options.prefix);
   const settings = topicSettings(names);
-  const admin = kafka.admin();
+  const admin = clientOf(kafka).admin();
   await admin.connect();
   try {
     const existing = new Set((await describeTopics(kafka, Object.keys(settings))).map(({ topic }) => topic));

@@ -1,5 +1,5 @@
-import type { Kafka } from 'kafkajs';
 import { GroupConsumer } from '../kafka/consume/group-consumer.ts';
+import type { Kafka } from '../kafka/kafkajs/kafka.ts';
 import type { FetchedRecord } from '../kafka/record.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { Metrics } from '../metrics.ts';

@@ -10,6 +10,7 @@ import { OffsetCommitter } from '../../platform/kafka/consume/offset-committer.t
 import { createKafka, type Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../../platform/kafka/produce/batch-producer.ts';
 import { ClusterView } from '../../platform/kafka/read/cluster-view.ts';
+import { KafkaAdmin } from '../../platform/kafka/testing/kafka-admin.ts';
 import { ensureTopics, groupNames, topicNames } from '../../platform/kafka/topics.ts';
 import { createLogger } from '../../platform/logger.ts';
 import { Metrics } from '../../platform/metrics.ts';
@@ -110,15 +111,9 @@ export class SinkWorld {
 
   /** What an operator does with `kafka-consumer-groups --reset-offsets --to-earliest`: it clears the metadata too. */
   async resetToEarliest(partitions: number): Promise<void> {
-    const admin = this.kafka.admin();
-    await admin.connect();
-    try {
-      const earliest = Array.from({ length: partitions }, (_, partition) => ({ partition, offset: '0' }));
-      await admin.setOffsets({ groupId: this.group, topic: this.topics.enriched, partitions: earliest });
-    } finally {
-      // Refused while the group still counts a killed member: the caller tries again.
-      await admin.disconnect();
-    }
+    const earliest = new Map(Array.from({ length: partitions }, (_, partition) => [partition, 0]));
+    // Refused while the group still counts a killed member: the caller tries again.
+    await KafkaAdmin.use(this.kafka, (admin) => admin.resetOffsets(this.group, this.topics.enriched, earliest));
   }
 
   /** The log's id and, by partition, the offset that the next record will get. */
@@ -131,10 +126,7 @@ export class SinkWorld {
 
   /** Gives chat.enriched more partitions, and nothing else. */
   async grow(count: number): Promise<void> {
-    const admin = this.kafka.admin();
-    await admin.connect();
-    await admin.createPartitions({ topicPartitions: [{ topic: this.topics.enriched, count }] });
-    await admin.disconnect();
+    await KafkaAdmin.use(this.kafka, (admin) => admin.grow(this.topics.enriched, count));
   }
 
   /** Commits as a sink does that ends right after. */
@@ -154,22 +146,19 @@ export class SinkWorld {
   /** All that stands on chat.dlq. */
   async deadLetters(): Promise<{ value: Buffer | null; headers: Record<string, string> }[]> {
     const found: { value: Buffer | null; headers: Record<string, string> }[] = [];
-    const ranges = await this.#view.logRanges(this.topics.dlq);
-    const wanted = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
-    const consumer = this.kafka.consumer({ groupId: `${this.group}.dlq-test-${process.pid}-${Date.now()}` });
-    await consumer.connect();
-    await consumer.subscribe({ topics: [this.topics.dlq], fromBeginning: true });
-    await new Promise<void>((resolve) => {
-      void consumer.run({
-        autoCommit: false,
-        eachMessage: async ({ message: { value, headers = {} } }) => {
-          const texts = Object.entries(headers).map(([name, text]) => [name, String(text)] as const);
-          found.push({ value, headers: Object.fromEntries(texts) });
-          if (found.length >= wanted) resolve();
-        },
-      });
-    });
-    await consumer.disconnect();
+    const reader = await this.#view.openLogReader();
+    try {
+      for (const { partition, start, end } of await this.#view.logRanges(this.topics.dlq)) {
+        for await (const records of reader.read(this.topics.dlq, partition, start, end)) {
+          for (const { value, headers } of records) {
+            const texts = Object.entries(headers).map(([name, text]) => [name, String(text)] as const);
+            found.push({ value, headers: Object.fromEntries(texts) });
+          }
+        }
+      }
+    } finally {
+      await reader.close();
+    }
     return found;
   }
 

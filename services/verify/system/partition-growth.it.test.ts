@@ -9,6 +9,7 @@ import { ensureLocalKey, tokenSigner } from '../../operator/local-token.ts';
 import { type ClickHouse, createClickHouse } from '../../platform/clickhouse/clickhouse.ts';
 import { createKafka, type Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
 import { ClusterView } from '../../platform/kafka/read/cluster-view.ts';
+import { KafkaAdmin } from '../../platform/kafka/testing/kafka-admin.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
 import { testLog } from '../../platform/testing/topic-log.ts';
 import { expectExactlyOnce } from '../exactly-once.ts';
@@ -64,8 +65,7 @@ const recordsAbove = async (partition: number) =>
 
 describe('partitions that are added under load', () => {
   it(`are used once all three topics have them, with nothing lost, doubled or restarted (${order.join(', ')})`, async () => {
-    const admin = kafka.admin();
-    await admin.connect();
+    const admin = await KafkaAdmin.connect(kafka);
     const bots = new Bots(await tokenSigner(join(folder, 'private.pem')));
     for (const gateway of services.slice(0, 2)) await bots.connect(gateway.url, BOTS);
     let running = true;
@@ -75,7 +75,7 @@ describe('partitions that are added under load', () => {
     await eventually(() => expect(bots.acked.size).toBeGreaterThan(200), { timeoutMs: 60_000 });
     for (const topic of order) {
       expect(await recordsAbove(PARTITIONS)).toBe(0);
-      await admin.createPartitions({ topicPartitions: [{ topic, count: GROWN }] });
+      await admin.grow(topic, GROWN);
       const before = bots.acked.size;
       // Two looks of each gateway fit in between.
       await eventually(() => expect(bots.acked.size).toBeGreaterThan(before + 400), { timeoutMs: 60_000 });
@@ -84,7 +84,7 @@ describe('partitions that are added under load', () => {
     running = false;
     await sending;
     await bots.close();
-    await admin.disconnect();
+    await admin.close();
     const sources = verifySources(view, clickhouse, names.TOPIC_PREFIX);
     const report = await verify(sources, { clock: systemClock, waitMs: 120_000 });
     expect(report).toMatchObject({ ok: true });

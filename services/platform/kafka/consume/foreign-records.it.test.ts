@@ -3,9 +3,9 @@ import kafkajs from 'kafkajs';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { sendWithJava } from '../../../local/testing/java-producer.ts';
 import { isolation, stack } from '../../../local/testing/stack.ts';
-import { sendInTransaction } from '../../../local/testing/transaction.ts';
 import { Metrics } from '../../metrics.ts';
 import { testLog } from '../../testing/topic-log.ts';
+import { clientOf } from '../kafkajs/client.ts';
 import { createKafka, type Kafka } from '../kafkajs/kafka.ts';
 import { type LogPage, LogReader } from '../read/log-reader.ts';
 import { ensureTopics, topicNames } from '../topics.ts';
@@ -59,7 +59,7 @@ async function consume(topic: string) {
 }
 
 async function send(topic: string, partition: number, values: readonly (string | Buffer)[], compression = 0) {
-  const producer = kafka.producer();
+  const producer = clientOf(kafka).producer();
   await producer.connect();
   await producer.send({ topic, compression, messages: values.map((value) => ({ partition, value })) });
   await producer.disconnect();
@@ -88,7 +88,7 @@ describe('a consumer beside other people’s producers', () => {
     const { seen } = await consume(topic);
     const expected = Array.from({ length: 40 }, (_, n) => `java-${n}-${'squeezed'.repeat(20)}`);
     await sendWithJava({ brokers: stack().kafkaBrokers, topic, codec: 'lz4', values: expected });
-    const admin = kafka.admin();
+    const admin = clientOf(kafka).admin();
     await admin.connect();
     for (const codec of ['gzip', 'snappy', 'lz4', 'zstd']) {
       const configEntries = [{ name: 'compression.type', value: codec }];
@@ -124,8 +124,21 @@ describe('a consumer beside other people’s producers', () => {
   it('moves behind the markers and the aborted records of transactions, so that lag becomes zero', async () => {
     const topic = await freshTopic();
     const { seen, partitions, metrics } = await consume(topic);
-    await sendInTransaction(kafka, topic, [{ partition: 0, value: 'kept' }], 'commit');
-    await sendInTransaction(kafka, topic, [{ partition: 0, value: 'void' }], 'abort');
+    const producer = clientOf(kafka).producer({
+      transactionalId: `${topic}.tx`,
+      idempotent: true,
+      maxInFlightRequests: 1,
+    });
+    await producer.connect();
+    for (const [end, value] of [
+      ['commit', 'kept'],
+      ['abort', 'void'],
+    ] as const) {
+      const transaction = await producer.transaction();
+      await transaction.send({ topic, messages: [{ partition: 0, value }] });
+      await transaction[end]();
+    }
+    await producer.disconnect();
     // kept, its marker, void, its marker.
     await eventually(() => {
       expect(seen(0)[0]).toBe('kept');

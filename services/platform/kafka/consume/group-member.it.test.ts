@@ -3,7 +3,8 @@ import { eventually } from '../../../core/testing/eventually.ts';
 import { isolation, stack } from '../../../local/testing/stack.ts';
 import { Metrics } from '../../metrics.ts';
 import { testLog } from '../../testing/topic-log.ts';
-import type { GroupSession } from '../kafkajs/group-membership.ts';
+import { clientOf } from '../kafkajs/client.ts';
+import type { GroupSession } from '../kafkajs/group-session.ts';
 import { createKafka, type Kafka } from '../kafkajs/kafka.ts';
 import { ensureTopics, topicNames } from '../topics.ts';
 import { GroupMember } from './group-member.ts';
@@ -27,10 +28,11 @@ afterAll(async () => {
 async function member(groupId: string) {
   const sessions: GroupSession[] = [];
   let consumers = 0;
-  const counted: Kafka = Object.assign(Object.create(kafka), {
-    consumer: (...options: Parameters<Kafka['consumer']>) => {
+  const client = clientOf(kafka);
+  const counted: Kafka = Object.assign(Object.create(client), {
+    consumer: (...options: Parameters<typeof client.consumer>) => {
       consumers++;
-      return kafka.consumer(...options);
+      return client.consumer(...options);
     },
   });
   const options = { sessionTimeoutMs: 6_000, settleMs: 0, log: testLog(), metrics: new Metrics('test') };
@@ -59,7 +61,7 @@ async function member(groupId: string) {
 }
 
 async function describeGroup(groupId: string) {
-  const admin = kafka.admin();
+  const admin = clientOf(kafka).admin();
   await admin.connect();
   try {
     const [group] = (await admin.describeGroups([groupId])).groups;
@@ -95,7 +97,7 @@ describe('a group of mixed releases', () => {
   it('agrees on the protocol of the earlier one, and on the sticky one once the last of those has left', async () => {
     const group = `${TOPIC_PREFIX}mixed`;
     // Releases before the sticky assignor have kafkajs' own alone.
-    const earlier = kafka.consumer({ groupId: group, sessionTimeout: 6_000, heartbeatInterval: 300 });
+    const earlier = clientOf(kafka).consumer({ groupId: group, sessionTimeout: 6_000, heartbeatInterval: 300 });
     closing.push(() => earlier.disconnect());
     let assigned: readonly number[] = [];
     earlier.on(earlier.events.GROUP_JOIN, ({ payload }) => {

@@ -3,6 +3,7 @@ import type { Consumer } from 'kafkajs';
 import { messageOf } from '../../../core/errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { Metrics } from '../../metrics.ts';
+import { clientOf } from '../kafkajs/client.ts';
 import { errorTypeOf } from '../kafkajs/error-type.ts';
 import { type MembershipHooks, runMember } from '../kafkajs/group-membership.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
@@ -113,7 +114,7 @@ export class GroupMember {
 
   async #runConsumer(): Promise<void> {
     const { kafka, groupId, topics, log, sessionTimeoutMs, settleMs } = this.#options;
-    const consumer = kafka.consumer({
+    const consumer = clientOf(kafka).consumer({
       groupId,
       sessionTimeout: sessionTimeoutMs,
       heartbeatInterval: Math.floor(sessionTimeoutMs / 5),

@@ -4,7 +4,8 @@ import { isolation, stack } from '../../../local/testing/stack.ts';
 import { Metrics } from '../../metrics.ts';
 import { KafkaProxy, OFFSET_COMMIT_API_KEY } from '../../testing/kafka-proxy.ts';
 import { testLog } from '../../testing/topic-log.ts';
-import type { GroupSession } from '../kafkajs/group-membership.ts';
+import { clientOf } from '../kafkajs/client.ts';
+import type { GroupSession } from '../kafkajs/group-session.ts';
 import { createKafka, type Kafka } from '../kafkajs/kafka.ts';
 import { ensureTopics, topicNames } from '../topics.ts';
 import type { Claim } from './claim.ts';
@@ -43,7 +44,7 @@ async function freshTopic(): Promise<string> {
 }
 
 async function grow(topic: string): Promise<void> {
-  const admin = kafka.admin();
+  const admin = clientOf(kafka).admin();
   await admin.connect();
   await admin.createPartitions({ topicPartitions: [{ topic, count: PARTITIONS + 1 }] });
   await admin.disconnect();

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorTypeOf } from '../kafkajs/error-type.ts';
-import type { GroupSession } from '../kafkajs/group-membership.ts';
+import type { CommittedOffset, GroupSession } from '../kafkajs/group-session.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { forgetClosed, type InternalBroker, type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
-import { type CommittedOffset, requestCommit, requestCommitted } from '../kafkajs/offset-requests.ts';
+import { requestCommit, requestCommitted } from '../kafkajs/offset-requests.ts';
 import { ClaimLostError, type OffsetAndMetadata } from './claim.ts';
 import { pauseMs, verdictOf } from './commit-errors.ts';
 

@@ -1,5 +1,5 @@
 import type { TopicId } from '../../../core/brands.ts';
-import type { GroupSession } from '../kafkajs/group-membership.ts';
+import type { GroupSession } from '../kafkajs/group-session.ts';
 import type { Claim, OffsetAndMetadata, PartitionHandler } from './claim.ts';
 import { ClaimLostError } from './claim.ts';
 import type { OffsetCommitter } from './offset-committer.ts';

@@ -5,7 +5,7 @@ import { messageOf } from '../../../core/errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
-import { readLogRanges } from '../read/log-ranges.ts';
+import { readLogRanges } from '../read/log-ranges-look.ts';
 import { fetchTopicIds } from '../read/topic-ids.ts';
 import type { Claim, PartitionHandler } from './claim.ts';
 import type { OffsetCommitter } from './offset-committer.ts';

@@ -1,4 +1,4 @@
-import type { FetchPosition } from './fetch-request.ts';
+import type { FetchPosition } from './fetched-set.ts';
 
 /**
  * The order of partitions in a fetch request. The broker fills its answer in this order up to the bytes of the whole fetch

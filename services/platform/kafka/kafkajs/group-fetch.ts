@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorNameOf } from './error-type.ts';
 import { FetchOrder } from './fetch-order.ts';
-import { type FetchedSet, type FetchPosition, fetchRaw } from './fetch-request.ts';
+import { fetchRaw } from './fetch-request.ts';
+import type { FetchedSet, FetchPosition } from './fetched-set.ts';
 import type { InternalCluster, InternalConsumerGroup } from './kafkajs-internals.ts';
 
 /** What a member reads, and who takes it over. Called synchronously but for `outOfRange`; none may throw. */

@@ -1,14 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Consumer } from 'kafkajs';
 import { type FetchPlan, fetchFrom } from './group-fetch.ts';
+import type { GroupSession } from './group-session.ts';
 import { ConsumerGroupClass, type InternalConsumerGroup } from './kafkajs-internals.ts';
-
-/** What a member holds after a join: commits must carry exactly these, so that the broker refuses a zombie's. */
-export interface GroupSession {
-  readonly memberId: string;
-  readonly generationId: number;
-  readonly assigned: readonly { readonly topic: string; readonly partitions: readonly number[] }[];
-}
 
 /** Awaited by the member, unlike kafkajs' events, and so in order with its fetches. */
 export interface MembershipHooks {

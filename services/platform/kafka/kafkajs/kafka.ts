@@ -1,12 +1,13 @@
 import { connect as connectTcp, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import kafkajs, { type Kafka, type KafkaConfig, type SASLOptions } from 'kafkajs';
+import kafkajs, { type KafkaConfig, type SASLOptions } from 'kafkajs';
 import { parseHostPort } from '../../../core/config.ts';
 import type { Logger } from '../../logger.ts';
 import type { Compression, KafkaConnection, KafkaTls } from '../connection.ts';
+import type { Kafka } from './handle.ts';
 import { applyKafkajsPatches } from './kafkajs-patches.ts';
 
-export type { Kafka } from 'kafkajs';
+export type { Kafka } from './handle.ts';
 
 export interface KafkaOptions extends KafkaConnection {
   readonly clientId: string;
@@ -49,7 +50,7 @@ export function createKafka(options: KafkaOptions): Kafka {
         );
       },
   };
-  const kafka = new kafkajs.Kafka(config);
+  const kafka = new kafkajs.Kafka(config) as unknown as Kafka;
   traits.set(kafka, { rack: options.rack, compression: options.compression ?? 'none' });
   return kafka;
 }

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
-import type { Kafka } from 'kafkajs';
+import type { Kafka } from './handle.ts';
 
 /**
  * The few inner parts of kafkajs 2.2.4 that Parley has to reach, each with the type of just what is used. kafkajs has

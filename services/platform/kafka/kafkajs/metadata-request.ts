@@ -1,4 +1,5 @@
 import type { TopicId } from '../../../core/brands.ts';
+import type { ClusterState, PartitionState, TopicState } from './cluster-state.ts';
 import type { InternalBroker } from './kafkajs-internals.ts';
 
 /**
@@ -8,33 +9,6 @@ import type { InternalBroker } from './kafkajs-internals.ts';
  */
 const METADATA_API_KEY = 3;
 const METADATA_VERSION = 12;
-
-interface PartitionState {
-  readonly partition: number;
-  /** Kafka's error code; 0 is none. */
-  readonly error: number;
-  /** The leader's node id; -1 where there is none. */
-  readonly leader: number;
-  readonly replicas: readonly number[];
-  readonly inSync: readonly number[];
-}
-
-export interface TopicState {
-  readonly topic: string;
-  readonly topicId: TopicId;
-  /** Kafka's error code for the topic; 0 is none. */
-  readonly error: number;
-  /** In the order of their numbers. */
-  readonly partitions: readonly PartitionState[];
-}
-
-export interface ClusterState {
-  readonly clusterId: string;
-  /** Node ids of the brokers that are alive. */
-  readonly nodes: readonly number[];
-  /** The topics that were asked for, also those that do not exist. */
-  readonly topics: readonly TopicState[];
-}
 
 class Reader {
   #at = 0;

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { errorNameOf } from './error-type.ts';
+import type { CommittedOffset } from './group-session.ts';
 import type { InternalBroker } from './kafkajs-internals.ts';
 
 const require = createRequire(import.meta.url);
@@ -52,13 +53,6 @@ export interface CommitAnswer {
   readonly partition: number;
   /** Kafka's name of the error; undefined where the offset is committed. */
   readonly error: string | undefined;
-}
-
-export interface CommittedOffset {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number | null;
-  readonly metadata: string;
 }
 
 const nameOf = (code: number): string | undefined => (code === 0 ? undefined : errorNameOf(code));

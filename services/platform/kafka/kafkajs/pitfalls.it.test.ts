@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import kafkajs, { type Kafka } from 'kafkajs';
+import kafkajs from 'kafkajs';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { isolation, stack } from '../../../local/testing/stack.ts';
 import { Metrics } from '../../metrics.ts';
@@ -14,7 +14,8 @@ import { fetchLogRanges } from '../read/log-ranges.ts';
 import { fetchTopicIds } from '../read/topic-ids.ts';
 import type { FetchedRecord } from '../record.ts';
 import { ensureTopics, topicNames, topicSettings } from '../topics.ts';
-import { createKafka } from './kafka.ts';
+import { clientOf } from './client.ts';
+import { createKafka, type Kafka } from './kafka.ts';
 
 /** Regression tests for what kafkajs 2.2.4 does in its obvious use; each is named after the pitfall. */
 
@@ -307,7 +308,7 @@ describe('consuming', () => {
   it('an offset beyond the end of the log stops that partition, loudly, and no other', async () => {
     const topic = await freshTopic();
     const group = groupName();
-    const admin = kafka.admin();
+    const admin = clientOf(kafka).admin();
     await admin.connect();
     await admin.setOffsets({ groupId: group, topic, partitions: [{ partition: 3, offset: '1000' }] });
     const metrics = new Metrics('test');
@@ -343,7 +344,7 @@ describe('topics', () => {
     // Several services start at once.
     await Promise.all([ensureTopics(kafka, options), ensureTopics(kafka, options), ensureTopics(kafka, options)]);
     const names = topicNames(prefix);
-    const admin = kafka.admin();
+    const admin = clientOf(kafka).admin();
     await admin.connect();
     for (const [name, settings] of Object.entries(topicSettings(names))) {
       const { resources } = await admin.describeConfigs({
@@ -373,7 +374,7 @@ describe('topics', () => {
       message: expect.stringContaining('chat.dlq'),
     });
     await ensureTopics(kafka, options);
-    const admin = kafka.admin();
+    const admin = clientOf(kafka).admin();
     await admin.connect();
     const { events: name } = topicNames(prefix);
     const configEntries = [{ name: 'cleanup.policy', value: 'compact' }];
@@ -387,7 +388,7 @@ describe('topics', () => {
     const topic = await freshTopic();
     const before = (await fetchTopicIds(kafka, [topic, 'no-such-topic'])).get(topic);
     expect(before).toMatch(/^[\w-]{22}$/);
-    const admin = kafka.admin();
+    const admin = clientOf(kafka).admin();
     await admin.connect();
     await admin.deleteTopics({ topics: [topic] });
     await eventually(() => admin.createTopics({ topics: [{ topic, numPartitions: 1 }] }));

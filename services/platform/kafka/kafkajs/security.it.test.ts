@@ -7,6 +7,7 @@ import { type SecuredKafka, secureKafka } from '../../../local/testing/secured-k
 import { KAFKA_SPEC } from '../../settings.ts';
 import { testLog } from '../../testing/topic-log.ts';
 import { kafkaConnection } from '../connection.ts';
+import { clientOf } from './client.ts';
 import { createKafka } from './kafka.ts';
 
 /** A broker that asks who one is: every mechanism, and what is said where it is the wrong one. */
@@ -43,7 +44,7 @@ afterAll(async () => {
 async function connect(env: Record<string, string>): Promise<number> {
   const config = readConfig(KAFKA_SPEC, { KAFKA_BROKERS: secured.broker, ...env });
   const kafka = createKafka({ ...kafkaConnection(config), clientId: 'security-test', log: testLog() });
-  const admin = kafka.admin({ retry: { retries: 1 } });
+  const admin = clientOf(kafka).admin({ retry: { retries: 1 } });
   try {
     await admin.connect();
     return (await admin.describeCluster()).brokers.length;

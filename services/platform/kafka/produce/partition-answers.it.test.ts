@@ -5,6 +5,7 @@ import { Metrics } from '../../metrics.ts';
 import { TopicLog, testLog } from '../../testing/topic-log.ts';
 import { CODEC_NAMES } from '../kafkajs/codecs.ts';
 import { createKafka, type Kafka } from '../kafkajs/kafka.ts';
+import { KafkaAdmin } from '../testing/kafka-admin.ts';
 import { BatchProducer } from './batch-producer.ts';
 
 const PARTITIONS = 3;
@@ -26,28 +27,21 @@ const SETTINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 let kafka: Kafka;
-let admin: ReturnType<Kafka['admin']>;
+let admin: KafkaAdmin;
 let producer: BatchProducer;
 
 beforeAll(async () => {
   kafka = createKafka({ brokers: [stack().kafkaBrokers], clientId: 'answers', log: testLog() });
-  admin = kafka.admin();
-  await admin.connect();
-  await admin.createTopics({
-    waitForLeaders: false,
-    topics: Object.entries(SETTINGS).map(([topic, settings]) => ({
-      topic,
-      numPartitions: PARTITIONS,
-      replicationFactor: 1,
-      configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
-    })),
-  });
+  admin = await KafkaAdmin.connect(kafka);
+  await admin.createTopics(
+    Object.entries(SETTINGS).map(([topic, settings]) => ({ topic, partitions: PARTITIONS, settings })),
+  );
   producer = await BatchProducer.connect(kafka, { log: testLog(), metrics: new Metrics('answers'), lingerMs: 30 });
 });
 
 afterAll(async () => {
   await producer.close(1_000);
-  await admin.disconnect();
+  await admin.close();
 });
 
 const send = (topic: string, n: number, value = Buffer.from(`record ${n}`), key: string | null = null) =>
@@ -56,8 +50,7 @@ const many = (topic: string, count: number) => Array.from({ length: count }, (_,
 
 /** Records in the log of a topic that nothing was removed from. */
 async function appended(topic: string): Promise<number> {
-  const offsets = await admin.fetchTopicOffsets(topic);
-  return offsets.reduce((sum, { high }) => sum + Number(high), 0);
+  return [...(await admin.logEnds(topic)).values()].reduce((sum, end) => sum + end, 0);
 }
 
 const codes = (results: readonly PromiseSettledResult<void>[]) =>
@@ -75,10 +68,7 @@ describe('a send over several topics', () => {
     await Promise.all(many(GOOD, 300));
     expect(await appended(GOOD)).toBe(600);
     expect(await appended(TOO_OLD)).toBe(0);
-    await admin.alterConfigs({
-      validateOnly: false,
-      resources: [{ type: 2, name: TOO_OLD, configEntries: [] }],
-    });
+    await admin.replaceSettings(TOO_OLD, {});
     await waiting;
     expect(await appended(TOO_OLD)).toBe(30);
     expect(await appended(COMPACTED)).toBe(0);
@@ -118,7 +108,7 @@ describe('partitions that are newer than the producer', () => {
     const heartbeat = setInterval(() => turns++, 10);
     // Timers fire while it waits: no loop without a pause.
     await eventually(() => expect(turns).toBeGreaterThan(20)).finally(() => clearInterval(heartbeat));
-    await admin.createPartitions({ topicPartitions: [{ topic: GOOD, count: PARTITIONS + 1 }] });
+    await admin.grow(GOOD, PARTITIONS + 1);
     await sent;
   });
 });
@@ -126,7 +116,7 @@ describe('partitions that are newer than the producer', () => {
 describe('a producer that compresses', () => {
   it('is understood by the broker under each codec, whatever a topic’s other batches have', async () => {
     const topic = topicOf('compressed');
-    await admin.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions: 1 }] });
+    await admin.createTopics([{ topic, partitions: 1 }]);
     const expected: string[] = [];
     for (const compression of CODEC_NAMES) {
       const client = createKafka({ brokers: [stack().kafkaBrokers], clientId: 'codecs', compression, log: testLog() });

@@ -1,15 +1,16 @@
+import type { Admin } from 'kafkajs';
 import type { EpochMs, TopicId } from '../../../core/brands.ts';
 import { isOfOtherTopic } from '../../../core/commit-owner.ts';
 import { parseHostPort } from '../../../core/config.ts';
 import { messageOf, ParleyError } from '../../../core/errors.ts';
 import { within } from '../../../core/within.ts';
 import { tcpProbe } from '../../tcp-probe.ts';
+import { clientOf } from '../kafkajs/client.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
-import { fetchLogRanges, fetchOffsetsSince, type LogRange } from './log-ranges.ts';
+import type { LogRange } from './log-range.ts';
+import { fetchLogRanges, fetchOffsetsSince } from './log-ranges.ts';
 import { LogReader } from './log-reader.ts';
 import { fetchTopicStates } from './topic-ids.ts';
-
-type Admin = ReturnType<Kafka['admin']>;
 
 export interface TopicDescription {
   readonly topic: string;
@@ -59,7 +60,7 @@ export class ClusterView {
    */
   static async connect(kafka: Kafka, brokers: readonly string[], timeoutMs = 10_000): Promise<ClusterView> {
     // A topic that was made just now may have no leader for a second or two on a busy broker; the bound ends it all.
-    const admin = kafka.admin({ retry: { retries: 20, initialRetryTime: 100, maxRetryTime: 1_000 } });
+    const admin = clientOf(kafka).admin({ retry: { retries: 20, initialRetryTime: 100, maxRetryTime: 1_000 } });
     const view = new ClusterView(kafka, admin, brokers, timeoutMs);
     await view.#bounded('connect', async () => {
       await Promise.any(brokers.map((broker) => probe(broker, timeoutMs))).catch(({ errors }: AggregateError) => {

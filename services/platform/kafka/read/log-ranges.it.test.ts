@@ -2,27 +2,28 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { isolation, stack } from '../../../local/testing/stack.ts';
 import { testLog } from '../../testing/topic-log.ts';
 import { createKafka, type Kafka } from '../kafkajs/kafka.ts';
+import { KafkaAdmin } from '../testing/kafka-admin.ts';
 import { fetchLogRanges } from './log-ranges.ts';
 
 const { TOPIC_PREFIX } = isolation('log_ranges');
 const names = Array.from({ length: 30 }, (_, n) => `${TOPIC_PREFIX}t${n}`);
 let kafka: Kafka;
-let admin: ReturnType<Kafka['admin']>;
+let admin: KafkaAdmin;
 
 beforeAll(async () => {
   kafka = createKafka({ brokers: [stack().kafkaBrokers], clientId: 'log-ranges-test', log: testLog() });
-  admin = kafka.admin();
-  await admin.connect();
+  admin = await KafkaAdmin.connect(kafka);
 });
 
 afterAll(async () => {
-  await admin.deleteTopics({ topics: names });
-  await admin.disconnect();
+  await admin.deleteTopics(names);
+  await admin.close();
 });
 
 describe('the log ranges of topics', () => {
   it('are told of all topics, though they were made just now and are asked for at once', async () => {
-    await admin.createTopics({ topics: names.map((topic) => ({ topic, numPartitions: 2 })), waitForLeaders: false });
+    const topics = names.map((topic) => ({ topic, partitions: 2 }));
+    await admin.createTopics(topics, false);
     const all = await Promise.all(names.map((topic) => fetchLogRanges(kafka, topic)));
     const empty = [0, 1].map((partition) => ({ partition, start: 0, end: 0 }));
     expect(all).toEqual(names.map(() => empty));

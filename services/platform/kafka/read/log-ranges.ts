@@ -2,16 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { errorTypeOf } from '../kafkajs/error-type.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
-import { askLeaders, lookUpOffsets, type Offsets, type Place } from '../kafkajs/offset-look-up.ts';
-
-/** What a partition's log holds. */
-export interface LogRange {
-  readonly partition: number;
-  /** The first offset that the log still holds. */
-  readonly start: number;
-  /** The offset that the next record will get. */
-  readonly end: number;
-}
+import { askLeaders, lookUpOffsets, type Offsets } from '../kafkajs/offset-look-up.ts';
+import type { LogRange } from './log-range.ts';
+import { readLogRanges } from './log-ranges-look.ts';
 
 const TRIES = 20;
 const RETRY_MS = 250;
@@ -59,24 +52,6 @@ export async function countSince(kafka: Kafka, topic: string, since: number): Pr
 }
 
 const sinceOrEnd = (since = -1, end: number): number => (since < 0 ? end : since);
-
-/** One look at the logs of all partitions, or of one; those that cannot be read now are in `failed`, with the reason. */
-export async function readLogRanges(
-  cluster: InternalCluster,
-  topic: string,
-  partition?: number,
-): Promise<{ readonly ranges: LogRange[]; readonly failed: Offsets['failed'] }> {
-  const all = await askLeaders(cluster, topic);
-  const wanted = partition === undefined ? all : new Map([[partition, all.get(partition) ?? -1]]);
-  const ask = (place: Place) => lookUpOffsets(cluster, topic, wanted, place);
-  const [starts, ends] = await Promise.all([ask('start'), ask('end')]);
-  const ranges = [...starts.found].flatMap(([each, start]) => {
-    const end = ends.found.get(each);
-    return end === undefined ? [] : [{ partition: each, start, end }];
-  });
-  ranges.sort((a, b) => a.partition - b.partition);
-  return { ranges, failed: new Map([...starts.failed, ...ends.failed]) };
-}
 
 function assertAll(topic: string, failed: Offsets['failed']): void {
   for (const [partition, reason] of failed) throw new Error(`${topic}/${partition} cannot be read: ${reason}`);

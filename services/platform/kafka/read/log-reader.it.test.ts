@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { isolation, stack } from '../../../local/testing/stack.ts';
 import { testLog } from '../../testing/topic-log.ts';
+import { clientOf } from '../kafkajs/client.ts';
 import { createKafka, type Kafka } from '../kafkajs/kafka.ts';
+import { KafkaAdmin } from '../testing/kafka-admin.ts';
 import { ensureTopics, topicNames } from '../topics.ts';
 import { LogReader } from './log-reader.ts';
 
@@ -10,16 +12,6 @@ const { dlq: topic } = topicNames(names.TOPIC_PREFIX);
 const RECORDS = 900;
 let kafka: Kafka;
 let reader: LogReader;
-
-const admin = async <T>(work: (admin: ReturnType<Kafka['admin']>) => Promise<T>): Promise<T> => {
-  const made = kafka.admin();
-  await made.connect();
-  try {
-    return await work(made);
-  } finally {
-    await made.disconnect();
-  }
-};
 
 /** Values by offset. */
 async function read(start: number, end: number): Promise<[number, string][]> {
@@ -37,7 +29,7 @@ beforeAll(async () => {
   kafka = createKafka({ brokers: [stack().kafkaBrokers], clientId: 'log-reader-test', log: testLog() });
   await ensureTopics(kafka, { prefix: names.TOPIC_PREFIX, partitions: 2, replicationFactor: 1 });
   reader = await LogReader.connect(kafka);
-  const producer = kafka.producer();
+  const producer = clientOf(kafka).producer();
   await producer.connect();
   for (let from = 0; from < RECORDS; from += 300) {
     const messages = Array.from({ length: 300 }, (_, index) => ({ partition: 1, value: `v${from + index}` }));
@@ -60,16 +52,12 @@ describe('LogReader', () => {
   });
 
   it('leaves no group on the broker', async () => {
-    const { groups } = await admin((each) => each.listGroups());
-    expect(groups.filter(({ groupId }) => groupId.startsWith(names.TOPIC_PREFIX))).toEqual([]);
+    const groups = await KafkaAdmin.use(kafka, (admin) => admin.groups());
+    expect(groups.filter((group) => group.startsWith(names.TOPIC_PREFIX))).toEqual([]);
   });
 
   it('passes over what retention has removed', async () => {
-    await admin(async (each) => {
-      // The client deletes only in topics whose metadata it has asked for before.
-      await each.fetchTopicOffsets(topic);
-      await each.deleteTopicRecords({ topic, partitions: [{ partition: 1, offset: '350' }] });
-    });
+    await KafkaAdmin.use(kafka, (admin) => admin.cutLog(topic, 1, 350));
     expect(await read(100, 400)).toEqual(expected(350, 400));
     expect(await read(100, 200)).toEqual([]);
   });

@@ -5,7 +5,7 @@ import { fetchRaw } from '../kafkajs/fetch-request.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
 import type { FetchedRecord } from '../record.ts';
-import { readLogRanges } from './log-ranges.ts';
+import { readLogRanges } from './log-ranges-look.ts';
 import { readRecordSet, type Stretch, type UnreadableBatch } from './record-set.ts';
 
 /** What one fetch brought. */

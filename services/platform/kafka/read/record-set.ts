@@ -1,6 +1,6 @@
 import { messageOf } from '../../../core/errors.ts';
 import type { OffsetRange } from '../../../core/offset-ranges.ts';
-import type { AbortedTransaction } from '../kafkajs/fetch-request.ts';
+import type { AbortedTransaction } from '../kafkajs/fetched-set.ts';
 import type { FetchedRecord } from '../record.ts';
 import { batchesOf, type RecordBatch } from './record-batch.ts';
 import { RecordCursor } from './record-cursor.ts';

@@ -1,8 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Producer } from 'kafkajs';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { isolation, stack } from '../../../local/testing/stack.ts';
 import { KafkaProxy } from '../../testing/kafka-proxy.ts';
 import { testLog } from '../../testing/topic-log.ts';
+import { clientOf } from '../kafkajs/client.ts';
 import { createKafka, type Kafka } from '../kafkajs/kafka.ts';
 import { ensureTopics, topicNames } from '../topics.ts';
 import { scanRecords } from './record-scan.ts';
@@ -13,7 +15,7 @@ const { enriched: topic } = topicNames(TOPIC_PREFIX);
 const PARTITIONS = 3;
 
 let kafka: Kafka;
-let producer: ReturnType<Kafka['producer']>;
+let producer: Producer;
 let proxy: KafkaProxy;
 let reader: TailReader | undefined;
 let written = 0;
@@ -42,7 +44,7 @@ function follow(since: number, through = kafka): string[] {
 beforeAll(async () => {
   kafka = createKafka({ brokers: [stack().kafkaBrokers], clientId: 'tail-reader-test', log: testLog() });
   await ensureTopics(kafka, { prefix: TOPIC_PREFIX, partitions: PARTITIONS, replicationFactor: 1 });
-  producer = kafka.producer();
+  producer = clientOf(kafka).producer();
   await producer.connect();
   proxy = await KafkaProxy.start(stack().kafkaBrokers);
 });
@@ -68,7 +70,7 @@ describe('TailReader', () => {
     const after = [...(await write(1)), ...(await write(200))];
     await eventually(() => expect(seen).toHaveLength(231));
     expect([...seen].sort()).toEqual([...before, ...after].sort());
-    const admin = kafka.admin();
+    const admin = clientOf(kafka).admin();
     await admin.connect();
     expect((await admin.listGroups()).groups.filter(({ groupId }) => groupId.includes(TOPIC_PREFIX))).toEqual([]);
     await admin.disconnect();
@@ -96,7 +98,7 @@ describe('TailReader', () => {
     await eventually(() => expect(seen).toHaveLength(9));
     proxy.cut();
     await write(30);
-    const admin = kafka.admin();
+    const admin = clientOf(kafka).admin();
     await admin.connect();
     const [range] = (await admin.fetchTopicOffsets(topic)).filter(({ partition }) => partition === 1);
     await admin.deleteTopicRecords({ topic, partitions: [{ partition: 1, offset: String(range?.high) }] });

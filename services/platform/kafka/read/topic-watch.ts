@@ -3,10 +3,10 @@ import type { TopicId } from '../../../core/brands.ts';
 import { messageOf, ParleyError } from '../../../core/errors.ts';
 import type { Logger } from '../../logger.ts';
 import type { Metrics } from '../../metrics.ts';
+import { type ClusterIds, requestIds } from '../kafkajs/cluster-ids.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { type InternalCluster, openCluster } from '../kafkajs/kafkajs-internals.ts';
 import { rightOn } from '../rights.ts';
-import { type ClusterIds, requestIds } from './topic-ids.ts';
 
 export interface TopicWatchOptions {
   readonly kafka: Kafka;

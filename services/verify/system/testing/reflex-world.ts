@@ -10,6 +10,7 @@ import { OffsetCommitter } from '../../../platform/kafka/consume/offset-committe
 import { createKafka, type Kafka } from '../../../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../../../platform/kafka/produce/batch-producer.ts';
 import { ClusterView } from '../../../platform/kafka/read/cluster-view.ts';
+import { KafkaAdmin } from '../../../platform/kafka/testing/kafka-admin.ts';
 import { ensureTopics, groupNames, type TopicNames, topicNames } from '../../../platform/kafka/topics.ts';
 import { Metrics } from '../../../platform/metrics.ts';
 import { sampleEvent } from '../../../platform/testing/sample-event.ts';
@@ -23,8 +24,6 @@ export interface ReflexWorldOptions {
   readonly names: { readonly TOPIC_PREFIX: string; readonly CLICKHOUSE_DATABASE: string };
   readonly partitions: number;
 }
-
-type Admin = ReturnType<Kafka['admin']>;
 
 /** A system as its operator holds it: messages that were acked, what an admin tool can do, and what has to be true after. */
 export class ReflexWorld {
@@ -146,12 +145,12 @@ export class ReflexWorld {
   /** `kafka-consumer-groups --delete`. */
   async deleteGroups(): Promise<void> {
     // A group is empty once the broker has seen its last member leave.
-    await eventually(() => this.#admin((admin) => admin.deleteGroups(Object.values(this.groups))));
+    await eventually(() => KafkaAdmin.use(this.#kafka, (admin) => admin.deleteGroups(Object.values(this.groups))));
   }
 
   /** `kafka-topics --delete`; resolves when it is gone. */
   async deleteTopic(topic: string): Promise<void> {
-    await this.#admin((admin) => admin.deleteTopics({ topics: [topic] }));
+    await KafkaAdmin.use(this.#kafka, (admin) => admin.deleteTopics([topic]));
     await eventually(async () => {
       if ((await this.topicId(topic)) !== null) throw new Error(`${topic} is still there`);
     });
@@ -167,15 +166,5 @@ export class ReflexWorld {
     await this.#producer.close(1_000);
     await this.#view.close();
     await this.clickhouse.close();
-  }
-
-  async #admin<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
-    const admin = this.#kafka.admin();
-    await admin.connect();
-    try {
-      return await work(admin);
-    } finally {
-      await admin.disconnect();
-    }
   }
 }

@@ -1,4 +1,5 @@
-import type { Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
+import { clientOf } from '../kafkajs/client.ts';
+import type { Kafka } from '../kafkajs/kafka.ts';
 
 export interface TransactionalRecord {
   readonly partition: number;
@@ -14,7 +15,11 @@ export async function sendInTransaction(
   records: readonly TransactionalRecord[],
   end: 'commit' | 'abort',
 ): Promise<void> {
-  const producer = kafka.producer({ transactionalId: `${topic}.tx`, idempotent: true, maxInFlightRequests: 1 });
+  const producer = clientOf(kafka).producer({
+    transactionalId: `${topic}.tx`,
+    idempotent: true,
+    maxInFlightRequests: 1,
+  });
   await producer.connect();
   try {
     const transaction = await producer.transaction();
