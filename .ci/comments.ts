@@ -44,7 +44,7 @@ if (import.meta.main) {
   let count = 0;
   for (const file of globSync(
     FOLDERS.map((folder) => `${folder}/**/*.{ts,mjs}`),
-    { cwd: root },
+    { cwd: root, exclude: ['**/node_modules/**'] },
   )) {
     for (const { line, text, rule } of commentFaults(readFileSync(`${root}${file}`, 'utf8'))) {
       count++;

@@ -52,7 +52,7 @@ if (import.meta.main) {
   const root = new URL('..', import.meta.url).pathname;
   const read = (from: string, pattern: string, rename = (file: string) => file) =>
     new Map(
-      globSync(pattern, { cwd: from, exclude: ['**/node_modules/**'] }).map((file) => [
+      globSync(pattern, { cwd: from, exclude: ['**/node_modules/**', 'load/seam/**'] }).map((file) => [
         rename(file),
         readFileSync(join(from, file), 'utf8'),
       ]),
