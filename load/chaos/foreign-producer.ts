@@ -1,6 +1,7 @@
 import { eventually } from '../../services/core/testing/eventually.ts';
 import { ChatCodec } from '../../services/platform/avro/codec.ts';
 import { openRegistry } from '../../services/platform/avro/registry-access.ts';
+import { clientOf } from '../../services/platform/kafka/kafkajs/client.ts';
 import { createKafka, type Kafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
 import { topicNames } from '../../services/platform/kafka/topics.ts';
 import { createLogger } from '../../services/platform/logger.ts';
@@ -50,7 +51,7 @@ export class ForeignProducer {
     });
     await eventually(
       async () => {
-        const producer = this.#kafka.producer();
+        const producer = clientOf(this.#kafka).producer();
         try {
           await producer.connect();
           await producer.send({ topic: topicNames().events, compression: LZ4, acks: -1, messages });

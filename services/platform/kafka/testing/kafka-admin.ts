@@ -1,4 +1,4 @@
-import kafkajs, { type Admin } from 'kafkajs';
+import kafkajs, { type Admin, type ConfigEntries } from 'kafkajs';
 import { eventually } from '../../../core/testing/eventually.ts';
 import { clientOf } from '../kafkajs/client.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
@@ -22,6 +22,8 @@ export interface NewTopic {
 }
 
 const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes, ConfigResourceTypes } = kafkajs;
+/** Kafka's number of the source DYNAMIC_TOPIC_CONFIG. */
+const SET_ON_TOPIC = 1;
 
 /** What an operator does to a cluster with Kafka's own tools, for tests and benches. */
 export class KafkaAdmin {
@@ -84,12 +86,18 @@ export class KafkaAdmin {
 
   /** A topic's settings, those inherited from the broker too. */
   async settings(topic: string): Promise<Record<string, string>> {
-    const { resources } = await this.#admin.describeConfigs({
-      includeSynonyms: false,
-      resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }],
-    });
-    const entries = resources[0]?.configEntries ?? [];
-    return Object.fromEntries(entries.map(({ configName, configValue }) => [configName, configValue]));
+    return settingsOf(await this.#entries(topic));
+  }
+
+  /** Those that are set on the topic itself. */
+  async ownSettings(topic: string): Promise<Record<string, string>> {
+    return settingsOf((await this.#entries(topic)).filter(({ configSource }) => configSource === SET_ON_TOPIC));
+  }
+
+  async #entries(topic: string): Promise<readonly ConfigEntries[]> {
+    const resource = { type: ConfigResourceTypes.TOPIC, name: topic };
+    const { resources } = await this.#admin.describeConfigs({ includeSynonyms: false, resources: [resource] });
+    return resources[0]?.configEntries ?? [];
   }
 
   /** What retention does, at once: the log begins at this offset. */
@@ -145,6 +153,9 @@ export class KafkaAdmin {
     await this.#admin.deleteAcls({ filters: grants.map(aclOf) });
   }
 }
+
+const settingsOf = (entries: readonly ConfigEntries[]) =>
+  Object.fromEntries(entries.map(({ configName, configValue }) => [configName, configValue]));
 
 const entriesOf = (settings: Readonly<Record<string, string>>) =>
   Object.entries(settings).map(([name, value]) => ({ name, value }));
