@@ -142,6 +142,7 @@ describe('the commands on a running pipeline', () => {
         line({}),
         '{oops',
         line({ speaker: 'cat' }),
+        line({ user_id: 'u'.repeat(129) }),
         line({ text: 'x'.repeat(9_000) }),
         line({ text: 'bye \u2028' }),
       ].join('\n'),
@@ -153,8 +154,11 @@ describe('the commands on a running pipeline', () => {
         sent: 4,
         acked: 2,
         refused: { invalid_field: 1, text_too_long: 1 },
-        bad_lines: 1,
-        bad_line_examples: [{ line: 2, problem: 'is not JSON' }],
+        bad_lines: 2,
+        left_out: [
+          { reason: 'not_json', count: 1, examples: [{ file, line: 2, character: 2, found: 'o' }] },
+          { reason: 'unknown_speaker', count: 1, examples: [{ line: 3 }] },
+        ],
       },
     });
     expect((await parley('send', file, '--allow-refused')).code).toBe(0);

@@ -116,7 +116,7 @@ class PartReader {
 
   #recognise(sample: Sample): Recognised | undefined {
     const { as, map } = this.#options;
-    const shape = SHAPES.find(({ name }) => name === (as ?? (map.size > 0 ? 'messages' : undefined)));
+    const shape = SHAPES.find(({ name }) => name === (as ?? (map.size > 0 ? MAPPED_SHAPES[sample.kind] : undefined)));
     const known = as === undefined ? recognise(sample) : undefined;
     if (known || !shape) return known;
     const isText = shape.records !== undefined;
@@ -235,5 +235,7 @@ class PartReader {
   }
 }
 
+/** What a mapping is read with where nothing is recognised. */
+const MAPPED_SHAPES = { lines: 'messages', document: 'messages', text: 'csv' } as const;
 const FORMS = { lines: 'JSON Lines', text: 'text' } as const;
 const listName = (path: string): string => path.replace(/^\$\.?/, '').replace(/\.?\*/g, '[]') || 'one object';

@@ -1,4 +1,5 @@
 import type { Layout, Sample, Shape } from './shape.ts';
+import { csvShape } from './shapes/csv.ts';
 import { discordShape } from './shapes/discord.ts';
 import { intercomShape } from './shapes/intercom.ts';
 import { conversationsShape, messagesShape, openAiShape } from './shapes/plain.ts';
@@ -14,6 +15,7 @@ export const SHAPES: readonly Shape[] = [
   discordShape,
   telegramShape,
   whatsappShape,
+  csvShape,
   intercomShape,
   zendeskShape,
   rasaShape,

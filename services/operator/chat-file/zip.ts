@@ -6,7 +6,7 @@ export interface ZipEntry {
 }
 
 /** Names that chats have; an archive's pictures and voices have others. */
-const CHAT_FILE = /\.(jsonl?|ndjson|txt)(\.gz|\.zst)?$/i;
+const CHAT_FILE = /\.(jsonl?|ndjson|txt|csv|tsv)(\.gz|\.zst)?$/i;
 /** Copies of metadata that macOS puts into archives. */
 const SHADOW = /(^|\/)(__MACOSX\/|\.)/;
 /** A Slack export holds a folder a channel; the files beside them list people and channels. */
@@ -30,7 +30,7 @@ export async function* zipEntries(file: string): AsyncGenerator<ZipEntry, void> 
     }
     if (entries.length === 0) {
       throw new Error(
-        `this archive holds no .json, .jsonl, .ndjson or .txt file, but ${others.join(', ') || 'nothing'}`,
+        `this archive holds no .json, .jsonl, .ndjson, .txt or .csv file, but ${others.join(', ') || 'nothing'}`,
       );
     }
     entries.sort((a, b) => (a.fileName < b.fileName ? -1 : 1));

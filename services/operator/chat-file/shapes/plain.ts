@@ -20,7 +20,7 @@ const turnsOf = (record: Json): readonly unknown[] | undefined =>
   TURNS.map((field) => record[field]).find((turns) => Array.isArray(turns)) as readonly unknown[] | undefined;
 
 const has = (record: Json, fields: readonly string[]) => fields.some((field) => field in record);
-const looksLikeMessage = (record: unknown): record is Json =>
+export const looksLikeMessage = (record: unknown): record is Json =>
   isObject(record) && has(record, TEXT) && (has(record, SPEAKER) || has(record, CONVERSATION));
 const looksLikeConversation = (record: Json): boolean => turnsOf(record)?.some(looksLikeMessage) === true;
 /** `system`, `user` and `assistant` alone could be anybody's; `role` beside `content` is OpenAI's. */
@@ -46,7 +46,8 @@ function draftOf(record: Json, context: RecordContext): Draft {
   };
 }
 
-function* messagesOf(record: unknown, context: RecordContext): Iterable<Draft | Omission> {
+/** The message that a record is, or those of its turns. */
+export function* messagesOf(record: unknown, context: RecordContext): Iterable<Draft | Omission> {
   if (!isObject(record)) {
     yield { reason: 'not_an_object', problem: 'is not a JSON object' };
     return;
