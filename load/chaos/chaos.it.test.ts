@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { ChaosReport } from './chaos-report.ts';
 import { type PlanOptions, planChaos } from './planner.ts';
 import { boundMs, runChaos } from './run.ts';
-import { SHORT_CLUSTER_RUN, SHORT_RUN } from './short-run.ts';
+import { SHORT_CLUSTER_RUN, SHORT_RUN, SHORT_WORLD_RUN } from './short-run.ts';
 
 async function expectNothingLost(plan: PlanOptions): Promise<ChaosReport> {
   const lines: string[] = [];
@@ -49,5 +49,16 @@ describe('the short chaos run', () => {
       await expectNothingLost(SHORT_CLUSTER_RUN);
     },
     boundMs(planChaos(SHORT_CLUSTER_RUN)),
+  );
+
+  it(
+    `of seed ${SHORT_WORLD_RUN.seed} stores what a foreign producer sent, whatever other people do to the cluster`,
+    async () => {
+      const { foreign, poison, events, ended_by_themselves } = await expectNothingLost(SHORT_WORLD_RUN);
+      expect([foreign, poison]).toEqual([20, 7]);
+      expect(events.map(({ kind }) => kind)).toContain('delete_records');
+      expect(ended_by_themselves).toEqual({});
+    },
+    boundMs(planChaos(SHORT_WORLD_RUN)),
   );
 });

@@ -127,6 +127,22 @@ describe('the account of a killed enricher', () => {
     expect([repeated, unexplained]).toEqual([5, ['below the watermark', 'above it']]);
   });
 
+  it('takes what a frozen process tries again on waking for no repeat of the kill, and all else for one', () => {
+    const [frozen, waking] = [new NlpCalls(), { life: other, fromMs: 500, toMs: 1_500 }];
+    for (const id of ['zombie', 'later', 'never before', 'not frozen']) {
+      if (id !== 'never before') frozen.begin(id, other, 450);
+      const call = frozen.begin(id, kill.life, 900);
+      call.answeredAtMs = 920;
+      frozen.begin(id, id === 'not frozen' ? 'enricher-3#1' : other, id === 'later' ? 9_000 : 1_600);
+    }
+    const logged = new Map(
+      [...frozen.byId().keys()].map((id) => [id, [{ topic: 'chat.events', partition: 0, offset: 1, atMs: 950 }]]),
+    );
+    const committed = new Map([[0, { watermark: 10, completed: new Set<number>() }]]);
+    const account = accountForKill({ ...kill, committed }, frozen.byId(), logged, [waking]);
+    expect(account).toMatchObject({ repeated: 3, unexplained: ['later', 'never before', 'not frozen'] });
+  });
+
   it('accuses nobody when the commit could not be read', () => {
     const account = accountForKill({ ...kill, committed: null }, calls.byId(), outcomes);
     expect(account).toMatchObject({ acked_not_committed: null, repeated: 5, unexplained: [] });
@@ -139,7 +155,7 @@ describe('the account of a killed enricher', () => {
       { ...event, number: 2, at_ms: 4_500, began_ms: 4_500 },
       { ...event, number: 3, at_ms: 5_500, began_ms: 5_500 },
     ];
-    const { repeated, events } = countRepeats({ results, kills: [kill], startedAtMs: 0 }, calls, outcomes);
+    const { repeated, events } = countRepeats({ results, kills: [kill], freezes: [], startedAtMs: 0 }, calls, outcomes);
     expect([repeated, events.map(({ repeated_calls }) => repeated_calls)]).toEqual([6, [0, 6, 0]]);
   });
 });

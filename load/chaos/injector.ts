@@ -6,7 +6,7 @@ import type { ClusterHand } from './cluster-hand.ts';
 import type { EnricherLog } from './enricher-log.ts';
 import type { WorldEventKind } from './faults.ts';
 import type { ForeignProducer } from './foreign-producer.ts';
-import type { EnricherKill } from './kill-account.ts';
+import type { EnricherFreeze, EnricherKill } from './kill-account.ts';
 import type { NlpApi } from './nlp-api.ts';
 import type { ChaosEvent } from './planner.ts';
 import type { Poison } from './poison.ts';
@@ -49,6 +49,7 @@ export class Injector {
   readonly results: EventResult[] = [];
   /** Kills of enrichers, for the account of repeated calls. */
   readonly kills: EnricherKill[] = [];
+  readonly freezes: EnricherFreeze[] = [];
   /** Start of the injection, milliseconds since the epoch. */
   startedAtMs = 0;
   readonly #deps: InjectorDeps;
@@ -119,8 +120,10 @@ export class Injector {
         return await this.#down(event, over);
       case 'freeze': {
         const part = await system.part(name);
+        const [life, fromMs] = [system.lifeOf(name), this.#deps.clock.now()];
         part.freeze();
         await this.#wait(for_ms).finally(() => part.thaw());
+        if (name.startsWith('enricher-')) this.freezes.push({ life, fromMs, toMs: this.#deps.clock.now() });
         over();
         return await part.ready();
       }

@@ -26,6 +26,17 @@ export interface EnricherKill {
   readonly committed: ReadonlyMap<number, CommittedLedger> | null;
 }
 
+/** An enricher that stood still past its session, so that others took its partitions, and woke up. */
+export interface EnricherFreeze {
+  readonly life: string;
+  /** Milliseconds since the epoch. */
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** On waking it tries again what it was about, until its next heartbeat or commit (every 100 ms) tells it that it was expelled. */
+const ZOMBIE_MS = 2_000;
+
 /** What one `kill -9` had repeated, and what it may. */
 export interface KillAccount {
   readonly event: number;
@@ -47,11 +58,13 @@ export interface KillAccount {
 /**
  * @param calls of each document, in order.
  * @param outcomes of each message. Those of several records are left out: each record may need a call.
+ * @param freezes a call that was tried again by a process as it woke up is the freeze's doing, and no kill's.
  */
 export function accountForKill(
   kill: EnricherKill,
   calls: ReadonlyMap<string, readonly NlpCall[]>,
   outcomes: ReadonlyMap<string, readonly LoggedOutcome[]>,
+  freezes: readonly EnricherFreeze[] = [],
 ): KillAccount {
   const counts = { calls: 0, answered: 0, uncommitted: 0, repeated: 0 };
   const unexplained: string[] = [];
@@ -62,7 +75,9 @@ export function accountForKill(
     const before = all.filter(({ life, atMs }) => life === kill.life || atMs <= kill.atMs);
     const last = before.at(-1);
     if (last?.life !== kill.life || isResent(logged)) continue;
-    const repeated = all.some(({ life, atMs }) => life !== kill.life && atMs > kill.atMs);
+    const repeated = all.some(
+      (call) => call.life !== kill.life && call.atMs > kill.atMs && !isZombies(call, all, freezes),
+    );
     const acked = logged.find(({ atMs }) => atMs <= kill.atMs);
     if (repeated) counts.repeated++;
     if (!acked && (last.answeredAtMs === null || last.answeredAtMs > kill.atMs)) counts.calls++;
@@ -83,6 +98,16 @@ export function accountForKill(
     unexplained,
   };
 }
+
+/** Whether a process tried the call again as it woke up, having made it before it was frozen. */
+const isZombies = ({ life, atMs }: NlpCall, all: readonly NlpCall[], freezes: readonly EnricherFreeze[]): boolean =>
+  freezes.some(
+    (freeze) =>
+      freeze.life === life &&
+      atMs >= freeze.toMs &&
+      atMs <= freeze.toMs + ZOMBIE_MS &&
+      all.some((earlier) => earlier.life === life && earlier.atMs <= freeze.fromMs),
+  );
 
 /** Whether a message stood in the log as several records: sent again by its bot, or put on `chat.replay`. */
 export const isResent = (logged: readonly LoggedOutcome[]): boolean =>

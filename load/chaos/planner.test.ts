@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { EVENT_KINDS, firstInstances, isWorldKind, LINKS, WORLD_TOPICS } from './faults.ts';
 import { MAX_GROWTHS, MAX_INSTANCES, type PlanOptions, planChaos, planEndMs } from './planner.ts';
-import { SHORT_CLUSTER_RUN, SHORT_RUN } from './short-run.ts';
+import { SHORT_CLUSTER_RUN, SHORT_RUN, SHORT_WORLD_RUN } from './short-run.ts';
 
 const options: fc.Arbitrary<PlanOptions> = fc.record({
   seed: fc.nat(),
@@ -120,6 +120,19 @@ describe('the schedule of a chaos run', () => {
     const hits = planChaos(SHORT_RUN).map(({ kind, part }) => `${kind} ${serviceOf(part)}`);
     for (const hit of ['kill kafka', 'kill enricher', 'kill clickhouse', 'freeze sink']) expect(hits).toContain(hit);
     expect(hits.filter((hit) => LINKS.some((link) => hit.endsWith(link)))).not.toEqual([]);
+  });
+
+  it('does in the short run of other people’s doings each of them once, and refuses for longer than a second', () => {
+    const plan = planChaos(SHORT_WORLD_RUN);
+    const done = plan.map(({ kind, part }) => `${kind} ${part}`);
+    expect(done).toEqual([
+      'refuse chat.enriched',
+      'foreign chat.events',
+      'poison chat.events',
+      'grow chat.events',
+      'delete_records chat.events',
+    ]);
+    expect(plan[0]?.for_ms).toBeGreaterThan(1_000);
   });
 
   it('kills in the short run on three brokers two of them, one after the other, and the leader of the quorum', () => {

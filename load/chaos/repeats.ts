@@ -15,7 +15,7 @@ export interface Repeats {
 
 /** Attributes each repeated call to the event in whose time it fell, and to kills where their accounts explain it. */
 export function countRepeats(
-  { results, kills, startedAtMs }: Pick<Injector, 'results' | 'kills' | 'startedAtMs'>,
+  { results, kills, freezes, startedAtMs }: Pick<Injector, 'results' | 'kills' | 'freezes' | 'startedAtMs'>,
   calls: NlpCalls,
   outcomes: ReadonlyMap<string, readonly LoggedOutcome[]>,
 ): Repeats {
@@ -30,6 +30,6 @@ export function countRepeats(
   return {
     repeated: repeats.length,
     events: counted.sort((a, b) => a.number - b.number),
-    kills: kills.map((kill) => accountForKill(kill, calls.byId(), outcomes)).sort((a, b) => a.event - b.event),
+    kills: kills.map((kill) => accountForKill(kill, calls.byId(), outcomes, freezes)).sort((a, b) => a.event - b.event),
   };
 }

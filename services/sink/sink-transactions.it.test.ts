@@ -12,6 +12,8 @@ import { encodeCommit } from './intent.ts';
 import { outcomeOf } from './testing/outcomes.ts';
 import { SinkWorld } from './testing/world.ts';
 
+/** Kafka's number of the codec. */
+const GZIP = 1;
 const names = isolation('sink transactions');
 const env = { ...names, TOPIC_PARTITIONS: '1' };
 let world: SinkWorld;
@@ -77,6 +79,22 @@ describe('a sink that reads what transactional producers wrote', () => {
     await world.caughtUp();
     await heir.kill();
     await expectExactlyOnce(world.clickhouse, expected);
+  }, 120_000);
+
+  it('moves behind a batch that cannot be read, and takes what comes behind it', async () => {
+    const sink = await startSink();
+    const producer = world.kafka.producer();
+    await producer.connect();
+    // Unpacks to 20 MiB, more than is read of one batch.
+    const messages = Array.from({ length: 40 }, () => ({ partition: 0, value: Buffer.alloc(512 << 10) }));
+    await producer.send({ topic: world.topics.enriched, compression: GZIP, messages });
+    await producer.disconnect();
+    await world.caughtUp();
+    await world.produce(newOutcomes(2));
+    await world.caughtUp();
+    await expectExactlyOnce(world.clickhouse, expected);
+    expect(sink.logs()).toContain('BATCH_UNREADABLE');
+    await sink.kill();
   }, 120_000);
 
   it.each(['begun', 'not begun'] as const)(
