@@ -3,6 +3,7 @@ import { systemClock } from '../core/clock.ts';
 import { conversationKey } from '../core/partitioner.ts';
 import type { ChatOutcome } from '../core/records.ts';
 import { isolation, spawnService, stack, stopServices } from '../local/testing/stack.ts';
+import { clientOf } from '../platform/kafka/kafkajs/client.ts';
 import { sendInTransaction } from '../platform/kafka/testing/transaction.ts';
 import { outcomeHeaders } from '../platform/record-headers.ts';
 import { expectExactlyOnce } from '../verify/exactly-once.ts';
@@ -83,7 +84,7 @@ describe('a sink that reads what transactional producers wrote', () => {
 
   it('moves behind a batch that cannot be read, and takes what comes behind it', async () => {
     const sink = await startSink();
-    const producer = world.kafka.producer();
+    const producer = clientOf(world.kafka).producer();
     await producer.connect();
     // Unpacks to 20 MiB, more than is read of one batch.
     const messages = Array.from({ length: 40 }, () => ({ partition: 0, value: Buffer.alloc(512 << 10) }));
