@@ -14,9 +14,8 @@ export interface SeamFault {
 const INSIDE = 'services/platform/kafka/';
 /** kafkajs's inner parts as Parley describes them are kafkajs's types as well. */
 const INTERNALS = `${INSIDE}kafkajs/kafkajs-internals.ts`;
-/** Programs on kafkajs as it is: to be compared with, or another's producer; and a test that takes its hash for the oracle. */
+/** Programs on kafkajs as it is: to be compared with; and a test that takes its hash for the oracle. */
 const EXEMPT = new Set([
-  'load/chaos/foreign-producer.ts',
   'load/enricher/baseline.ts',
   'load/enricher/naive.ts',
   'load/gateway/baseline.ts',

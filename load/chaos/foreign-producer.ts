@@ -1,16 +1,14 @@
 import { eventually } from '../../services/core/testing/eventually.ts';
 import { ChatCodec } from '../../services/platform/avro/codec.ts';
 import { openRegistry } from '../../services/platform/avro/registry-access.ts';
-import { clientOf } from '../../services/platform/kafka/kafkajs/client.ts';
 import { createKafka, type Kafka } from '../../services/platform/kafka/kafkajs/kafka.ts';
+import { sendCompressed } from '../../services/platform/kafka/testing/compressed-batch.ts';
 import { topicNames } from '../../services/platform/kafka/topics.ts';
 import { createLogger } from '../../services/platform/logger.ts';
 import { sampleEvent } from '../../services/platform/testing/sample-event.ts';
 import { PARTITIONS } from './system.ts';
 
 const RECORDS = 20;
-/** Kafka's number of the codec. */
-const LZ4 = 3;
 const PATIENCE_MS = 60_000;
 
 /** Somebody else's producer: valid events for chat.events in one batch, compressed by LZ4. */
@@ -49,18 +47,9 @@ export class ForeignProducer {
       });
       return { partition: batch % PARTITIONS, key: event.conversation_id, value: this.#codec.encodeEvent(event) };
     });
-    await eventually(
-      async () => {
-        const producer = clientOf(this.#kafka).producer();
-        try {
-          await producer.connect();
-          await producer.send({ topic: topicNames().events, compression: LZ4, acks: -1, messages });
-        } finally {
-          await producer.disconnect();
-        }
-      },
-      { timeoutMs: PATIENCE_MS },
-    );
+    await eventually(() => sendCompressed(this.#kafka, topicNames().events, 'lz4', messages), {
+      timeoutMs: PATIENCE_MS,
+    });
     for (const id of ids) this.ids.add(id);
   }
 }

@@ -3,7 +3,7 @@ import { systemClock } from '../core/clock.ts';
 import { conversationKey } from '../core/partitioner.ts';
 import type { ChatOutcome } from '../core/records.ts';
 import { isolation, spawnService, stack, stopServices } from '../local/testing/stack.ts';
-import { clientOf } from '../platform/kafka/kafkajs/client.ts';
+import { sendCompressed } from '../platform/kafka/testing/compressed-batch.ts';
 import { sendInTransaction } from '../platform/kafka/testing/transaction.ts';
 import { outcomeHeaders } from '../platform/record-headers.ts';
 import { expectExactlyOnce } from '../verify/exactly-once.ts';
@@ -13,8 +13,6 @@ import { encodeCommit } from './intent.ts';
 import { outcomeOf } from './testing/outcomes.ts';
 import { SinkWorld } from './testing/world.ts';
 
-/** Kafka's number of the codec. */
-const GZIP = 1;
 const names = isolation('sink transactions');
 const env = { ...names, TOPIC_PARTITIONS: '1' };
 let world: SinkWorld;
@@ -84,12 +82,9 @@ describe('a sink that reads what transactional producers wrote', () => {
 
   it('moves behind a batch that cannot be read, and takes what comes behind it', async () => {
     const sink = await startSink();
-    const producer = clientOf(world.kafka).producer();
-    await producer.connect();
     // Unpacks to 20 MiB, more than is read of one batch.
-    const messages = Array.from({ length: 40 }, () => ({ partition: 0, value: Buffer.alloc(512 << 10) }));
-    await producer.send({ topic: world.topics.enriched, compression: GZIP, messages });
-    await producer.disconnect();
+    const bomb = Array.from({ length: 40 }, () => ({ partition: 0, value: Buffer.alloc(512 << 10) }));
+    await sendCompressed(world.kafka, world.topics.enriched, 'gzip', bomb);
     await world.caughtUp();
     await world.produce(newOutcomes(2));
     await world.caughtUp();
