@@ -30,8 +30,21 @@ export interface Offsets {
 /** The first offset, the end, or the first offset of this time (milliseconds since the epoch) or later: -1 where there is none. */
 export type Place = 'start' | 'end' | number;
 
-/** The leader of each partition of a topic, -1 where there is none, as any broker has it now. */
-export async function askLeaders(cluster: InternalCluster, topic: string): Promise<ReadonlyMap<number, number>> {
+const asking = new WeakMap<InternalCluster, Map<string, Promise<ReadonlyMap<number, number>>>>();
+
+/**
+ * The leader of each partition of a topic, -1 where there is none, as any broker has it now. Who asks at the same time, as
+ * 96 partitions do that open together, shares one request.
+ */
+export function askLeaders(cluster: InternalCluster, topic: string): Promise<ReadonlyMap<number, number>> {
+  const underWay = asking.get(cluster) ?? new Map<string, Promise<ReadonlyMap<number, number>>>();
+  asking.set(cluster, underWay);
+  const asked = underWay.get(topic) ?? requestLeaders(cluster, topic).finally(() => underWay.delete(topic));
+  underWay.set(topic, asked);
+  return asked;
+}
+
+async function requestLeaders(cluster: InternalCluster, topic: string): Promise<ReadonlyMap<number, number>> {
   await cluster.connect();
   const state = await requestMetadata(await cluster.brokerPool.findConnectedBroker(), [topic]);
   // The connections are kafkajs', which learns of nodes by metadata of its own.
