@@ -17,8 +17,8 @@ export const ERRORS = {
     remedy: 'Set cleanup.policy to delete for the topic that the message names, or choose another TOPIC_PREFIX.',
   },
   TOPIC_GREW: {
-    text: 'chat.enriched has more partitions than when the sink started.',
-    remedy: 'Nothing to do: the sink drains and ends, and its supervisor starts it again for all partitions (ADR 19).',
+    text: 'chat.enriched has more partitions than before.',
+    remedy: 'Nothing to do: the sink opens all partitions anew, by the new count (ADR 19).',
   },
   SCHEMA_INCOMPATIBLE: {
     text: 'The schema registry refused a schema as incompatible with an earlier version.',

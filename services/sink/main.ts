@@ -23,6 +23,7 @@ import { FactStore } from './fact-store.ts';
 import { openPartition } from './open-partition.ts';
 import type { PartitionSink } from './partition-sink.ts';
 import { keepRetention } from './retention.ts';
+import type { SinkDeps } from './sink-deps.ts';
 import { SinkLayout } from './sink-layout.ts';
 import { createSinkMetrics } from './sink-metrics.ts';
 
@@ -60,9 +61,12 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
       log,
     }),
   );
-  const blocks = neededBlocks({ partitions: enrichedPartitions, minAgeMs: ages.minAgeMs });
-  await startStep(log, 'deduplication windows', widenDedupWindows(clickhouse, blocks));
-  await assertDedupWindows(clickhouse, blocks);
+  const widen = async (partitions: number) => {
+    const blocks = neededBlocks({ partitions, minAgeMs: ages.minAgeMs });
+    await widenDedupWindows(clickhouse, blocks);
+    await assertDedupWindows(clickhouse, blocks);
+  };
+  await startStep(log, 'deduplication windows', widen(enrichedPartitions));
   const codec = await startStep(
     log,
     'schemas',
@@ -70,13 +74,8 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   );
   const producer = await startStep(log, 'producer', BatchProducer.connect(kafka, { log, metrics }));
   const groupId = groupNames(config.TOPIC_PREFIX).sink;
-  const layout = new SinkLayout({
-    kafka: view,
-    topic: names.enriched,
-    group: groupId,
-    partitions: enrichedPartitions,
-  });
-  const unwatch = layout.watch(fail);
+  const layoutOf = (partitions: number) =>
+    new SinkLayout({ kafka: view, topic: names.enriched, group: groupId, partitions });
   const tracer = await startTracing({ env, service: 'sink', instance, log, metrics });
 
   const open = new Set<PartitionSink>();
@@ -87,10 +86,10 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   const stuck = () => held().flatMap((sink) => sink.stuck ?? []);
   exportStuck(metrics, stuck);
   const budget = new MemoryBudget(config.SINK_TOTAL_BUFFER_BYTES);
-  const deps = {
+  let deps: SinkDeps = {
     store: new FactStore(clickhouse, systemClock),
     decode: (value: Buffer | null) => codec.decodeOutcome(value),
-    layout,
+    layout: layoutOf(enrichedPartitions),
     produce: producer.send.bind(producer),
     dlqTopic: names.dlq,
     slots: pLimit(config.SINK_CONCURRENT_BLOCKS),
@@ -135,6 +134,17 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
       },
     }),
   );
+  /** Partitions that are open keep the layout that they were opened by: they are given up, and opened by the new one. */
+  const grow = async (partitions: number) => {
+    const fields = { code: 'TOPIC_GREW', topic: names.enriched, from: deps.layout.partitions, to: partitions };
+    log.warn(fields, 'the topic has more partitions: all are opened anew');
+    await widen(partitions);
+    deps = { ...deps, layout: layoutOf(partitions) };
+    unwatch = deps.layout.watch(onGrowth);
+    await consumer.renew(`${names.enriched} has ${partitions} partitions`);
+  };
+  const onGrowth = (partitions: number) => void grow(partitions).catch(fail);
+  let unwatch = deps.layout.watch(onGrowth);
   return {
     checks: { kafka: consumer.check, records: stuckCheck(stuck), clickhouse: clickhouse.check },
     // Asked for schemas that are new alone: where one is needed that it cannot give, the records do not go on.

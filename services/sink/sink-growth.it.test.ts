@@ -57,7 +57,7 @@ afterAll(async () => {
 
 describe('a chat.enriched that grows', () => {
   it('is counted once, whatever partitions a message, its repeat, its resend and its replay lie in', async () => {
-    const [first, second] = [await startSink(), await startSink()];
+    const sinks = [await startSink(), await startSink()];
     const dead = newOutcomes(60, { outcome: 'dead_lettered', reason: 'nlp_exhausted', insight: null });
     const known = newOutcomes(600);
     await before.produce([...dead, ...known]);
@@ -66,13 +66,10 @@ describe('a chat.enriched that grows', () => {
     const producing = before.produce(unread);
     await before.grow(5);
     await producing;
-    // A sink that sees the growth ends; here the test is what starts it again.
+    // A sink that sees the growth opens its partitions anew, and goes on.
     await Promise.all(
-      [first, second].map((sink) =>
-        eventually(() => expect(sink.logs()).toContain('TOPIC_GREW'), { timeoutMs: 30_000 }),
-      ),
+      sinks.map((sink) => eventually(() => expect(sink.logs()).toContain('TOPIC_GREW'), { timeoutMs: 30_000 })),
     );
-    await Promise.all([first.exited, second.exited]);
     after = await connect();
     after.layout = 5;
     const resent = [...known.slice(0, 60), ...unread.slice(0, 60)].map((outcome) => {
@@ -86,7 +83,6 @@ describe('a chat.enriched that grows', () => {
       return outcomeOf({ ...key, topicId: REPLAY_ID, offset, revision: 1, supersedes: 0 });
     });
     const repeated = [...known.slice(60, 120), ...unread.slice(60, 120)];
-    const sinks = [await startSink(), await startSink()];
     await Promise.all([
       after.produce([...repeated, ...resent, ...replayed, ...newOutcomes(300)]),
       before.produce([...repeated, ...newOutcomes(300)]),
@@ -96,6 +92,8 @@ describe('a chat.enriched that grows', () => {
     expect(await after.count('receipts', "outcome = 'duplicate'")).toBe(resent.length);
     expect(await after.count('messages FINAL', "outcome = 'enriched' AND revision = 1")).toBe(dead.length);
     expect(await passedOn(sinks)).toBeGreaterThan(0);
-    await Promise.all(sinks.map((sink) => sink.kill()));
+    // None of them ended meanwhile: each drains now.
+    const ends = await Promise.all(sinks.map((sink) => sink.kill()));
+    expect(ends).toEqual(sinks.map(() => ({ code: 0, signal: null })));
   }, 240_000);
 });

@@ -1,4 +1,3 @@
-import { ParleyError } from '../core/errors.ts';
 import type { Claim } from '../platform/kafka/consume/claim.ts';
 import { decodeCommit } from './intent.ts';
 
@@ -15,7 +14,7 @@ export interface SinkLayoutOptions {
   readonly kafka: LayoutReader;
   readonly topic: string;
   readonly group: string;
-  /** Partitions of chat.enriched when this sink started: sources are at home by this count as long as it runs. */
+  /** Partitions of chat.enriched: sources are at home by this count as long as this layout is used. */
   readonly partitions: number;
 }
 
@@ -44,15 +43,15 @@ export class SinkLayout {
     });
   }
 
-  /** Calls `onGrowth` once the topic has another number of partitions. @returns what ends the watch. */
-  watch(onGrowth: (error: ParleyError) => void): () => void {
+  /** Calls `onGrowth` once, with the topic's new number of partitions. @returns what ends the watch. */
+  watch(onGrowth: (partitions: number) => void): () => void {
     const { kafka, topic } = this.#options;
     const timer = setInterval(async () => {
       // A Kafka that is away is reported by what else needs it.
       const count = await kafka.partitionCount(topic).catch(() => 0);
       if (count === 0 || count === this.partitions) return;
       clearInterval(timer);
-      onGrowth(new ParleyError('TOPIC_GREW', `${topic} had ${this.partitions} partitions and has ${count}`));
+      onGrowth(count);
     }, LOOK_EVERY_MS);
     timer.unref();
     return () => clearInterval(timer);

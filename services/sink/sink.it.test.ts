@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../core/clock.ts';
 import { outcomePartition } from '../core/outcome-partition.ts';
 import { eventually } from '../core/testing/eventually.ts';
@@ -63,8 +63,10 @@ beforeAll(async () => {
   });
 });
 
+// A sink that a failed test leaves behind would hold the group against all others.
+afterEach(stopServices);
+
 afterAll(async () => {
-  await stopServices();
   await world.close();
 });
 
@@ -76,7 +78,7 @@ describe('the sink', () => {
     await expectExactlyOnce(world.clickhouse, expected);
     expect(await world.count('receipts', "outcome = 'enriched'")).toBe(5_000);
     const ready = (await (await fetch(`${sink.adminUrl}/readyz`)).json()) as { dependencies: object };
-    expect(Object.keys(ready.dependencies).sort()).toEqual(['clickhouse', 'kafka', 'registry']);
+    expect(Object.keys(ready.dependencies).sort()).toEqual(['clickhouse', 'kafka', 'records', 'registry']);
     const metrics = await (await fetch(`${sink.adminUrl}/metrics`)).text();
     expect(metrics).toMatch(/parley_sink_rows_total\{service="sink"\} 5000/);
     await world.produce(newOutcomes(200));

@@ -247,7 +247,7 @@ describe('a partition without a leader', () => {
         `${topic}/2 cannot go on: PARTITION_LEADERLESS`,
       ),
     );
-    expect(tailed.length).toBeGreaterThanOrEqual(6);
+    await eventually(() => expect(tailed.length).toBeGreaterThanOrEqual(6));
     expect(waiting.acked).toBe(false);
 
     await cluster.nodes[2]?.start();

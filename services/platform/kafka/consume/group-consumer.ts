@@ -152,6 +152,12 @@ export class GroupConsumer implements ClaimOwner {
     else this.#member?.expelled();
   }
 
+  /** Settles, gives up every claim and joins anew as another member: each partition is opened once more. */
+  async renew(why: string): Promise<void> {
+    await this.#settle();
+    if (!this.#closing) this.#member?.replace(why);
+  }
+
   /** Settles, leaves the group and disconnects. */
   async close(): Promise<void> {
     this.#closing = true;
