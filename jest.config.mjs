@@ -30,8 +30,8 @@ export default {
       globalTeardown: '<rootDir>/services/local/testing/global-teardown.ts',
     },
   ],
-  // The integration tests share one broker and two cores: one worker keeps them from starving each other.
-  maxWorkers: 2,
+  // On two cores: integration tests wait a good third of their time, for sessions that expire and parts that come up.
+  maxWorkers: 3,
   testSequencer: '<rootDir>/.ci/longest-first.mjs',
   testTimeout: 60_000,
 };
