@@ -7,9 +7,9 @@ import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { createUsers, type Limits } from './access.ts';
 import { AnalystJudge } from './analyst-judge.ts';
+import { Bulkhead } from './bulkhead.ts';
 import { Engine } from './engine.ts';
 import { createHttpServer } from './http-server.ts';
-import { Lane } from './lanes.ts';
 import { createObserver } from './observer.ts';
 import { PipePool } from './pipes.ts';
 import { Runner } from './runner.ts';
@@ -72,9 +72,9 @@ export async function startEndpoint(options: EndpointOptions, metrics: Metrics, 
   const pipeDir = emptyFolder(join(dataDir, 'pipes'));
   const pipes = await PipePool.create(pipeDir, options.maxReaders + options.maxAnalysts);
   const sessions = new Sessions(engine, options.maxSessions);
-  const readers = new Lane('read', { concurrency: options.maxReaders, queue: options.maxWaiting });
-  const analysts = new Lane('analyst', { concurrency: options.maxAnalysts, queue: options.maxWaiting });
-  const writers = new Lane('write', { concurrency: options.maxWriters, queue: options.maxWaiting });
+  const readers = new Bulkhead('read', { concurrency: options.maxReaders, queue: options.maxWaiting });
+  const analysts = new Bulkhead('analyst', { concurrency: options.maxAnalysts, queue: options.maxWaiting });
+  const writers = new Bulkhead('write', { concurrency: options.maxWriters, queue: options.maxWaiting });
   const runner = new Runner({ engine, sessions, pipes, readers, analysts, writers });
   // Room for as many as the lanes take, so that what refuses a statement is always its lane.
   const places = options.maxReaders + options.maxAnalysts + options.maxWriters + options.maxWaiting;

@@ -1,7 +1,7 @@
 import type { Logger } from '../platform/logger.ts';
 import { LATENCY_BUCKETS_S, type Metrics } from '../platform/metrics.ts';
+import type { Bulkhead } from './bulkhead.ts';
 import type { ClickHouseException } from './exception.ts';
-import type { Lane } from './lanes.ts';
 import type { Summary } from './response.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -19,7 +19,12 @@ interface Finished {
 
 export type Observer = (finished: Finished) => void;
 
-export function createObserver(metrics: Metrics, log: Logger, lanes: readonly Lane[], sessions: Sessions): Observer {
+export function createObserver(
+  metrics: Metrics,
+  log: Logger,
+  lanes: readonly Bulkhead[],
+  sessions: Sessions,
+): Observer {
   const queries = metrics.counter('parley_clickhouse_queries_total', 'Queries by kind and outcome', [
     'kind',
     'outcome',
@@ -33,7 +38,7 @@ export function createObserver(metrics: Metrics, log: Logger, lanes: readonly La
   const rows = metrics.counter('parley_clickhouse_written_rows_total', 'Rows written, with those of dependent views');
   const bytesIn = metrics.counter('parley_clickhouse_body_bytes_total', 'Bytes of request bodies, decompressed');
   const bytesOut = metrics.counter('parley_clickhouse_result_bytes_total', 'Bytes of results before compression');
-  const gauge = (name: string, help: string, read: (lane: Lane) => number) =>
+  const gauge = (name: string, help: string, read: (lane: Bulkhead) => number) =>
     metrics.gauge(name, help, ['lane'], (target) => {
       for (const lane of lanes) target.set({ lane: lane.name }, read(lane));
     });

@@ -1,9 +1,9 @@
 import { quote, quoteName } from '../platform/clickhouse/sql-statements.ts';
 import { roleStatements, type User } from './access.ts';
+import type { Bulkhead } from './bulkhead.ts';
 import type { Engine } from './engine.ts';
 import { ClickHouseException, fromEngine } from './exception.ts';
 import { createTable, type PreparedTable } from './external-tables.ts';
-import type { Lane } from './lanes.ts';
 import type { Connection } from './native.ts';
 import type { PipePool } from './pipes.ts';
 import type { Pair, QueryRequest } from './request.ts';
@@ -30,10 +30,10 @@ export interface RunnerOptions {
   readonly sessions: Sessions;
   readonly pipes: PipePool;
   /** Queries of the default user that give a result. */
-  readonly readers: Lane;
+  readonly readers: Bulkhead;
   /** Whatever a read-only user asks, so that its queries never hold up the sink's. */
-  readonly analysts: Lane;
-  readonly writers: Lane;
+  readonly analysts: Bulkhead;
+  readonly writers: Bulkhead;
 }
 
 const SETTING_NAME = /^[A-Za-z_]\w*$/;
@@ -146,7 +146,7 @@ export class Runner {
     }
   }
 
-  #laneOf({ user, statement }: Query): Lane | undefined {
+  #laneOf({ user, statement }: Query): Bulkhead | undefined {
     const { readers, analysts, writers } = this.#options;
     if (user.readonly) return analysts;
     // Killing must work when everything is busy: it takes no place.

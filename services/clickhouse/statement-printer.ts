@@ -1,9 +1,9 @@
 import { LRUCache } from 'lru-cache';
 import { quote } from '../platform/clickhouse/sql-statements.ts';
 import type { User } from './access.ts';
+import { Bulkhead } from './bulkhead.ts';
 import type { Engine } from './engine.ts';
 import { ClickHouseException } from './exception.ts';
-import { Lane } from './lanes.ts';
 import type { Connection } from './native.ts';
 
 /** Statements printed at once for each user: each holds a thread of libuv while the engine parses it. */
@@ -25,7 +25,7 @@ const WRAPPER = ': In scope SELECT formatQuerySingleLine(';
 export class StatementPrinter {
   readonly #engine: Engine;
   readonly #queue: number;
-  readonly #lanes = new Map<string, Lane>();
+  readonly #lanes = new Map<string, Bulkhead>();
   readonly #idle: Connection[] = [];
   readonly #printed = new LRUCache<string, string>({
     maxSize: CACHE_CHARACTERS,
@@ -55,8 +55,8 @@ export class StatementPrinter {
     }
   }
 
-  #laneOf({ name }: User): Lane {
-    const lane = this.#lanes.get(name) ?? new Lane('parse', { concurrency: PRINTS_AT_ONCE, queue: this.#queue });
+  #laneOf({ name }: User): Bulkhead {
+    const lane = this.#lanes.get(name) ?? new Bulkhead('parse', { concurrency: PRINTS_AT_ONCE, queue: this.#queue });
     this.#lanes.set(name, lane);
     return lane;
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import { Bulkhead } from './bulkhead.ts';
 import { fromEngine, renderException, statusOf } from './exception.ts';
-import { Lane } from './lanes.ts';
 import { readRequest } from './request.ts';
 import { chooseEncoding } from './response.ts';
 import { tokenize } from './sql-lexer.ts';
@@ -142,7 +142,7 @@ describe('requests', () => {
 
 describe('a lane', () => {
   it('bounds what runs and what waits, passes places on in order, and lets the waiting give up', async () => {
-    const lane = new Lane('test', { concurrency: 1, queue: 2 });
+    const lane = new Bulkhead('test', { concurrency: 1, queue: 2 });
     const never = new AbortController().signal;
     const first = await lane.enter(never);
     const order: string[] = [];

@@ -1,6 +1,6 @@
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 
-export interface IntakeLimits {
+export interface BufferLimits {
   readonly maxRecords: number;
   readonly maxBytes: number;
 }
@@ -18,7 +18,7 @@ const costOf = (record: FetchedRecord): number => record.size + OVERHEAD_BYTES;
 /** What all partitions of the process hold together; past its limit each stops fetching until half is free again. */
 export class MemoryBudget {
   readonly #limit: number;
-  readonly #intakes = new Set<Intake>();
+  readonly #intakes = new Set<BlockBuffer>();
   bytes = 0;
 
   constructor(limitBytes: number) {
@@ -29,19 +29,19 @@ export class MemoryBudget {
     return this.bytes >= this.#limit;
   }
 
-  join(intake: Intake): void {
-    this.#intakes.add(intake);
+  join(buffer: BlockBuffer): void {
+    this.#intakes.add(buffer);
   }
 
-  leave(intake: Intake): void {
-    this.#intakes.delete(intake);
+  leave(buffer: BlockBuffer): void {
+    this.#intakes.delete(buffer);
   }
 
   change(bytes: number): void {
     const before = this.bytes;
     this.bytes += bytes;
     const half = this.#limit / 2;
-    if (before >= half && this.bytes < half) for (const intake of this.#intakes) intake.adjust();
+    if (before >= half && this.bytes < half) for (const buffer of this.#intakes) buffer.adjust();
   }
 }
 
@@ -49,9 +49,9 @@ export class MemoryBudget {
  * Records of one partition that wait for their block, in offset order. Fetching is paused at the limits (its own, and
  * all partitions' together) and resumed at half of them. Records of a block under way still count, until freed.
  */
-export class Intake {
+export class BlockBuffer {
   readonly #valve: Valve;
-  readonly #limits: IntakeLimits;
+  readonly #limits: BufferLimits;
   readonly #budget: MemoryBudget;
   readonly #now: () => number;
   #records: FetchedRecord[] = [];
@@ -65,7 +65,7 @@ export class Intake {
   /** The offset expected next. */
   position: number;
 
-  constructor(valve: Valve, limits: IntakeLimits, budget: MemoryBudget, startAt: number, now: () => number) {
+  constructor(valve: Valve, limits: BufferLimits, budget: MemoryBudget, startAt: number, now: () => number) {
     this.#valve = valve;
     this.#limits = limits;
     this.#budget = budget;

@@ -105,11 +105,11 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     tracing: tracer && { tracer, group: groupId },
     log,
     metrics: createSinkMetrics(metrics, {
-      bufferedRecords: () => held().reduce((sum, { intake }) => sum + intake.length, 0),
+      bufferedRecords: () => held().reduce((sum, { buffer }) => sum + buffer.length, 0),
       bufferedBytes: () => budget.bytes,
       oldestAgeMs: () =>
         systemClock.monotonicMs() -
-        Math.min(systemClock.monotonicMs(), ...held().flatMap(({ intake }) => intake.oldestAtMs ?? [])),
+        Math.min(systemClock.monotonicMs(), ...held().flatMap(({ buffer }) => buffer.oldestAtMs ?? [])),
       lagByPartition: () => new Map(held().map(({ partition, lag }) => [partition, lag])),
     }),
     fail,

@@ -2,7 +2,7 @@ import { type Claim, ClaimLostError, type PartitionHandler } from '../platform/k
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { StuckPlace } from '../platform/stuck-places.ts';
-import { Intake } from './block-buffer.ts';
+import { BlockBuffer } from './block-buffer.ts';
 import { BlockTraces } from './block-traces.ts';
 import { BlockWriter, type KnownBefore, type WrittenBlock } from './block-writer.ts';
 import type { BlockId } from './ingest-row.ts';
@@ -46,7 +46,7 @@ export class PartitionSink implements PartitionHandler, Holder {
   readonly #layoutBefore: Layout;
   readonly #traces: BlockTraces | undefined;
   readonly #wakeUp = new WakeUp();
-  readonly intake: Intake;
+  readonly buffer: BlockBuffer;
   #state: State = { kind: 'gathering' };
   /** Where the next block begins: everything below is in ClickHouse. */
   #next: number;
@@ -78,13 +78,13 @@ export class PartitionSink implements PartitionHandler, Holder {
     });
     const { tracing, clock } = deps;
     this.#traces = tracing && new BlockTraces(tracing.tracer, tracing.group, claim, clock);
-    this.intake = new Intake(claim, deps.limits.buffer, deps.budget, this.startAt, () => deps.clock.monotonicMs());
+    this.buffer = new BlockBuffer(claim, deps.limits.buffer, deps.budget, this.startAt, () => deps.clock.monotonicMs());
     void this.#run();
   }
 
   take(records: readonly FetchedRecord[]): void {
     if (this.isReleased) return;
-    this.intake.take(records);
+    this.buffer.take(records);
     this.#traces?.take(records);
     this.#wakeUp.call();
   }
@@ -92,7 +92,7 @@ export class PartitionSink implements PartitionHandler, Holder {
   /** Markers and aborted records at the end of the log: no block reaches behind them, so the commit has to. */
   readTo(next: number): void {
     if (this.isReleased) return;
-    this.intake.skipTo(next);
+    this.buffer.skipTo(next);
     this.#wakeUp.call();
   }
 
@@ -117,7 +117,7 @@ export class PartitionSink implements PartitionHandler, Holder {
 
   release(): void {
     this.#become({ kind: 'released' });
-    this.intake.close();
+    this.buffer.close();
     this.#wakeUp.call();
     this.#notifyIdle();
   }
@@ -133,7 +133,7 @@ export class PartitionSink implements PartitionHandler, Holder {
 
   /** Inserting, or about to. */
   get isBusy(): boolean {
-    return this.intake.bytes > 0;
+    return this.buffer.bytes > 0;
   }
 
   /** The block that the partition cannot pass, by its first record; undefined while it goes on. */
@@ -152,7 +152,7 @@ export class PartitionSink implements PartitionHandler, Holder {
   }
 
   get #isIdle(): boolean {
-    return this.#state.kind === 'gathering' && this.intake.length === 0 && this.#closedAt === this.intake.position;
+    return this.#state.kind === 'gathering' && this.buffer.length === 0 && this.#closedAt === this.buffer.position;
   }
 
   #become(state: State): void {
@@ -199,7 +199,7 @@ export class PartitionSink implements PartitionHandler, Holder {
       if (this.#writer.checkDueInMs <= 0) await this.#writer.assertStoreIsWhole();
       return;
     }
-    if (this.intake.length === 0) await this.#closeAll();
+    if (this.buffer.length === 0) await this.#closeAll();
     if (this.#isIdle) this.#notifyIdle();
     if (this.#writer.checkDueInMs <= 0) await this.#writer.assertStoreIsWhole();
     if (this.#dueInMs() > 0) await this.#wakeUp.sleep(Math.min(waitMs, this.#writer.checkDueInMs));
@@ -207,12 +207,12 @@ export class PartitionSink implements PartitionHandler, Holder {
 
   /** Every record that was read is in, so the next block begins behind whatever holds none. */
   async #closeAll(): Promise<void> {
-    this.#next = this.intake.position;
+    this.#next = this.buffer.position;
     if (this.#closedAt !== this.#next) await this.#commit(this.#next, null);
   }
 
   #dueInMs(): number {
-    const { oldestAtMs, length, waitingBytes } = this.intake;
+    const { oldestAtMs, length, waitingBytes } = this.buffer;
     if (oldestAtMs === undefined) return Number.POSITIVE_INFINITY;
     const { blockRows, blockBytes } = this.#deps.limits;
     if (this.#flushing || length >= blockRows || waitingBytes >= blockBytes) return 0;
@@ -222,12 +222,12 @@ export class PartitionSink implements PartitionHandler, Holder {
   async #insertNext(): Promise<void> {
     this.assertOurs();
     const { blockRows, blockBytes } = this.#deps.limits;
-    const records = this.intake.cut(blockRows, blockBytes);
+    const records = this.buffer.cut(blockRows, blockBytes);
     const last = records.at(-1);
     if (!last) return;
     const begunAt = this.#deps.clock.now();
     const entries = await this.#writer.read(records);
-    this.intake.putBack(records.slice(entries.length));
+    this.buffer.putBack(records.slice(entries.length));
     const to = (entries.at(-1)?.offset ?? last.offset) + 1;
     const block = this.#blockOf({ from: this.#next, to });
     this.#become({ kind: 'inserting', block });
@@ -245,13 +245,13 @@ export class PartitionSink implements PartitionHandler, Holder {
       this.#log.error({ ...replay, log_start: this.#claim.logStart }, 'a block to be inserted again has lost records');
     }
     this.#readFrom(replay.from);
-    this.intake.need(replay.to);
-    while (this.intake.position < replay.to) {
+    this.buffer.need(replay.to);
+    while (this.buffer.position < replay.to) {
       await this.#wakeUp.sleep(Number.POSITIVE_INFINITY);
       this.assertOurs();
     }
-    this.intake.need(0);
-    const records = this.intake.cutBelow(replay.to);
+    this.buffer.need(0);
+    const records = this.buffer.cutBelow(replay.to);
     const begunAt = this.#deps.clock.now();
     this.#finish(await this.#writer.writeAgain(block, replay, records), begunAt);
   }
@@ -261,7 +261,7 @@ export class PartitionSink implements PartitionHandler, Holder {
     if (rows > 0 && from < this.#recovery.committedBelow) this.#sayRebuilt(rows);
     this.#next = to;
     this.#uncommittedBlocks++;
-    this.intake.free();
+    this.buffer.free();
     this.#traces?.inserted(plan, entries, begunAt);
   }
 
@@ -287,8 +287,8 @@ export class PartitionSink implements PartitionHandler, Holder {
 
   /** Makes sure that `offset` is the record that comes next. */
   #readFrom(offset: number): void {
-    if (this.intake.head === offset) return;
-    this.intake.restartAt(offset);
+    if (this.buffer.head === offset) return;
+    this.buffer.restartAt(offset);
     this.#claim.seek(offset);
   }
 

@@ -4,7 +4,7 @@ import type { Decoded } from '../platform/avro/codec.ts';
 import type { OutgoingRecord } from '../platform/kafka/produce/batch-producer.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Tracer } from '../platform/tracing/tracer.ts';
-import type { IntakeLimits, MemoryBudget } from './block-buffer.ts';
+import type { BufferLimits, MemoryBudget } from './block-buffer.ts';
 import type { Cadence } from './cadence.ts';
 import type { FactStore } from './fact-store.ts';
 import type { SinkLayout } from './sink-layout.ts';
@@ -13,7 +13,7 @@ import type { SinkMetrics } from './sink-metrics.ts';
 interface SinkLimits {
   readonly blockRows: number;
   readonly blockBytes: number;
-  readonly buffer: IntakeLimits;
+  readonly buffer: BufferLimits;
   readonly duplicateWindowMs: number;
 }
 

@@ -9,19 +9,19 @@
  * - `too-large`, `refused`: the records themselves are at fault: smaller batches, until the one at fault stands alone;
  * - `identity`: not appended; the broker knows another state of this producer: the partition goes on with a new producer id.
  */
-type Verdict = 'stored' | 'moved' | 'passing' | 'unclear' | 'held' | 'too-large' | 'refused' | 'identity';
+type AnswerVerdict = 'stored' | 'moved' | 'passing' | 'unclear' | 'held' | 'too-large' | 'refused' | 'identity';
 
 export interface Answer {
   /** Kafka's name of the error; `NONE` where there is none. */
   readonly code: string;
-  readonly verdict: Verdict;
+  readonly verdict: AnswerVerdict;
 }
 
 /**
  * Every error code that a broker can answer a Produce request with. Source: `org.apache.kafka.common.protocol.Errors`
  * and what `ReplicaManager.appendRecords`, `UnifiedLog.append` and `ProducerStateManager` throw (Kafka 4.1).
  */
-const ANSWERS: ReadonlyMap<number, readonly [code: string, verdict: Verdict]> = new Map([
+const ANSWERS: ReadonlyMap<number, readonly [code: string, verdict: AnswerVerdict]> = new Map([
   [-1, ['UNKNOWN_SERVER_ERROR', 'unclear']],
   [0, ['NONE', 'stored']],
   [2, ['CORRUPT_MESSAGE', 'passing']],

@@ -1,6 +1,6 @@
 import { ClickHouseException } from './exception.ts';
 
-export interface LaneOptions {
+export interface BulkheadOptions {
   readonly concurrency: number;
   /** How many may wait; past it a query is refused. */
   readonly queue: number;
@@ -10,13 +10,13 @@ export interface LaneOptions {
  * A bulkhead: at most `concurrency` at once, at most `queue` waiting. Readers and writers have one each, so that heavy
  * queries never keep an insert from starting.
  */
-export class Lane {
+export class Bulkhead {
   readonly name: string;
-  readonly #options: LaneOptions;
+  readonly #options: BulkheadOptions;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
-  constructor(name: string, options: LaneOptions) {
+  constructor(name: string, options: BulkheadOptions) {
     this.name = name;
     this.#options = options;
   }
