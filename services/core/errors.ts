@@ -28,6 +28,10 @@ export const ERRORS = {
     text: 'No Kafka broker answered in time.',
     remedy: 'Check KAFKA_BROKERS and that the brokers run; the service retries until its start-up bound.',
   },
+  KAFKA_TOO_OLD: {
+    text: 'A Kafka broker does not speak the requests that Parley makes.',
+    remedy: 'Upgrade the brokers: the message names the oldest release that will do.',
+  },
   KAFKA_RIGHT_MISSING: {
     text: 'Kafka refused a request because this user lacks a right (an ACL).',
     remedy: 'Give the user the right that the message names; docs/operations.md lists what each service needs.',

@@ -20,6 +20,8 @@ interface OffsetCommitRequest {
 }
 
 export interface InternalBroker {
+  /** What the broker said it speaks, by API key; null before it was asked. */
+  readonly versions?: Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>> | null;
   readonly connectionPool: { send(protocol: object): Promise<unknown> };
   offsetCommit(request: OffsetCommitRequest): Promise<unknown>;
   /** Idempotent, not transactional: any broker gives one. */

@@ -1,4 +1,5 @@
 import type { TopicId } from '../../../core/brands.ts';
+import { ParleyError } from '../../../core/errors.ts';
 import type { ClusterState, PartitionState, TopicState } from './cluster-state.ts';
 import type { InternalBroker } from './kafkajs-internals.ts';
 
@@ -9,6 +10,8 @@ import type { InternalBroker } from './kafkajs-internals.ts';
  */
 const METADATA_API_KEY = 3;
 const METADATA_VERSION = 12;
+/** The first release that speaks it; it speaks all else that Parley asks for. */
+const OLDEST_KAFKA = '3.1';
 
 class Reader {
   #at = 0;
@@ -113,8 +116,17 @@ function partitionState(reader: Reader): PartitionState {
   return { partition, error, leader, replicas, inSync };
 }
 
-/** What a broker knows of these topics and no others. An error of a topic or partition stands there, and is not thrown. */
+/**
+ * What a broker knows of these topics and no others. An error of a topic or partition stands there, and is not thrown.
+ *
+ * @throws {ParleyError} KAFKA_TOO_OLD; every service asks for metadata when it starts.
+ */
 export async function requestMetadata(broker: InternalBroker, topics: readonly string[]): Promise<ClusterState> {
+  const { maxVersion } = broker.versions?.[METADATA_API_KEY] ?? { maxVersion: METADATA_VERSION };
+  if (maxVersion < METADATA_VERSION) {
+    const has = `the broker speaks metadata requests up to version ${maxVersion}`;
+    throw new ParleyError('KAFKA_TOO_OLD', `${has}, Parley needs ${METADATA_VERSION}: Kafka ${OLDEST_KAFKA} or newer`);
+  }
   const encoded = encodeRequest(topics);
   return (await broker.connectionPool.send({
     request: {
