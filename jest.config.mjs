@@ -30,8 +30,8 @@ export default {
       globalTeardown: '<rootDir>/services/local/testing/global-teardown.ts',
     },
   ],
-  // On two cores: integration tests wait a good third of their time, for sessions that expire and parts that come up.
-  maxWorkers: 3,
+  // On two cores: beside a third worker the longest files, which begin together, took up to twice as long.
+  maxWorkers: 2,
   testSequencer: '<rootDir>/.ci/longest-first.mjs',
   testTimeout: 60_000,
 };
