@@ -1,6 +1,7 @@
 import pLimit from 'p-limit';
 import { systemClock } from '../core/clock.ts';
 import { readConfig } from '../core/config.ts';
+import { isParleyError, messageOf } from '../core/errors.ts';
 import { ChatCodec } from '../platform/avro/codec.ts';
 import { registryAccess } from '../platform/avro/registry-access.ts';
 import { createClickHouse } from '../platform/clickhouse/clickhouse.ts';
@@ -11,7 +12,7 @@ import { GroupConsumer } from '../platform/kafka/consume/group-consumer.ts';
 import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
 import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
-import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
+import { ensureTopics, groupNames, topicNames, topicOptions } from '../platform/kafka/topics.ts';
 import { runService, type ServiceContext } from '../platform/lifecycle.ts';
 import { startStep } from '../platform/start-step.ts';
 import { exportStuck, stuckCheck } from '../platform/stuck-places.ts';
@@ -49,18 +50,7 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
 
   const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
   const view = await startStep(log, 'Kafka', ClusterView.connect(kafka, config.KAFKA_BROKERS));
-  const { enrichedPartitions } = await startStep(
-    log,
-    'topics',
-    ensureTopics(kafka, {
-      prefix: config.TOPIC_PREFIX,
-      partitions: config.TOPIC_PARTITIONS,
-      enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
-      replicationFactor: config.TOPIC_REPLICATION,
-      create: config.TOPIC_CREATE,
-      log,
-    }),
-  );
+  const { enrichedPartitions } = await startStep(log, 'topics', ensureTopics(kafka, { ...topicOptions(config), log }));
   const widen = async (partitions: number) => {
     const blocks = neededBlocks({ partitions, minAgeMs: ages.minAgeMs });
     await widenDedupWindows(clickhouse, blocks);
@@ -138,7 +128,15 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   const grow = async (partitions: number) => {
     const fields = { code: 'TOPIC_GREW', topic: names.enriched, from: deps.layout.partitions, to: partitions };
     log.warn(fields, 'the topic has more partitions: all are opened anew');
-    await widen(partitions);
+    try {
+      await widen(partitions);
+    } catch (error) {
+      if (isParleyError(error) && error.code === 'CLICKHOUSE_SCHEMA') throw error;
+      // ClickHouse is away, and nothing goes in meanwhile: the growth is seen again at the next look.
+      log.warn({ ...fields, err: messageOf(error) }, 'the deduplication windows cannot be widened yet');
+      unwatch = deps.layout.watch(onGrowth);
+      return;
+    }
     deps = { ...deps, layout: layoutOf(partitions) };
     unwatch = deps.layout.watch(onGrowth);
     await consumer.renew(`${names.enriched} has ${partitions} partitions`);

@@ -123,4 +123,17 @@ describe('a sink behind a faulty network', () => {
     });
     registry.open();
   });
+
+  it('takes up new partitions that came while ClickHouse was away, and does not end', async () => {
+    clickhouse.cut();
+    await produceNew(100);
+    await world.grow(PARTITIONS + 1);
+    await eventually(() => expect(sink.logs()).toContain('cannot be widened yet'), { timeoutMs: 60_000 });
+    clickhouse.open();
+    world.layout = PARTITIONS + 1;
+    await produceNew(400);
+    await world.caughtUp();
+    await expectExactlyOnce(world.clickhouse, expected);
+    expect(await sink.kill()).toEqual({ code: 0, signal: null });
+  }, 120_000);
 });
