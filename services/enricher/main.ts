@@ -5,7 +5,7 @@ import { kafkaConnection } from '../platform/kafka/connection.ts';
 import { GroupConsumer } from '../platform/kafka/consume/group-consumer.ts';
 import { createKafka } from '../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../platform/kafka/produce/batch-producer.ts';
-import { ensureTopics, groupNames, topicNames } from '../platform/kafka/topics.ts';
+import { ensureTopics, groupNames, topicNames, topicOptions } from '../platform/kafka/topics.ts';
 import { type RunningService, runService, type ServiceContext } from '../platform/lifecycle.ts';
 import { startStep } from '../platform/start-step.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
@@ -32,18 +32,7 @@ async function start(context: ServiceContext): Promise<RunningService> {
   const metrics = enricherMetrics(registry);
   const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
   const topics = topicNames(config.TOPIC_PREFIX);
-  const { enrichedPartitions } = await startStep(
-    log,
-    'topics',
-    ensureTopics(kafka, {
-      prefix: config.TOPIC_PREFIX,
-      partitions: config.TOPIC_PARTITIONS,
-      enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
-      replicationFactor: config.TOPIC_REPLICATION,
-      create: config.TOPIC_CREATE,
-      log,
-    }),
-  );
+  const { enrichedPartitions } = await startStep(log, 'topics', ensureTopics(kafka, { ...topicOptions(config), log }));
   const codec = await startStep(
     log,
     'schemas',

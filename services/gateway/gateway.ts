@@ -9,7 +9,7 @@ import { ChatPartitions } from '../platform/kafka/produce/chat-partitions.ts';
 import { ClusterView } from '../platform/kafka/read/cluster-view.ts';
 import { TailReader } from '../platform/kafka/read/tail-reader.ts';
 import { TopicWatch } from '../platform/kafka/read/topic-watch.ts';
-import { ensureTopics, topicNames } from '../platform/kafka/topics.ts';
+import { ensureTopics, topicNames, topicOptions } from '../platform/kafka/topics.ts';
 import type { RunningService, ServiceContext } from '../platform/lifecycle.ts';
 import { startStep } from '../platform/start-step.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
@@ -91,18 +91,7 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
   const kafka = createKafka({ ...kafkaConnection(config), clientId: instance, log });
   // The cluster view comes first: its error names Kafka, where the next steps would only fail.
   const view = await startStep(log, 'Kafka', ClusterView.connect(kafka, config.KAFKA_BROKERS));
-  const { counts } = await startStep(
-    log,
-    'topics',
-    ensureTopics(kafka, {
-      prefix: config.TOPIC_PREFIX,
-      partitions: config.TOPIC_PARTITIONS,
-      enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
-      replicationFactor: config.TOPIC_REPLICATION,
-      create: config.TOPIC_CREATE,
-      log,
-    }),
-  );
+  const { counts } = await startStep(log, 'topics', ensureTopics(kafka, { ...topicOptions(config), log }));
   const partitions = new ChatPartitions(names, counts, log);
   const codec = await startStep(
     log,

@@ -18,7 +18,7 @@ const costOf = (record: FetchedRecord): number => record.size + OVERHEAD_BYTES;
 /** What all partitions of the process hold together; past its limit each stops fetching until half is free again. */
 export class MemoryBudget {
   readonly #limit: number;
-  readonly #intakes = new Set<BlockBuffer>();
+  readonly #buffers = new Set<BlockBuffer>();
   bytes = 0;
 
   constructor(limitBytes: number) {
@@ -30,18 +30,18 @@ export class MemoryBudget {
   }
 
   join(buffer: BlockBuffer): void {
-    this.#intakes.add(buffer);
+    this.#buffers.add(buffer);
   }
 
   leave(buffer: BlockBuffer): void {
-    this.#intakes.delete(buffer);
+    this.#buffers.delete(buffer);
   }
 
   change(bytes: number): void {
     const before = this.bytes;
     this.bytes += bytes;
     const half = this.#limit / 2;
-    if (before >= half && this.bytes < half) for (const buffer of this.#intakes) buffer.adjust();
+    if (before >= half && this.bytes < half) for (const buffer of this.#buffers) buffer.adjust();
   }
 }
 

@@ -102,7 +102,7 @@ export async function readSource(
       receiptsBelowWatermark: counted.belowWatermark,
       gaps,
       noRecord: 0,
-      removedUntold: await removedUntold(sources, looking, { topic, topicId, name }, { ...log, partition, gaps }),
+      removedUntold: await removedUntold(sources, looking, name, { ...log, topicId, partition, gaps }),
     };
     const places =
       conserve(reading).missing === 0
@@ -122,12 +122,6 @@ export async function readSource(
   return verdicts;
 }
 
-interface SourceNames {
-  readonly topic: SourceTopic;
-  readonly topicId: TopicId;
-  readonly name: string;
-}
-
 /**
  * Records that retention or `delete-records` removed below the log's start before the enricher had read them, and of
  * which it has not told yet: it notices when it asks for the next record. The enricher's offset is read again after the
@@ -136,15 +130,16 @@ interface SourceNames {
 async function removedUntold(
   { kafka, query, groups }: VerifySources,
   { since }: Looking,
-  { topicId, name }: SourceNames,
+  name: string,
   log: {
+    readonly topicId: TopicId;
     readonly partition: number;
     readonly watermark: number | null;
     readonly logStart: number;
     readonly gaps: readonly OffsetRange[];
   },
 ): Promise<number> {
-  const { partition, logStart, gaps } = log;
+  const { topicId, partition, logStart, gaps } = log;
   if (since !== undefined || log.watermark === null || log.watermark >= logStart) return 0;
   const now = (await kafka.committed(groups.enricher, name, topicId)).get(partition);
   if (now === undefined || now >= logStart) return 0;

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type Admin } from 'kafkajs';
+import type { ConfigOf } from '../../core/config.ts';
 import { ParleyError } from '../../core/errors.ts';
 import type { Logger } from '../logger.ts';
+import type { KAFKA_SPEC } from '../settings.ts';
 import { clientOf } from './kafkajs/client.ts';
 import type { TopicState } from './kafkajs/cluster-state.ts';
 import { errorNameOf, errorTypeOf } from './kafkajs/error-type.ts';
@@ -73,6 +75,16 @@ export interface EnsureTopicsOptions {
   /** Gets the warnings about settings. */
   readonly log?: Logger;
 }
+
+/** What a service's variables say about its topics. */
+export const topicOptions = (config: TopicConfig) => ({
+  prefix: config.TOPIC_PREFIX,
+  partitions: config.TOPIC_PARTITIONS,
+  enrichedPartitions: config.TOPIC_ENRICHED_PARTITIONS,
+  replicationFactor: config.TOPIC_REPLICATION,
+  create: config.TOPIC_CREATE,
+});
+type TopicConfig = Pick<ConfigOf<typeof KAFKA_SPEC>, Extract<keyof typeof KAFKA_SPEC, `TOPIC_${string}`>>;
 
 /**
  * Creates the topics that are missing; several services may do so at once. Those that exist keep their partition counts,

@@ -9,29 +9,12 @@ import type { Kafka } from './handle.ts';
  */
 const require = createRequire(import.meta.url);
 
-interface OffsetCommitRequest {
-  readonly groupId: string;
-  readonly memberId: string;
-  readonly groupGenerationId: number;
-  readonly topics: readonly {
-    readonly topic: string;
-    readonly partitions: readonly { partition: number; offset: string; metadata: string }[];
-  }[];
-}
-
 export interface InternalBroker {
   /** What the broker said it speaks, by API key; null before it was asked. */
   readonly versions?: Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>> | null;
   readonly connectionPool: { send(protocol: object): Promise<unknown> };
-  offsetCommit(request: OffsetCommitRequest): Promise<unknown>;
   /** Idempotent, not transactional: any broker gives one. */
   initProducerId(request: { transactionTimeout: number }): Promise<{ producerId: unknown; producerEpoch: number }>;
-  offsetFetch(request: {
-    groupId: string;
-    topics: readonly { topic: string; partitions: readonly { partition: number }[] }[];
-  }): Promise<{
-    responses: { topic: string; partitions: { partition: number; offset: string; metadata: string | null }[] }[];
-  }>;
 }
 
 interface PartitionMetadata {
