@@ -5,7 +5,7 @@ import { DEFAULT_DATA_DIR, folders } from './folders.ts';
 import { commandSettings, PART_NAMES, planParts } from './plan.ts';
 import { readyText } from './terminal.ts';
 
-const archive = { args: [], keep: async () => {} };
+const archive = { isThere: false, args: [], keep: async () => {} };
 const jars = {
   kafka: '/cache/kafka',
   registry: '/cache/registry.jar',

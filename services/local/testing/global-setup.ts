@@ -1,3 +1,4 @@
+import { primeJava } from './prime-java.ts';
 import { startTestStack, type TestStack } from './test-stack.ts';
 
 declare global {
@@ -9,7 +10,9 @@ declare global {
 export default async function globalSetup(): Promise<void> {
   if (process.env['PARLEY_TEST_STACK']) return;
   const started = performance.now();
-  const stack = await startTestStack((line) => process.stderr.write(`${line}\n`));
+  const report = (line: string) => process.stderr.write(`${line}\n`);
+  await primeJava(report);
+  const stack = await startTestStack(report);
   globalThis.parleyTestStack = stack;
   process.env['PARLEY_TEST_STACK'] = stack.file;
   process.stderr.write(`Test stack ready in ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
