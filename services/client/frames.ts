@@ -12,8 +12,8 @@ export interface OutgoingMessage {
   readonly user_id?: string;
   readonly channel?: string;
   readonly bot_version?: string;
-  readonly metadata?: Readonly<Record<string, string>>;
-  /** 1 unless given. 2 says that an earlier process may have sent this message already: it is then looked up, and counts once. */
+  readonly metadata?: Readonly<Record<string, string | number | boolean | null>>;
+  /** 1 unless given. Who sends a saved queue again gives 2 or more: the message is then looked up, and counts once. */
   readonly attempt?: number;
 }
 
@@ -25,22 +25,42 @@ export interface WelcomeLimits {
   readonly [name: string]: number;
 }
 
-export type ServerFrame =
-  | { readonly type: 'welcome'; readonly session: string; readonly limits: WelcomeLimits }
-  | { readonly type: 'ack'; readonly ids: readonly string[] }
-  | NackFrame
-  | { readonly type: 'error'; readonly code: NackCode; readonly message: string }
-  | { readonly type: 'goaway'; readonly reconnect_after_ms: number }
-  | { readonly type: 'token_expiring'; readonly expires_in_ms: number }
-  | ({ readonly type: 'insight' } & Insight);
-
 export interface NackFrame {
   readonly type: 'nack';
   readonly id: string;
+  /** Missing where the gateway could not read it. */
+  readonly conversation_id?: string;
   readonly code: NackCode;
   readonly message: string;
   readonly retry_after_ms?: number;
 }
+
+export interface AckFrame {
+  readonly type: 'ack';
+  readonly ids: readonly string[];
+  /** Parallel to `ids`. */
+  readonly conversation_ids?: readonly string[];
+  /** Those of `ids` under which another content was stored first. */
+  readonly differs?: readonly string[];
+}
+
+/** A frame of the client's that the gateway could not answer by id; before `welcome`, why there is no session. */
+export interface ErrorFrame {
+  readonly type: 'error';
+  readonly code: string;
+  readonly message: string;
+  readonly retry_after_ms?: number;
+}
+
+export type ServerFrame =
+  | { readonly type: 'welcome'; readonly session: string; readonly limits: WelcomeLimits }
+  | AckFrame
+  | NackFrame
+  | ErrorFrame
+  | { readonly type: 'goaway'; readonly reconnect_after_ms: number }
+  | { readonly type: 'token_expiring'; readonly expires_in_ms: number }
+  | { readonly type: 'unknown' }
+  | ({ readonly type: 'insight' } & Insight);
 
 /** What became of a message. The analysis is there where the outcome is `enriched` or `degraded`. */
 export interface Insight {

@@ -6,22 +6,22 @@ const NO_HANDSHAKE = 1_006;
 
 /**
  * The global WebSocket of browsers and Node. It can set no header, so the token travels as a second subprotocol, and
- * it shows neither pings nor why a handshake was refused: every refusal looks like a lost connection.
+ * it shows neither pings nor the answer to a refused handshake: the gateway says why by an `error` frame and a close code.
  */
 export const globalTransport: Transport = {
   seesPings: false,
   open(url, token, events) {
     const socket = new globalThis.WebSocket(url, [SUBPROTOCOL, `bearer.${token}`]);
     let ended = false;
-    const end = (code: number) => {
+    const end = (code: number, reason = '') => {
       if (ended) return;
       ended = true;
-      events.closed({ code });
+      events.closed({ code, ...(reason !== '' && { reason }) });
     };
     socket.addEventListener('message', ({ data }) => {
       if (!ended) events.frame(String(data));
     });
-    socket.addEventListener('close', ({ code }) => end(code));
+    socket.addEventListener('close', ({ code, reason }) => end(code, reason));
     const connection: Connection = {
       send: (data) => socket.send(data),
       close: (_code, reason) => socket.close(NORMAL, reason),

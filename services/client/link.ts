@@ -1,74 +1,97 @@
-import { messageOf } from '../core/errors.ts';
-import { CLOSE_CODES } from '../core/wire-codes.ts';
 import { Backoff, type BackoffOptions } from './backoff.ts';
+import { delayMs } from './bounds.ts';
+import { describeEnd, meaningOf } from './connection-end.ts';
 import { ParleyClientError } from './errors.ts';
-import type { ServerFrame, WelcomeLimits } from './frames.ts';
+import type { ErrorFrame, ServerFrame, WelcomeLimits } from './frames.ts';
+import { openGuarded } from './guarded-connection.ts';
+import { parseFrame } from './parse-frame.ts';
+import { SilenceWatch } from './silence-watch.ts';
+import { askForToken, type TokenProvider } from './token-source.ts';
 import type { Connection, Transport, TransportEnd } from './transport.ts';
 
 export interface LinkOptions {
   readonly url: string;
   readonly transport: Transport;
-  readonly token: () => string | Promise<string>;
+  readonly token: TokenProvider;
   /** Whether `token` may give another one next time. */
   readonly renewable: boolean;
   readonly backoff: BackoffOptions;
+  readonly answerTimeoutMs: number;
 }
 
+/** None of these may throw. */
 export interface LinkEvents {
   opened(limits: WelcomeLimits): void;
   frame(frame: ServerFrame): void;
-  /** The session is over; another will be tried unless `failed` follows. */
-  lost(): void;
+  /** The session is over; another will be tried unless `failed` follows. @param code of the close. */
+  lost(code: number): void;
   /** No further session will be tried. */
   failed(error: ParleyClientError): void;
+  /** Something went wrong; it is tried again. */
+  problem(problem: ParleyClientError): void;
   /** The session is ended for one with another token. */
   renewing(): void;
-  /** Whether messages wait for an answer: then silence is a fault even where pings can not be seen. */
+  /** Whether messages wait for an answer. */
   expectsAnswer(): boolean;
 }
 
 type Timer = ReturnType<typeof setTimeout>;
 type Phase =
   | { readonly name: 'waiting'; readonly timer: Timer }
-  | { readonly name: 'connecting'; readonly connection: Connection | undefined }
+  | { readonly name: 'asking' }
+  | { readonly name: 'connecting'; readonly connection: Connection; told: ErrorFrame | undefined }
   | { readonly name: 'open'; readonly connection: Connection; readonly openedAtMs: number }
   | { readonly name: 'closed' };
 
 const WELCOME_TIMEOUT_MS = 10_000;
 /** A session that lasted this long was a good one: the next failure starts the backoff anew. */
 const STABLE_MS = 10_000;
+/** Below this a renewal is met with backoff: a gateway that warns at once, again and again, is not answered in a loop. */
+const RENEWABLE_AFTER_MS = 1_000;
 const MAX_AUTH_REFUSALS = 3;
 const NORMAL = 1_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 /** How long a session whose token is about to expire waits for the answers to what it sent. */
 const RENEW_DRAIN_MS = 2_000;
+/** How long a gateway that said goodbye may take to close; it answers what is in flight until then. */
+const GOODBYE_TIMEOUT_MS = 60_000;
+/** The longest that a client stays away because it was told to: a `Retry-After` of days is a mistake somewhere. */
+const MAX_AWAY_MS = 300_000;
 
 /** Keeps one session with the gateway open: connects, watches for signs of life, comes back after a loss. */
 export class Link {
   readonly #options: LinkOptions;
   readonly #events: LinkEvents;
   readonly #backoff: Backoff;
+  readonly #silence: SilenceWatch;
   #phase: Phase = { name: 'closed' };
-  #watch: Timer | undefined;
-  #aliveAtMs = 0;
-  #goawayDelayMs: number | undefined;
+  /** Ends a connection whose next step does not come. */
+  #stepTimer: Timer | undefined;
+  /** Set once the session has said goodbye, or is ended for another token: how long to stay away. */
+  #leaving: { readonly forMs: number; readonly renewal: boolean } | undefined;
   #authRefusals = 0;
   #renewTimer: Timer | undefined;
   /** The token of the present session, and the one that will be used next. */
   #token: string | undefined;
   #nextToken: string | undefined;
   #lastProblem: string | undefined;
+  #closed: Promise<void> | undefined;
   #onClosed: (() => void) | undefined;
 
   constructor(options: LinkOptions, events: LinkEvents) {
     this.#options = options;
     this.#events = events;
     this.#backoff = new Backoff(options.backoff);
+    this.#silence = new SilenceWatch({
+      seesPings: options.transport.seesPings,
+      answerTimeoutMs: options.answerTimeoutMs,
+      expectsAnswer: events.expectsAnswer,
+    });
   }
 
   /** Whether frames may be sent: a session is open and has not said goodbye. */
   get isOpen(): boolean {
-    return this.#phase.name === 'open' && this.#goawayDelayMs === undefined;
+    return this.#phase.name === 'open' && this.#leaving === undefined;
   }
 
   /** Why the last connection ended or did not come about, in words. */
@@ -91,80 +114,81 @@ export class Link {
   renew(inMs: number): void {
     if (!this.#options.renewable) return;
     clearTimeout(this.#renewTimer);
-    const delayMs = (this.#options.backoff.random() * inMs) / 2;
-    this.#renewTimer = setTimeout(() => void this.#prepareRenewal(), delayMs);
+    const inHalf = delayMs((this.#options.backoff.random() * inMs) / 2);
+    this.#renewTimer = setTimeout(() => void this.#prepareRenewal(), inHalf);
   }
 
   /** A message was answered: what waits for that may go on. */
-  settled(): void {
+  answered(): void {
+    this.#silence.answered();
     if (this.#nextToken !== undefined && !this.#events.expectsAnswer()) this.#endForRenewal();
   }
 
   /** Ends the session and comes back for no other; resolves when the socket is gone. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     const phase = this.#phase;
     this.#phase = { name: 'closed' };
-    clearTimeout(this.#watch);
-    clearTimeout(this.#renewTimer);
+    this.#stopTimers();
     if (phase.name === 'waiting') clearTimeout(phase.timer);
-    if (phase.name === 'connecting') phase.connection?.terminate();
+    if (phase.name === 'connecting') phase.connection.terminate('closed by the caller');
     if (phase.name !== 'open') return;
     const { connection } = phase;
     const gone = new Promise<void>((resolve) => {
       this.#onClosed = resolve;
     });
-    const timer = setTimeout(() => connection.terminate(), CLOSE_TIMEOUT_MS);
+    const timer = setTimeout(() => connection.terminate('no answer to the goodbye'), CLOSE_TIMEOUT_MS);
     connection.close(NORMAL, 'done');
     await gone;
     clearTimeout(timer);
   }
 
+  /** Never rejects. */
   async #connect(): Promise<void> {
-    const attempt: Phase = { name: 'connecting', connection: undefined };
-    this.#phase = attempt;
-    this.#goawayDelayMs = undefined;
+    const asking: Phase = { name: 'asking' };
+    this.#phase = asking;
+    this.#leaving = undefined;
     let token: string;
     try {
-      token = this.#nextToken ?? (await this.#options.token());
+      token = this.#nextToken ?? (await askForToken(this.#options.token));
       this.#nextToken = undefined;
     } catch (error) {
-      this.#lastProblem = `no token: ${messageOf(error)}`;
-      if (this.#phase === attempt) this.#reconnectIn(this.#backoff.next());
+      if (this.#phase !== asking) return;
+      this.#tell(error as ParleyClientError);
+      this.#reconnectIn(this.#backoff.next());
       return;
     }
-    if (this.#phase !== attempt) return;
+    if (this.#phase !== asking) return;
     this.#token = token;
-    this.#aliveAtMs = performance.now();
-    let ended = false;
-    const connection = this.#options.transport.open(this.#options.url, token, {
+    const connection = openGuarded(this.#options.transport, this.#options.url, token, {
       frame: (data) => this.#onFrame(connection, data),
-      alive: () => {
-        this.#aliveAtMs = performance.now();
-      },
-      closed: (end) => {
-        ended = true;
-        this.#onEnd(end);
-      },
+      alive: () => this.#silence.heard(),
+      closed: (end) => this.#onEnd(end),
     });
-    if (ended) return;
-    this.#phase = { name: 'connecting', connection };
-    this.#watch = setTimeout(() => connection.terminate(), WELCOME_TIMEOUT_MS);
+    this.#phase = { name: 'connecting', connection, told: undefined };
+    this.#limitStep(connection, WELCOME_TIMEOUT_MS, 'no welcome');
   }
 
+  /** Never rejects. */
   async #prepareRenewal(): Promise<void> {
     const phase = this.#phase;
     let token: string;
     try {
-      token = await this.#options.token();
+      token = await askForToken(this.#options.token);
     } catch (error) {
       // The session lives on to the token's end; then another is asked for again.
-      this.#lastProblem = `no token: ${messageOf(error)}`;
+      this.#tell(error as ParleyClientError);
       return;
     }
-    if (this.#phase !== phase || !this.isOpen || token === this.#token) return;
+    if (this.#phase !== phase || phase.name !== 'open' || !this.isOpen || token === this.#token) return;
     this.#nextToken = token;
     // Nothing new is sent from here on, and the next connection follows at once.
-    this.#goawayDelayMs = 0;
+    const young = performance.now() - phase.openedAtMs < RENEWABLE_AFTER_MS;
+    this.#leaving = { forMs: young ? this.#backoff.next() : 0, renewal: true };
     this.#events.renewing();
     if (!this.#events.expectsAnswer()) this.#endForRenewal();
     else this.#renewTimer = setTimeout(() => this.#endForRenewal(), RENEW_DRAIN_MS);
@@ -172,96 +196,91 @@ export class Link {
 
   #endForRenewal(): void {
     clearTimeout(this.#renewTimer);
-    if (this.#phase.name === 'open') this.#phase.connection.close(NORMAL, 'token renewal');
+    if (this.#phase.name !== 'open') return;
+    const { connection } = this.#phase;
+    this.#limitStep(connection, CLOSE_TIMEOUT_MS, 'no answer to the goodbye');
+    connection.close(NORMAL, 'token renewal');
   }
 
   #onFrame(connection: Connection, data: string): void {
-    this.#aliveAtMs = performance.now();
-    const frame = parse(data);
+    this.#silence.heard();
+    const frame = parseFrame(data);
+    const phase = this.#phase;
     if (!frame) {
       // Not a gateway of ours, or a proxy that meddles: another connection may be luckier.
-      connection.terminate();
-      return;
+      connection.terminate('the other end sent what is no frame of Parley');
+    } else if (phase.name === 'connecting') {
+      if (frame.type === 'welcome') this.#onWelcome(connection, frame.limits);
+      else if (frame.type === 'error') phase.told = frame;
+    } else if (phase.name === 'open') {
+      if (frame.type === 'goaway' && this.#leaving === undefined) {
+        this.#leaving = { forMs: frame.reconnect_after_ms, renewal: false };
+        this.#limitStep(connection, GOODBYE_TIMEOUT_MS, 'a goodbye, and no end');
+      }
+      this.#events.frame(frame);
     }
-    if (frame.type === 'welcome' && this.#phase.name === 'connecting') {
-      this.#phase = { name: 'open', connection, openedAtMs: this.#aliveAtMs };
-      this.#authRefusals = 0;
-      this.#watchSilence(connection, frame.limits.ping_interval_ms);
-      this.#events.opened(frame.limits);
-      return;
-    }
-    if (frame.type === 'goaway') this.#goawayDelayMs = frame.reconnect_after_ms;
-    this.#events.frame(frame);
   }
 
-  /** A half-open connection never reports its end: two ping intervals without a sign of life are one. */
-  #watchSilence(connection: Connection, pingIntervalMs: number): void {
-    clearTimeout(this.#watch);
-    this.#watch = setTimeout(() => {
-      const silentMs = performance.now() - this.#aliveAtMs;
-      const meaningful = this.#options.transport.seesPings || this.#events.expectsAnswer();
-      if (meaningful && silentMs > 2 * pingIntervalMs) connection.terminate();
-      else this.#watchSilence(connection, pingIntervalMs);
-    }, pingIntervalMs);
+  #onWelcome(connection: Connection, limits: WelcomeLimits): void {
+    clearTimeout(this.#stepTimer);
+    this.#phase = { name: 'open', connection, openedAtMs: performance.now() };
+    this.#authRefusals = 0;
+    this.#silence.start(connection, limits.ping_interval_ms);
+    this.#events.opened(limits);
   }
 
   #onEnd(end: TransportEnd): void {
-    clearTimeout(this.#watch);
-    clearTimeout(this.#renewTimer);
+    this.#stopTimers();
     const phase = this.#phase;
     if (phase.name === 'closed') {
       this.#onClosed?.();
       return;
     }
-    if (phase.name === 'open') {
-      if (performance.now() - phase.openedAtMs >= STABLE_MS) this.#backoff.reset();
-      this.#events.lost();
-    }
-    this.#lastProblem = describe(end);
-    const error = this.#finalErrorOf(end);
-    if (error) {
-      this.#phase = { name: 'closed' };
-      this.#events.failed(error);
-      return;
-    }
-    const backoffMs = this.#goawayDelayMs ?? this.#backoff.next();
-    this.#reconnectIn(Math.max(backoffMs, end.refusal?.retryAfterMs ?? 0));
+    const lastedMs = phase.name === 'open' ? performance.now() - phase.openedAtMs : 0;
+    const told = phase.name === 'connecting' ? phase.told : undefined;
+    const meaning = meaningOf(end, told);
+    const error = this.#finalErrorOf(meaning);
+    // Before the events, which may close this link.
+    if (error) this.#phase = { name: 'closed' };
+    else this.#reconnectIn(this.#delayAfter(lastedMs, meaning.kind === 'again' ? meaning.notBeforeMs : 0));
+    if (!this.#leaving) this.#tell(new ParleyClientError('connection_lost', describeEnd(end, told)));
+    if (phase.name === 'open') this.#events.lost(end.code);
+    if (error) this.#events.failed(error);
   }
 
-  #reconnectIn(delayMs: number): void {
-    this.#phase = { name: 'waiting', timer: setTimeout(() => void this.#connect(), delayMs) };
+  #finalErrorOf(meaning: ReturnType<typeof meaningOf>): ParleyClientError | undefined {
+    if (meaning.kind === 'again') return undefined;
+    if (meaning.kind === 'final' || !this.#options.renewable) return meaning.error;
+    this.#authRefusals += 1;
+    return this.#authRefusals < MAX_AUTH_REFUSALS ? undefined : meaning.error;
   }
 
-  #finalErrorOf({ code, refusal }: TransportEnd): ParleyClientError | undefined {
-    if (refusal) {
-      const { status } = refusal;
-      if (status === 408 || status === 425 || status === 429 || status >= 500) return undefined;
-      const mayRenew = status === 401 && this.#options.renewable && ++this.#authRefusals < MAX_AUTH_REFUSALS;
-      if (mayRenew) return undefined;
-      const why = `the gateway refused the handshake with ${status} ${refusal.code}`;
-      return new ParleyClientError('handshake_refused', why, refusal.code);
-    }
-    if (code === CLOSE_CODES.token_expired) {
-      return this.#options.renewable
-        ? undefined
-        : new ParleyClientError('token_expired', 'the token has expired; give a tokenProvider to outlive it');
-    }
-    // 4000 to 4099: coming back would change nothing.
-    if (code < 4_000 || code > 4_099) return undefined;
-    return new ParleyClientError('connection_refused', `the gateway closed with ${code}`, String(code));
+  /** What the gateway asks for, but never in a loop: a session that did not last is met with backoff, whatever it said. */
+  #delayAfter(lastedMs: number, notBeforeMs: number): number {
+    if (lastedMs >= STABLE_MS) this.#backoff.reset();
+    const leaving = this.#leaving;
+    if (leaving?.renewal) return leaving.forMs;
+    const asked = Math.max(delayMs(notBeforeMs, MAX_AWAY_MS), delayMs(leaving?.forMs, MAX_AWAY_MS));
+    return leaving && lastedMs >= STABLE_MS ? asked : Math.max(asked, this.#backoff.next());
   }
-}
 
-function parse(data: string): ServerFrame | undefined {
-  try {
-    const frame = JSON.parse(data) as ServerFrame | null;
-    return typeof frame?.type === 'string' ? frame : undefined;
-  } catch {
-    return undefined;
+  #limitStep(connection: Connection, ms: number, what: string): void {
+    clearTimeout(this.#stepTimer);
+    this.#stepTimer = setTimeout(() => connection.terminate(`${what} within ${ms} ms`), ms);
   }
-}
 
-function describe({ code, problem, refusal }: TransportEnd): string {
-  if (refusal) return `the handshake was answered with ${refusal.status} ${refusal.code}`;
-  return problem ?? `the connection ended with code ${code}`;
+  #reconnectIn(afterMs: number): void {
+    this.#phase = { name: 'waiting', timer: setTimeout(() => void this.#connect(), afterMs) };
+  }
+
+  #stopTimers(): void {
+    clearTimeout(this.#stepTimer);
+    clearTimeout(this.#renewTimer);
+    this.#silence.stop();
+  }
+
+  #tell(problem: ParleyClientError): void {
+    this.#lastProblem = problem.message;
+    this.#events.problem(problem);
+  }
 }

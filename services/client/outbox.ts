@@ -1,18 +1,20 @@
+import type { EncodedMessage } from './encode-message.ts';
 import type { ParleyClientError } from './errors.ts';
-import type { OutgoingMessage } from './frames.ts';
 
 /** A message from `send()` until it is acked or given up. */
 export interface Entry {
-  readonly id: string;
-  readonly message: OutgoingMessage & { readonly id: string; readonly sent_at: number };
+  readonly message: EncodedMessage;
+  /** The order of the calls of `send`, which the order of sending again follows. */
+  readonly sequence: number;
   /** 1 for the first send; a higher number makes Parley look for an earlier one. */
   attempt: number;
   readonly settled: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (error: ParleyClientError) => void;
-  /** Messages of other conversations with the same id: an ack names only the id, so they go one after another. */
-  followers: Entry[] | undefined;
 }
+
+/** Ids are unique within a conversation; neither holds U+0000 ({@link encodeMessage}). */
+const keyOf = (id: string, conversationId: string): string => `${conversationId}\0${id}`;
 
 /**
  * The messages that are not acked yet: ready to go, to go again, or sent. Sets keep their insertion order, so each is
@@ -20,14 +22,21 @@ export interface Entry {
  */
 export class Outbox {
   readonly #ready = new Set<Entry>();
-  readonly #again = new Set<Entry>();
+  /** In the order of the calls, at most as many as may be in flight. */
+  #again: Entry[] = [];
   readonly #sent = new Set<Entry>();
-  readonly #byId = new Map<string, Entry>();
-  #size = 0;
+  readonly #byKey = new Map<string, Entry>();
+  #calls = 0;
+  #chars = 0;
+
+  /** Characters of the frames that are not settled. */
+  get chars(): number {
+    return this.#chars;
+  }
 
   /** All that is not settled. */
   get size(): number {
-    return this.#size;
+    return this.#byKey.size;
   }
 
   get sentCount(): number {
@@ -35,91 +44,106 @@ export class Outbox {
   }
 
   /** @returns a promise that settles with the message; the same message once more gets the same promise. */
-  add(message: OutgoingMessage & { readonly id: string; readonly sent_at: number }): Promise<void> {
-    const { id, conversation_id } = message;
-    const first = this.#byId.get(id);
-    const same = [first, ...(first?.followers ?? [])].find((it) => it?.message.conversation_id === conversation_id);
+  add(message: EncodedMessage): Promise<void> {
+    const key = keyOf(message.id, message.conversationId);
+    const same = this.#byKey.get(key);
     if (same) return same.settled;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const { attempt = 1 } = message;
-    const entry: Entry = { id, message, attempt, settled: promise, resolve, reject, followers: undefined };
-    this.#size += 1;
-    if (first) {
-      first.followers ??= [];
-      first.followers.push(entry);
-    } else {
-      this.#byId.set(id, entry);
-      this.#ready.add(entry);
-    }
-    return promise;
+    let resolve: () => void = () => {};
+    let reject: (error: ParleyClientError) => void = () => {};
+    const settled = new Promise<void>((done, failed) => {
+      resolve = done;
+      reject = failed;
+    });
+    // Who does not look at the promise is told by the listeners; an unhandled rejection would end the host.
+    settled.catch(() => {});
+    const entry = { message, sequence: this.#calls++, attempt: message.attempt, settled, resolve, reject };
+    this.#byKey.set(key, entry);
+    this.#ready.add(entry);
+    this.#chars += message.head.length;
+    return settled;
   }
 
   /** The next message to send, now counted as sent; what goes again goes first. */
   take(): Entry | undefined {
-    const queue = this.#again.size > 0 ? this.#again : this.#ready;
-    for (const entry of queue) {
-      queue.delete(entry);
-      this.#sent.add(entry);
-      return entry;
-    }
-    return undefined;
+    const [next] = this.#again.length > 0 ? this.#again.splice(0, 1) : this.#ready;
+    if (!next) return undefined;
+    this.#ready.delete(next);
+    this.#sent.add(next);
+    return next;
   }
 
-  acked(id: string): boolean {
-    const entry = this.#settle(id);
+  /** @returns the message, unless none of this name waits for an answer. */
+  acked(id: string, conversationId: string | undefined): EncodedMessage | undefined {
+    const entry = this.#settle(id, conversationId);
     entry?.resolve();
-    return entry !== undefined;
+    return entry?.message;
   }
 
-  refused(id: string, error: ParleyClientError): boolean {
-    const entry = this.#settle(id);
+  refused(id: string, conversationId: string | undefined, error: ParleyClientError): boolean {
+    const entry = this.#settle(id, conversationId);
     entry?.reject(error);
     return entry !== undefined;
   }
 
   /** @param unclear whether Kafka may have it all the same. */
-  postponed(id: string, unclear: boolean): boolean {
-    const entry = this.#byId.get(id);
-    if (!entry || !this.#sent.delete(entry)) return false;
+  postponed(id: string, conversationId: string | undefined, unclear: boolean): boolean {
+    const entry = this.#sentAs(id, conversationId);
+    if (!entry) return false;
+    this.#sent.delete(entry);
     if (unclear) entry.attempt += 1;
-    this.#again.add(entry);
+    // Mostly the last place: nacks come in the order of the messages.
+    const before = this.#again.findLastIndex(({ sequence }) => sequence < entry.sequence);
+    this.#again.splice(before + 1, 0, entry);
     return true;
   }
 
-  /** What was sent may or may not have arrived: all of it goes again, before anything else. @returns how many. */
+  /**
+   * What was sent may or may not have arrived: all of it goes again, before anything else and in the order of the calls, since
+   * a gateway refuses a conversation's later messages until the first that it refused has come again. @returns how many.
+   */
   connectionLost(): number {
     const lost = [...this.#sent];
     this.#sent.clear();
-    const waiting = [...this.#again];
-    this.#again.clear();
-    for (const entry of lost) {
-      entry.attempt += 1;
-      this.#again.add(entry);
-    }
-    for (const entry of waiting) this.#again.add(entry);
+    for (const entry of lost) entry.attempt += 1;
+    this.#again = [...this.#again, ...lost].sort((a, b) => a.sequence - b.sequence);
     return lost.length;
   }
 
+  /** The longest frame among those that wait for an answer. */
+  largestSent(): EncodedMessage | undefined {
+    let largest: EncodedMessage | undefined;
+    for (const { message } of this.#sent) {
+      if (!largest || message.head.length > largest.head.length) largest = message;
+    }
+    return largest;
+  }
+
   rejectAll(error: ParleyClientError): void {
-    const all = [...this.#byId.values()].flatMap((entry) => [entry, ...(entry.followers ?? [])]);
-    for (const set of [this.#ready, this.#again, this.#sent]) set.clear();
-    this.#byId.clear();
-    this.#size = 0;
+    const all = [...this.#byKey.values()];
+    this.#ready.clear();
+    this.#sent.clear();
+    this.#again = [];
+    this.#byKey.clear();
+    this.#chars = 0;
     for (const entry of all) entry.reject(error);
   }
 
-  #settle(id: string): Entry | undefined {
-    const entry = this.#byId.get(id);
-    if (!entry || !this.#sent.delete(entry)) return undefined;
-    this.#size -= 1;
-    const [next, ...followers] = entry.followers ?? [];
-    if (next) {
-      next.followers = followers;
-      this.#byId.set(id, next);
-      this.#ready.add(next);
-    } else {
-      this.#byId.delete(id);
+  /** Where the conversation is not named, the one message of that id; where there are two, none, rather than the wrong one. */
+  #sentAs(id: string, conversationId: string | undefined): Entry | undefined {
+    if (conversationId !== undefined) {
+      const entry = this.#byKey.get(keyOf(id, conversationId));
+      return entry && this.#sent.has(entry) ? entry : undefined;
     }
+    const found = [...this.#sent].filter(({ message }) => message.id === id);
+    return found.length === 1 ? found[0] : undefined;
+  }
+
+  #settle(id: string, conversationId: string | undefined): Entry | undefined {
+    const entry = this.#sentAs(id, conversationId);
+    if (!entry) return undefined;
+    this.#sent.delete(entry);
+    this.#byKey.delete(keyOf(id, entry.message.conversationId));
+    this.#chars -= entry.message.head.length;
     return entry;
   }
 }

@@ -121,13 +121,33 @@ describe('ParleyClient', () => {
     const first = client.send(message('1', 'a'));
     expect(client.send(message('1', 'a'))).toBe(first);
     const other = codeOf(client.send(message('1', 'b')));
-    await received(1);
-    gateway.ack('1');
-    await first;
     await received(2);
-    expect(client.pending).toBe(1);
+    // Not said of which conversation, and of another one: neither is taken for an answer.
+    gateway.say({ type: 'ack', ids: ['1'] });
+    gateway.say({ type: 'ack', ids: ['1'], conversation_ids: ['c'] });
+    gateway.say({ type: 'ack', ids: ['1'], conversation_ids: ['a'], differs: ['1'] });
+    await first;
+    expect([client.pending, client.counters.differing]).toEqual([1, 1]);
     gateway.nack('1', 'forbidden');
     expect(await other).toBe('forbidden');
+  });
+
+  it('sends in the order of the calls again, whichever was nacked or lost', async () => {
+    const client = await connect();
+    const answers = ['1', '2', '3', '4'].map((id) => codeOf(client.send(message(id))));
+    await received(4);
+    for (const id of ['3', '1']) gateway.nack(id, 'overloaded', 60_000);
+    await eventually(() => expect(client.counters.postponed).toBe(2));
+    gateway.last.terminate();
+    await received(8);
+    expect(gateway.received.slice(4).map(({ id, attempt }) => `${id} ${attempt}`)).toEqual([
+      '1 1',
+      '2 2',
+      '3 1',
+      '4 2',
+    ]);
+    gateway.ack('1', '2', '3', '4');
+    expect(await Promise.all(answers)).toEqual(Array(4).fill('acked'));
   });
 
   it('refuses what the gateway would answer with 1009, without sending it', async () => {
@@ -245,39 +265,39 @@ describe('Backoff', () => {
 });
 
 describe('Outbox', () => {
-  it('settles every message exactly once, whatever happens in whatever order', async () => {
-    const step = fc.oneof(
-      fc.record({ do: fc.constant('add' as const), id: fc.nat(5), conversation: fc.nat(2) }),
-      fc.record({ do: fc.constantFrom('take' as const, 'lose' as const), id: fc.constant(0) }),
-      fc.record({ do: fc.constantFrom('ack' as const, 'refuse' as const, 'postpone' as const), id: fc.nat(5) }),
-    );
+  it('settles every message exactly once and sends in the order of the calls, whatever happens', async () => {
+    const name = { id: fc.nat(5), conversation: fc.nat(2) };
+    const step = fc.record({
+      do: fc.constantFrom(...(['add', 'add', 'take', 'take', 'ack', 'refuse', 'postpone', 'lose'] as const)),
+      ...name,
+    });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
         const outbox = new Outbox();
         const promises = new Set<Promise<void>>();
+        const faults: string[] = [];
         let settled = 0;
-        for (const it of steps) {
-          if (it.do === 'add') {
-            const extra = { id: `${it.id}`, conversation_id: `${it.conversation}`, sent_at: 0 };
-            promises.add(outbox.add({ speaker: 'user', text: '', ...extra }));
-          } else if (it.do === 'take') {
-            outbox.take();
-          } else if (it.do === 'lose') {
-            outbox.connectionLost();
-            expect(outbox.sentCount).toBe(0);
-          } else if (it.do === 'ack') settled += outbox.acked(`${it.id}`) ? 1 : 0;
-          else if (it.do === 'postpone') outbox.postponed(`${it.id}`, true);
-          else settled += outbox.refused(`${it.id}`, new ParleyClientError('forbidden', '')) ? 1 : 0;
-          expect(outbox.size).toBe(promises.size - settled);
+        for (const { do: doing, ...names } of steps) {
+          const [id, conversationId] = [`${names.id}`, `${names.conversation}`];
+          if (doing === 'add') {
+            promises.add(outbox.add({ id, conversationId, attempt: 1, head: 'four' }));
+          } else if (doing === 'take') outbox.take();
+          else if (doing === 'lose') outbox.connectionLost();
+          else if (doing === 'ack') settled += outbox.acked(id, conversationId) ? 1 : 0;
+          else if (doing === 'postpone') outbox.postponed(id, conversationId, true);
+          else settled += outbox.refused(id, conversationId, new ParleyClientError('forbidden', '')) ? 1 : 0;
+          if (outbox.size !== promises.size - settled || outbox.chars !== 4 * outbox.size)
+            faults.push(`after ${doing}`);
         }
-        const drained: string[] = [];
         outbox.connectionLost();
+        const drained: number[] = [];
         for (let entry = outbox.take(); entry; entry = outbox.take()) {
-          drained.push(entry.id);
-          outbox.acked(entry.id);
+          drained.push(entry.sequence);
+          outbox.acked(entry.message.id, entry.message.conversationId);
         }
-        expect(drained).toHaveLength(promises.size - settled);
-        expect(outbox.size).toBe(0);
+        expect(faults).toEqual([]);
+        expect(drained).toEqual(drained.toSorted((a, b) => a - b));
+        expect([drained.length, outbox.size, outbox.chars]).toEqual([promises.size - settled, 0, 0]);
         await Promise.allSettled(promises);
       }),
     );

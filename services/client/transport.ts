@@ -11,6 +11,8 @@ export interface TransportEvents {
 export interface TransportEnd {
   /** The close code; 1006 where there was no closing handshake. */
   readonly code: number;
+  /** What the other end gave as the reason, where it gave one. */
+  readonly reason?: string;
   /** What the system said, where the connection failed. */
   readonly problem?: string;
   /** The HTTP answer, where the handshake was refused and the transport can see it. */
@@ -21,8 +23,8 @@ export interface TransportEnd {
 export interface Connection {
   send(data: string): void;
   close(code: number, reason: string): void;
-  /** Ends it without waiting for the other side; `closed` is reported. */
-  terminate(): void;
+  /** Ends it without waiting for the other side. @param problem what was wrong with it. */
+  terminate(problem: string): void;
 }
 
 export interface Transport {

@@ -33,6 +33,32 @@ export const CLOSE_CODES = {
   too_many_refused: 4104,
 } as const;
 
+/**
+ * Why a handshake is answered with an HTTP status instead of a WebSocket. The body is `{"code","message"}`.
+ * `docs/protocol.md` lists the same codes.
+ */
+export const HANDSHAKE_REFUSALS = {
+  not_found: 404,
+  upgrade_required: 426,
+  unsupported_subprotocol: 400,
+  token_missing: 401,
+  token_invalid: 401,
+  token_expired: 401,
+  token_revoked: 401,
+  access_denied: 403,
+  role_missing: 403,
+  origin_forbidden: 403,
+  too_many_connections: 429,
+  too_many_tenant_connections: 429,
+  too_many_bot_connections: 429,
+  too_many_failed_handshakes: 429,
+  connection_rate: 429,
+  keys_unavailable: 503,
+  draining: 503,
+} as const;
+
+export type HandshakeCode = keyof typeof HANDSHAKE_REFUSALS;
+
 /** Why a record stands on `chat.dlq` (header `dlq-reason`). */
 export const DLQ_REASONS = [
   'undecodable',

@@ -1,6 +1,5 @@
-import type { NackCode } from '../core/wire-codes.ts';
+import type { HandshakeCode, NackCode } from '../core/wire-codes.ts';
 import { LATENCY_BUCKETS_S, type Metrics } from '../platform/metrics.ts';
-import type { HandshakeCode } from './handshake/handshake-refusal.ts';
 import type { Revoked } from './handshake/revocation.ts';
 import type { FrameRepair } from './session/frame-normalizer.ts';
 

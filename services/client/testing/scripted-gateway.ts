@@ -3,9 +3,21 @@ import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 
 interface Received {
+  readonly type: string;
   readonly id: string;
+  readonly conversation_id: string;
   readonly attempt: number;
   readonly text: string;
+}
+
+/** How handshakes are answered instead of with a WebSocket. */
+interface Refusal {
+  readonly status: number;
+  /** The body is `{"code"}` then. */
+  readonly code?: string;
+  /** The body as something else than the gateway would have it. */
+  readonly page?: string;
+  readonly retryAfter?: number | string;
 }
 
 /** The other end of the protocol, word by word: it answers only what a test tells it to. */
@@ -16,7 +28,9 @@ export class ScriptedGateway {
   readonly urls: string[] = [];
   readonly sockets: WebSocket[] = [];
   limits = { max_frame_bytes: 2_000, max_in_flight: 4, ping_interval_ms: 25_000 };
-  refusal: { status: number; code: string; retryAfterS?: number } | undefined;
+  refusal: Refusal | undefined;
+  /** What a new session is told instead of `welcome`. */
+  greeting: ((socket: WebSocket) => void) | undefined;
   onMessage: (message: Received, socket: WebSocket) => void = () => {};
   readonly #http: Server;
 
@@ -27,11 +41,11 @@ export class ScriptedGateway {
       this.urls.push(String(request.url));
       this.tokens.push(request.headers.authorization ?? String(request.headers['sec-websocket-protocol']));
       if (this.refusal) {
-        const { status, code, retryAfterS } = this.refusal;
+        const { status, code, page = JSON.stringify({ code }), retryAfter } = this.refusal;
         // A client that gives up may reset the connection before it has read this; node:http listens no more by now.
         socket.on('error', () => socket.destroy());
-        const retry = retryAfterS ? `retry-after: ${retryAfterS}\r\n` : '';
-        socket.end(`HTTP/1.1 ${status} No\r\n${retry}connection: close\r\n\r\n${JSON.stringify({ code })}`);
+        const retry = retryAfter === undefined ? '' : `retry-after: ${retryAfter}\r\n`;
+        socket.end(`HTTP/1.1 ${status} No\r\n${retry}connection: close\r\n\r\n${page}`);
         return;
       }
       sockets.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket));
@@ -57,21 +71,31 @@ export class ScriptedGateway {
     socket.send(JSON.stringify(frame));
   }
 
+  /** Names the conversation of each, where it has come. */
   ack(...ids: string[]): void {
-    this.say({ type: 'ack', ids });
+    const conversations = ids.map((id) => this.#conversationOf(id) ?? 'unknown');
+    this.say({ type: 'ack', ids, conversation_ids: conversations });
   }
 
   nack(id: string, code: string, retry_after_ms?: number): void {
-    this.say({ type: 'nack', id, code, message: code, ...(retry_after_ms !== undefined && { retry_after_ms }) });
+    const conversation_id = this.#conversationOf(id);
+    const retry = retry_after_ms !== undefined && { retry_after_ms };
+    this.say({ type: 'nack', id, ...(conversation_id && { conversation_id }), code, message: code, ...retry });
+  }
+
+  #conversationOf(id: string): string | undefined {
+    return this.received.findLast((message) => message.id === id)?.conversation_id;
   }
 
   #open(socket: WebSocket): void {
     this.sockets.push(socket);
+    socket.on('error', () => {});
     socket.on('message', (data) => {
       const message = JSON.parse(String(data)) as Received;
       this.received.push(message);
       this.onMessage(message, socket);
     });
-    this.say({ type: 'welcome', session: 's', limits: this.limits }, socket);
+    if (this.greeting) this.greeting(socket);
+    else this.say({ type: 'welcome', session: 's', limits: this.limits }, socket);
   }
 }

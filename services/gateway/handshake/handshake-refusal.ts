@@ -1,28 +1,4 @@
-/**
- * Why a handshake is answered with an HTTP status instead of a WebSocket. The body is `{"code","message"}`.
- * `schemas/parley.asyncapi.yaml` and `docs/protocol.md` list the same codes; a test keeps them equal.
- */
-export const HANDSHAKE_REFUSALS = {
-  not_found: 404,
-  upgrade_required: 426,
-  unsupported_subprotocol: 400,
-  token_missing: 401,
-  token_invalid: 401,
-  token_expired: 401,
-  token_revoked: 401,
-  access_denied: 403,
-  role_missing: 403,
-  origin_forbidden: 403,
-  too_many_connections: 429,
-  too_many_tenant_connections: 429,
-  too_many_bot_connections: 429,
-  too_many_failed_handshakes: 429,
-  connection_rate: 429,
-  keys_unavailable: 503,
-  draining: 503,
-} as const;
-
-export type HandshakeCode = keyof typeof HANDSHAKE_REFUSALS;
+import { HANDSHAKE_REFUSALS, type HandshakeCode } from '../../core/wire-codes.ts';
 
 /** The limit that was reached, for the headers `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers). */
 export interface ReachedLimit {

@@ -1,9 +1,9 @@
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { WebSocketServer } from 'ws';
-import { CLOSE_CODES } from '../../core/wire-codes.ts';
+import { CLOSE_CODES, type HandshakeCode } from '../../core/wire-codes.ts';
 import { offersBearerSubprotocol } from './handshake.ts';
-import { type HandshakeCode, type HandshakeRefusal, refusalBody, refusalHeaders } from './handshake-refusal.ts';
+import { type HandshakeRefusal, refusalBody, refusalHeaders } from './handshake-refusal.ts';
 
 /** How long a refused peer may take to read its answer and close: then the socket is destroyed. */
 const LINGER_MS = 1_000;

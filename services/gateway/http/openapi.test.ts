@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
-import { HANDSHAKE_REFUSALS } from '../handshake/handshake-refusal.ts';
+import { HANDSHAKE_REFUSALS } from '../../core/wire-codes.ts';
 import { HTTP_PROBLEMS } from './http-problem.ts';
 import { MAX_MESSAGES } from './message-batch.ts';
 

@@ -10,13 +10,13 @@ import {
   CLOSE_CODES,
   DLQ_REASONS,
   FINAL_NACK_CODES,
+  HANDSHAKE_REFUSALS,
   OUTCOMES,
   SPEAKERS,
   TEMPORARY_NACK_CODES,
 } from '../../core/wire-codes.ts';
 import { topicNames, topicSettings } from '../../platform/kafka/topics.ts';
 import { LIMITS_SPEC, limitsOf, WELCOME_LIMITS } from '../config.ts';
-import { HANDSHAKE_REFUSALS } from '../handshake/handshake-refusal.ts';
 import { validateFrame } from '../session/frame-validator.ts';
 import { CLAIM_FIELDS, MESSAGE_FIELDS } from '../session/message-fields.ts';
 

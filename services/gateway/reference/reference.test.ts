@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
-import { CLOSE_CODES, FINAL_NACK_CODES, TEMPORARY_NACK_CODES } from '../../core/wire-codes.ts';
-import { HANDSHAKE_REFUSALS } from '../handshake/handshake-refusal.ts';
+import { CLOSE_CODES, FINAL_NACK_CODES, HANDSHAKE_REFUSALS, TEMPORARY_NACK_CODES } from '../../core/wire-codes.ts';
 import type { AsyncApiDocument, Codes } from './asyncapi-document.ts';
 import { renderReference } from './render.ts';
 
