@@ -82,6 +82,13 @@ export default {
       from: { path: '^(services|load)/', pathNot: `^services/platform/|${TESTS}` },
       to: { path: 'node_modules/(kafkajs|@kafkajs/|@clickhouse/|avsc|prom-client|@opentelemetry/)' },
     },
+    {
+      name: 'the-client-brings-ws-alone',
+      severity: 'error',
+      comment: 'What @parley/client imports is what its users install.',
+      from: { path: '^services/client/[^/]+\\.ts$', pathNot: `${TESTS}|build\\.ts$` },
+      to: { path: 'node_modules/', pathNot: 'node_modules/(@types/)?ws/' },
+    },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'only-declared-packages',
@@ -92,8 +99,10 @@ export default {
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    // A spike with packages of its own: load/seam/README.md.
-    exclude: { path: '^load/seam/' },
+    // A spike with packages of its own (load/seam/README.md), and what was built.
+    exclude: { path: '^load/seam/|^services/client/dist/' },
+    // Tests and the build of a workspace use the root's packages.
+    combinedDependencies: true,
     tsConfig: { fileName: 'tsconfig.json' },
     parser: 'swc',
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default'] },
