@@ -1,18 +1,13 @@
+import { Attempt, type AttemptEnd, type AttemptEvents, type AttemptOptions } from './attempt.ts';
 import { Backoff, type BackoffOptions } from './backoff.ts';
 import { delayMs } from './bounds.ts';
-import { describeEnd, meaningOf } from './connection-end.ts';
+import { describeEnd, type Meaning, meaningOf } from './connection-end.ts';
 import { ParleyClientError } from './errors.ts';
-import type { ErrorFrame, ServerFrame, WelcomeLimits } from './frames.ts';
-import { openGuarded } from './guarded-connection.ts';
-import { parseFrame } from './parse-frame.ts';
+import type { ServerFrame, WelcomeLimits } from './frames.ts';
 import { SilenceWatch } from './silence-watch.ts';
-import { askForToken, type TokenProvider } from './token-source.ts';
-import type { Connection, Transport, TransportEnd } from './transport.ts';
+import { askForToken } from './token-source.ts';
 
-export interface LinkOptions {
-  readonly url: string;
-  readonly transport: Transport;
-  readonly token: TokenProvider;
+export interface LinkOptions extends AttemptOptions {
   /** Whether `token` may give another one next time. */
   readonly renewable: boolean;
   readonly backoff: BackoffOptions;
@@ -29,7 +24,7 @@ export interface LinkEvents {
   failed(error: ParleyClientError): void;
   /** Something went wrong; it is tried again. */
   problem(problem: ParleyClientError): void;
-  /** The session is ended for one with another token. */
+  /** A session with another token is going to take over. */
   renewing(): void;
   /** Whether messages wait for an answer. */
   expectsAnswer(): boolean;
@@ -38,42 +33,46 @@ export interface LinkEvents {
 type Timer = ReturnType<typeof setTimeout>;
 type Phase =
   | { readonly name: 'waiting'; readonly timer: Timer }
-  | { readonly name: 'asking' }
-  | { readonly name: 'connecting'; readonly connection: Connection; told: ErrorFrame | undefined }
-  | { readonly name: 'open'; readonly connection: Connection; readonly openedAtMs: number }
-  | { readonly name: 'closed' };
+  | { readonly name: 'connecting'; readonly attempt: Attempt }
+  | { readonly name: 'open'; readonly attempt: Attempt; readonly openedAtMs: number }
+  | { readonly name: 'closed'; readonly attempt?: Attempt };
 
-const WELCOME_TIMEOUT_MS = 10_000;
+/** The session that is to take over from the open one. */
+interface Successor {
+  readonly attempt: Attempt;
+  readonly dueAtMs: number;
+  isBegun: boolean;
+  /** Until it is due; then until the answers to what the open session sent are not waited for any more. */
+  timer: Timer | undefined;
+}
+
 /** A session that lasted this long was a good one: the next failure starts the backoff anew. */
 const STABLE_MS = 10_000;
 /** Below this a renewal is met with backoff: a gateway that warns at once, again and again, is not answered in a loop. */
 const RENEWABLE_AFTER_MS = 1_000;
 const MAX_AUTH_REFUSALS = 3;
 const NORMAL = 1_000;
-const CLOSE_TIMEOUT_MS = 2_000;
-/** How long a session whose token is about to expire waits for the answers to what it sent. */
-const RENEW_DRAIN_MS = 2_000;
-/** How long a gateway that said goodbye may take to close; it answers what is in flight until then. */
-const GOODBYE_TIMEOUT_MS = 60_000;
+/** How long the next session waits for the answers to what the present one sent. */
+const HANDOVER_MS = 2_000;
 /** The longest that a client stays away because it was told to: a `Retry-After` of days is a mistake somewhere. */
 const MAX_AWAY_MS = 300_000;
 
-/** Keeps one session with the gateway open: connects, watches for signs of life, comes back after a loss. */
+/**
+ * Keeps one session with the gateway open: connects, watches for signs of life, comes back after a loss. Where the gateway
+ * says goodbye, or the token is about to expire, the next session is opened beside the present one and takes over once it is
+ * there and all that was sent is answered: messages never travel over both, so that none overtakes another.
+ */
 export class Link {
   readonly #options: LinkOptions;
   readonly #events: LinkEvents;
   readonly #backoff: Backoff;
   readonly #silence: SilenceWatch;
   #phase: Phase = { name: 'closed' };
-  /** Ends a connection whose next step does not come. */
-  #stepTimer: Timer | undefined;
-  /** Set once the session has said goodbye, or is ended for another token: how long to stay away. */
-  #leaving: { readonly forMs: number; readonly renewal: boolean } | undefined;
+  #successor: Successor | undefined;
+  /** Left for a successor, not closed yet. */
+  readonly #left = new Set<Attempt>();
   #authRefusals = 0;
   #renewTimer: Timer | undefined;
-  /** The token of the present session, and the one that will be used next. */
-  #token: string | undefined;
-  #nextToken: string | undefined;
   #lastProblem: string | undefined;
   #closed: Promise<void> | undefined;
   #onClosed: (() => void) | undefined;
@@ -89,9 +88,9 @@ export class Link {
     });
   }
 
-  /** Whether frames may be sent: a session is open and has not said goodbye. */
+  /** Whether frames may be sent: a session is open, takes messages, and none is about to take over. */
   get isOpen(): boolean {
-    return this.#phase.name === 'open' && this.#leaving === undefined;
+    return this.#phase.name === 'open' && !this.#phase.attempt.isRefusing && !this.#successor?.attempt.limits;
   }
 
   /** Why the last connection ended or did not come about, in words. */
@@ -100,16 +99,16 @@ export class Link {
   }
 
   start(): void {
-    void this.#connect();
+    this.#connect();
   }
 
   send(data: string): void {
-    if (this.#phase.name === 'open') this.#phase.connection.send(data);
+    if (this.#phase.name === 'open') this.#phase.attempt.send(data);
   }
 
   /**
    * The token expires in `inMs`. Where there may be another: some time before (drawn at random, since thousands of tokens
-   * may end at once) it is asked for, and the session handed over when nothing waits for its answer.
+   * may end at once) it is asked for, and a session with it takes over.
    */
   renew(inMs: number): void {
     if (!this.#options.renewable) return;
@@ -121,7 +120,7 @@ export class Link {
   /** A message was answered: what waits for that may go on. */
   answered(): void {
     this.#silence.answered();
-    if (this.#nextToken !== undefined && !this.#events.expectsAnswer()) this.#endForRenewal();
+    if (this.#successor?.attempt.limits && !this.#events.expectsAnswer()) this.#takeOver(this.#successor);
   }
 
   /** Ends the session and comes back for no other; resolves when the socket is gone. */
@@ -134,43 +133,35 @@ export class Link {
     const phase = this.#phase;
     this.#phase = { name: 'closed' };
     this.#stopTimers();
+    this.#dropSuccessor('closed by the caller');
+    for (const attempt of this.#left) attempt.terminate('closed by the caller');
     if (phase.name === 'waiting') clearTimeout(phase.timer);
-    if (phase.name === 'connecting') phase.connection.terminate('closed by the caller');
+    if (phase.name === 'connecting') phase.attempt.terminate('closed by the caller');
     if (phase.name !== 'open') return;
-    const { connection } = phase;
-    const gone = new Promise<void>((resolve) => {
+    const { attempt } = phase;
+    this.#phase = { name: 'closed', attempt };
+    await new Promise<void>((resolve) => {
       this.#onClosed = resolve;
+      attempt.close('done');
     });
-    const timer = setTimeout(() => connection.terminate('no answer to the goodbye'), CLOSE_TIMEOUT_MS);
-    connection.close(NORMAL, 'done');
-    await gone;
-    clearTimeout(timer);
   }
 
-  /** Never rejects. */
-  async #connect(): Promise<void> {
-    const asking: Phase = { name: 'asking' };
-    this.#phase = asking;
-    this.#leaving = undefined;
-    let token: string;
-    try {
-      token = this.#nextToken ?? (await askForToken(this.#options.token));
-      this.#nextToken = undefined;
-    } catch (error) {
-      if (this.#phase !== asking) return;
-      this.#tell(error as ParleyClientError);
-      this.#reconnectIn(this.#backoff.next());
-      return;
-    }
-    if (this.#phase !== asking) return;
-    this.#token = token;
-    const connection = openGuarded(this.#options.transport, this.#options.url, token, {
-      frame: (data) => this.#onFrame(connection, data),
-      alive: () => this.#silence.heard(),
-      closed: (end) => this.#onEnd(end),
-    });
-    this.#phase = { name: 'connecting', connection, told: undefined };
-    this.#limitStep(connection, WELCOME_TIMEOUT_MS, 'no welcome');
+  #connect(): void {
+    const attempt = this.#newAttempt();
+    this.#phase = { name: 'connecting', attempt };
+    void attempt.begin();
+  }
+
+  #newAttempt(token?: string): Attempt {
+    const events: AttemptEvents = {
+      welcomed: (attempt) => this.#onWelcome(attempt),
+      frame: (attempt, frame) => this.#onFrame(attempt, frame),
+      alive: (attempt) => {
+        if (this.#isPresent(attempt)) this.#silence.heard();
+      },
+      ended: (attempt, end) => this.#onEnd(attempt, end),
+    };
+    return new Attempt(this.#options, events, token);
   }
 
   /** Never rejects. */
@@ -184,97 +175,142 @@ export class Link {
       this.#tell(error as ParleyClientError);
       return;
     }
-    if (this.#phase !== phase || phase.name !== 'open' || !this.isOpen || token === this.#token) return;
-    this.#nextToken = token;
-    // Nothing new is sent from here on, and the next connection follows at once.
+    if (this.#phase !== phase || phase.name !== 'open' || this.#successor || token === phase.attempt.token) return;
     const young = performance.now() - phase.openedAtMs < RENEWABLE_AFTER_MS;
-    this.#leaving = { forMs: young ? this.#backoff.next() : 0, renewal: true };
     this.#events.renewing();
-    if (!this.#events.expectsAnswer()) this.#endForRenewal();
-    else this.#renewTimer = setTimeout(() => this.#endForRenewal(), RENEW_DRAIN_MS);
+    this.#handOver(young ? this.#backoff.next() : 0, token);
   }
 
-  #endForRenewal(): void {
-    clearTimeout(this.#renewTimer);
-    if (this.#phase.name !== 'open') return;
-    const { connection } = this.#phase;
-    this.#limitStep(connection, CLOSE_TIMEOUT_MS, 'no answer to the goodbye');
-    connection.close(NORMAL, 'token renewal');
+  /** Opens the next session in a while, beside the open one. @param token asked for then where it is missing */
+  #handOver(afterMs: number, token?: string): void {
+    if (this.#phase.name !== 'open' || this.#successor) return;
+    const attempt = this.#newAttempt(token);
+    const successor: Successor = { attempt, dueAtMs: performance.now() + afterMs, isBegun: false, timer: undefined };
+    successor.timer = setTimeout(() => {
+      successor.isBegun = true;
+      void attempt.begin();
+    }, afterMs);
+    this.#successor = successor;
   }
 
-  #onFrame(connection: Connection, data: string): void {
-    this.#silence.heard();
-    const frame = parseFrame(data);
+  /** @param why where its connection is to end as well. */
+  #dropSuccessor(why?: string): Successor | undefined {
+    const successor = this.#successor;
+    clearTimeout(successor?.timer);
+    this.#successor = undefined;
+    if (why !== undefined) successor?.attempt.terminate(why);
+    return successor;
+  }
+
+  #takeOver({ attempt }: Successor): void {
     const phase = this.#phase;
-    if (!frame) {
-      // Not a gateway of ours, or a proxy that meddles: another connection may be luckier.
-      connection.terminate('the other end sent what is no frame of Parley');
-    } else if (phase.name === 'connecting') {
-      if (frame.type === 'welcome') this.#onWelcome(connection, frame.limits);
-      else if (frame.type === 'error') phase.told = frame;
-    } else if (phase.name === 'open') {
-      if (frame.type === 'goaway' && this.#leaving === undefined) {
-        this.#leaving = { forMs: frame.reconnect_after_ms, renewal: false };
-        this.#limitStep(connection, GOODBYE_TIMEOUT_MS, 'a goodbye, and no end');
-      }
-      this.#events.frame(frame);
-    }
+    this.#dropSuccessor();
+    if (phase.name !== 'open') return;
+    this.#stopTimers();
+    this.#left.add(phase.attempt);
+    phase.attempt.close('handed over');
+    this.#resetBackoffAfter(phase.openedAtMs);
+    // Before the event, which may close this link.
+    const entered: Phase = { name: 'connecting', attempt };
+    this.#phase = entered;
+    this.#events.lost(NORMAL);
+    if (this.#phase === entered) this.#open(attempt);
+    else attempt.terminate('closed by the caller');
   }
 
-  #onWelcome(connection: Connection, limits: WelcomeLimits): void {
-    clearTimeout(this.#stepTimer);
-    this.#phase = { name: 'open', connection, openedAtMs: performance.now() };
+  #open(attempt: Attempt): void {
+    const { limits } = attempt;
+    if (!limits) return;
     this.#authRefusals = 0;
-    this.#silence.start(connection, limits.ping_interval_ms);
+    this.#phase = { name: 'open', attempt, openedAtMs: performance.now() };
+    this.#silence.start(attempt, limits.ping_interval_ms);
     this.#events.opened(limits);
   }
 
-  #onEnd(end: TransportEnd): void {
-    this.#stopTimers();
-    const phase = this.#phase;
-    if (phase.name === 'closed') {
-      this.#onClosed?.();
-      return;
-    }
-    const lastedMs = phase.name === 'open' ? performance.now() - phase.openedAtMs : 0;
-    const told = phase.name === 'connecting' ? phase.told : undefined;
-    const meaning = meaningOf(end, told);
-    const error = this.#finalErrorOf(meaning);
-    // Before the events, which may close this link.
-    if (error) this.#phase = { name: 'closed' };
-    else this.#reconnectIn(this.#delayAfter(lastedMs, meaning.kind === 'again' ? meaning.notBeforeMs : 0));
-    if (!this.#leaving) this.#tell(new ParleyClientError('connection_lost', describeEnd(end, told)));
-    if (phase.name === 'open') this.#events.lost(end.code);
-    if (error) this.#events.failed(error);
+  #isPresent(attempt: Attempt): boolean {
+    return (this.#phase.name === 'connecting' || this.#phase.name === 'open') && this.#phase.attempt === attempt;
   }
 
-  #finalErrorOf(meaning: ReturnType<typeof meaningOf>): ParleyClientError | undefined {
+  #onWelcome(attempt: Attempt): void {
+    const successor = this.#successor;
+    if (this.#isPresent(attempt)) this.#open(attempt);
+    else if (attempt === successor?.attempt) {
+      clearTimeout(successor.timer);
+      if (!this.#events.expectsAnswer()) this.#takeOver(successor);
+      else successor.timer = setTimeout(() => this.#takeOver(successor), HANDOVER_MS);
+    }
+  }
+
+  #onFrame(attempt: Attempt, frame: ServerFrame): void {
+    if (this.#phase.name === 'open' && this.#isPresent(attempt)) {
+      if (frame.type === 'goaway') this.#onGoaway(frame.reconnect_after_ms, performance.now() - this.#phase.openedAtMs);
+      this.#events.frame(frame);
+    } else if (attempt === this.#successor?.attempt) {
+      // One that has to go itself is no successor: another is tried for.
+      if (frame.type === 'goaway') attempt.terminate('a goodbye before it took over');
+      else this.#events.frame(frame);
+    }
+  }
+
+  /** What the gateway asks for, but never in a loop: a session that did not last is followed with backoff. */
+  #onGoaway(afterMs: number, lastedMs: number): void {
+    const asked = delayMs(afterMs, MAX_AWAY_MS);
+    this.#handOver(lastedMs >= STABLE_MS ? asked : Math.max(asked, this.#backoff.next()));
+  }
+
+  #onEnd(attempt: Attempt, end: AttemptEnd): void {
+    if (this.#left.delete(attempt)) return;
+    const phase = this.#phase;
+    if (attempt === this.#successor?.attempt) {
+      // The open session goes on.
+      this.#dropSuccessor();
+      this.#handOver(this.#notBefore(meaningOfEnd(end)));
+      this.#tell(problemOf(end));
+    } else if (phase.name === 'closed') {
+      if (phase.attempt === attempt) this.#onClosed?.();
+    } else if (this.#isPresent(attempt)) this.#onPresentEnd(end);
+  }
+
+  #onPresentEnd(end: AttemptEnd): void {
+    this.#stopTimers();
+    const phase = this.#phase;
+    if (phase.name === 'open') this.#resetBackoffAfter(phase.openedAtMs);
+    const meaning = meaningOfEnd(end);
+    const error = this.#finalErrorOf(meaning);
+    const successor = this.#dropSuccessor(error && 'given up');
+    // Before the events, which may close this link.
+    if (error) this.#phase = { name: 'closed' };
+    else if (!successor) this.#reconnectIn(this.#notBefore(meaning));
+    else if (successor.isBegun) this.#phase = { name: 'connecting', attempt: successor.attempt };
+    else this.#reconnectIn(successor.dueAtMs - performance.now());
+    if (!successor) this.#tell(problemOf(end));
+    if (phase.name === 'open') this.#events.lost(end.kind === 'connection' ? end.end.code : NORMAL);
+    if (error) this.#events.failed(error);
+    else if (successor?.attempt.limits && this.#isPresent(successor.attempt)) this.#open(successor.attempt);
+  }
+
+  #finalErrorOf(meaning: Meaning): ParleyClientError | undefined {
     if (meaning.kind === 'again') return undefined;
     if (meaning.kind === 'final' || !this.#options.renewable) return meaning.error;
     this.#authRefusals += 1;
     return this.#authRefusals < MAX_AUTH_REFUSALS ? undefined : meaning.error;
   }
 
-  /** What the gateway asks for, but never in a loop: a session that did not last is met with backoff, whatever it said. */
-  #delayAfter(lastedMs: number, notBeforeMs: number): number {
-    if (lastedMs >= STABLE_MS) this.#backoff.reset();
-    const leaving = this.#leaving;
-    if (leaving?.renewal) return leaving.forMs;
-    const asked = Math.max(delayMs(notBeforeMs, MAX_AWAY_MS), delayMs(leaving?.forMs, MAX_AWAY_MS));
-    return leaving && lastedMs >= STABLE_MS ? asked : Math.max(asked, this.#backoff.next());
+  /** What the gateway asks for, and the backoff at least. */
+  #notBefore(meaning: Meaning): number {
+    const asked = meaning.kind === 'again' ? meaning.notBeforeMs : 0;
+    return Math.max(delayMs(asked, MAX_AWAY_MS), this.#backoff.next());
   }
 
-  #limitStep(connection: Connection, ms: number, what: string): void {
-    clearTimeout(this.#stepTimer);
-    this.#stepTimer = setTimeout(() => connection.terminate(`${what} within ${ms} ms`), ms);
+  #resetBackoffAfter(openedAtMs: number): void {
+    if (performance.now() - openedAtMs >= STABLE_MS) this.#backoff.reset();
   }
 
   #reconnectIn(afterMs: number): void {
-    this.#phase = { name: 'waiting', timer: setTimeout(() => void this.#connect(), afterMs) };
+    this.#phase = { name: 'waiting', timer: setTimeout(() => this.#connect(), afterMs) };
   }
 
   #stopTimers(): void {
-    clearTimeout(this.#stepTimer);
     clearTimeout(this.#renewTimer);
     this.#silence.stop();
   }
@@ -284,3 +320,9 @@ export class Link {
     this.#events.problem(problem);
   }
 }
+
+const meaningOfEnd = (end: AttemptEnd): Meaning =>
+  end.kind === 'connection' ? meaningOf(end.end, end.told) : { kind: 'again', notBeforeMs: 0 };
+
+const problemOf = (end: AttemptEnd): ParleyClientError =>
+  end.kind === 'connection' ? new ParleyClientError('connection_lost', describeEnd(end.end, end.told)) : end.error;

@@ -102,18 +102,64 @@ describe('ParleyClient', () => {
     expect(client.counters).toMatchObject({ postponed: 2, refused: 0, nacks: { rate_limited: 1, unavailable: 1 } });
   });
 
-  it('holds back after goaway and goes on with the next gateway', async () => {
+  it('opens its next session before it leaves the one that says goaway, which takes messages until then', async () => {
     const client = await connect();
+    const [first] = gateway.sockets;
+    gateway.refusal = { status: 503, code: 'draining' };
     gateway.say({ type: 'goaway', reconnect_after_ms: 5 });
+    await eventually(() => expect(gateway.tokens.length).toBeGreaterThan(2));
+    gateway.onMessage = ({ id }, socket) => gateway.say({ type: 'ack', ids: [id] }, socket);
+    await client.send(message('meanwhile'));
+    const left = new Promise<number>((resolve) => first?.on('close', resolve));
+    gateway.refusal = undefined;
+    expect(await left).toBe(1_000);
+    expect(gateway.sockets).toHaveLength(2);
+    await client.send(message('afterwards'));
+    expect(gateway.received.map(({ id, attempt }) => [id, attempt])).toEqual([
+      ['meanwhile', 1],
+      ['afterwards', 1],
+    ]);
+    expect(client.counters).toMatchObject({ acked: 2, reconnects: 1, resent: 0 });
+  });
+
+  it('hands over when all that it sent is answered, or sends it again after two seconds', async () => {
+    const client = await connect();
+    const [first] = gateway.sockets;
+    const old = client.send(message('old'));
+    await received(1);
+    gateway.say({ type: 'goaway', reconnect_after_ms: 0 });
+    await eventually(() => expect(gateway.sockets).toHaveLength(2));
     gateway.say({ type: 'insight', id: 'barrier', conversation_id: 'c' });
     await eventually(() => expect(client.counters.insights).toBe(1));
-    const acked = client.send(message('first'));
+    const fresh = client.send(message('fresh'));
+    gateway.say({ type: 'ack', ids: ['old'] }, first);
+    await old;
+    await received(2);
+    gateway.ack('fresh');
+    await fresh;
+    const never = client.send(message('never answered'));
+    await received(3);
     gateway.onMessage = ({ id }) => gateway.ack(id);
-    gateway.last.close(1012, 'restart');
-    await acked;
-    expect(gateway.sockets).toHaveLength(2);
-    expect(gateway.received.map(({ id, attempt }) => [id, attempt])).toEqual([['first', 1]]);
-    expect(client.counters.acked).toBe(1);
+    gateway.say({ type: 'goaway', reconnect_after_ms: 0 });
+    await never;
+    expect(gateway.received.slice(2).map(({ attempt }) => attempt)).toEqual([1, 2]);
+    expect(client.counters).toMatchObject({ acked: 3, reconnects: 2, resent: 1 });
+  });
+
+  it('goes on with the next session where the present one ends first, or takes nothing any more', async () => {
+    const client = await connect();
+    gateway.onMessage = ({ id }) => {
+      if (gateway.sockets.length === 1) gateway.nack(id, 'shutting_down', 1);
+      else gateway.ack(id);
+    };
+    gateway.say({ type: 'goaway', reconnect_after_ms: 30 });
+    await client.send(message('refused once'));
+    expect(client.counters).toMatchObject({ reconnects: 1, postponed: 1, resent: 0 });
+    gateway.say({ type: 'goaway', reconnect_after_ms: 10 });
+    gateway.last.terminate();
+    await client.send(message('meanwhile'));
+    await client.send(message('afterwards'));
+    expect([client.counters.reconnects, gateway.sockets.length]).toEqual([2, 3]);
   });
 
   it('gives the same promise for the same message, and keeps two of one id apart by conversation', async () => {

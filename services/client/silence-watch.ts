@@ -1,6 +1,10 @@
-import type { Connection } from './transport.ts';
-
 const PING = '{"type":"ping"}';
+
+/** The part of a session that is watched. */
+interface Watched {
+  send(data: string): void;
+  terminate(problem: string): void;
+}
 
 export interface SilenceWatchOptions {
   /** Whether the gateway's own pings are reported by {@link SilenceWatch.heard}. */
@@ -26,7 +30,7 @@ export class SilenceWatch {
     this.#options = options;
   }
 
-  start(connection: Connection, intervalMs: number): void {
+  start(connection: Watched, intervalMs: number): void {
     this.stop();
     this.#silentIntervals = 0;
     this.answered();
@@ -46,7 +50,7 @@ export class SilenceWatch {
     this.#timer = undefined;
   }
 
-  #look(connection: Connection, intervalMs: number): void {
+  #look(connection: Watched, intervalMs: number): void {
     const { seesPings, answerTimeoutMs, expectsAnswer } = this.#options;
     this.#silentIntervals += 1;
     if (!expectsAnswer()) this.answered();

@@ -10,7 +10,7 @@ let admin: AdminServer;
 let bots: RawBot[];
 
 beforeEach(async () => {
-  door = await FrontDoor.open({ DRAIN_TIMEOUT_MS: '500' });
+  door = await FrontDoor.open({ DRAIN_TIMEOUT_MS: '500', DRAIN_HANDOVER_MS: '100' });
   bots = [];
   admin = await AdminServer.start({
     port: 0,

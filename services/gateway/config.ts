@@ -2,7 +2,7 @@ import { BlockList } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { type ConfigOf, int, oneOf, optional, redisUrl, text, type Variable } from '../core/config.ts';
 import { JWT_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
-import { parseBlocks } from './handshake/trusted-proxies.ts';
+import { parseBlocks, SOURCE_HEADERS } from './handshake/trusted-proxies.ts';
 
 /**
  * Sizes and rates of frames. `welcome.limits` carries every one of these, each under the name
@@ -135,8 +135,25 @@ const PROTECTION_SPEC = {
   DEDUP_MAX_ENTRIES: int({ default: 131_072, min: 1, max: 1 << 24, doc: 'Acked messages that are remembered' }),
   DEDUP_MAX_BYTES: int({ default: 48 << 20, min: 1_024, max: 2 ** 32, doc: 'Bytes that remembering may take' }),
   DEDUP_WINDOW_MS: int({ default: 120_000, min: 1, max: 86_400_000, doc: 'How long they are remembered' }),
-  DRAIN_TIMEOUT_MS: int({ default: 15_000, min: 100, max: 120_000, doc: 'Longest drain on SIGTERM' }),
-  RECONNECT_SPREAD_MS: int({ default: 5_000, min: 0, max: 600_000, doc: 'goaway spreads reconnects over this' }),
+  DRAIN_DELAY_MS: int({
+    default: 0,
+    min: 0,
+    max: 60_000,
+    doc: 'From SIGTERM, not ready any more, to the drain: as long as load balancers take to notice',
+  }),
+  DRAIN_TIMEOUT_MS: int({ default: 15_000, min: 100, max: 120_000, doc: 'Longest drain after that' }),
+  DRAIN_HANDOVER_MS: int({
+    default: 2_000,
+    min: 0,
+    max: 60_000,
+    doc: 'After goaway a session has so long to open its next one and leave; a quarter of DRAIN_TIMEOUT_MS at most',
+  }),
+  RECONNECT_SPREAD_MS: int({
+    default: 5_000,
+    min: 0,
+    max: 600_000,
+    doc: 'A drain says goaway to one session after another within this; half of DRAIN_TIMEOUT_MS at most',
+  }),
 };
 
 const isOrigin = (value: string) => URL.canParse(value) && new URL(value).origin === value;
@@ -154,7 +171,7 @@ const origins: Variable<readonly string[]> = {
 
 const proxies: Variable<BlockList> = {
   default: new BlockList(),
-  doc: 'Reverse proxies whose Forwarded or X-Forwarded-For headers are believed',
+  doc: 'Reverse proxies that are believed when they say whom they speak for',
   allowed: 'a comma-separated list of addresses and CIDR blocks such as 10.0.0.0/8',
   secret: false,
   read: (value) => parseBlocks(value.split(',').map((item) => item.trim())),
@@ -190,6 +207,10 @@ export const GATEWAY_SPEC = {
   GATEWAY_PORT: int({ default: 8_080, min: 0, max: 65_535, doc: 'Port of the WebSocket; 0 takes any free one' }),
   ALLOWED_ORIGINS: origins,
   TRUSTED_PROXIES: proxies,
+  SOURCE_HEADER: oneOf(SOURCE_HEADERS, {
+    default: 'x-forwarded-for',
+    doc: 'The header that TRUSTED_PROXIES append to; the other one is not looked at, since anybody can send it',
+  }),
   PROXY_PROTOCOL: oneOf(['off', 'on'], {
     default: 'off',
     doc: 'Whether connections begin with a header of the PROXY protocol, of TRUSTED_PROXIES alone',

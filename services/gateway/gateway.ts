@@ -63,6 +63,8 @@ export interface Gateway extends RunningService {
   readonly connections: () => number;
   /** Takes no further connections; open ones go on. */
   readonly stopListening: () => void;
+  /** From now on load balancers are told to send nothing new; all else goes on. */
+  readonly announceDrain: () => void;
   /** Ends the selected sessions. @returns how many */
   readonly disconnect: (selector: Selector) => number;
   /** Says goaway to a share of the selected sessions. @returns to how many */
@@ -148,6 +150,7 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
     known,
     connections: () => server.connections,
     stopListening: () => server.stopListening(),
+    announceDrain: () => server.announceDrain(),
     disconnect: (selector) => server.disconnect(selector),
     sendAway: (request) => server.sendAway(request),
     checks: {
@@ -268,7 +271,7 @@ export function serverOptions(
   const random = Math.random;
   const posts = new MessagePosts({ rules, intake, bots, tenants, clock, metrics, random });
   const revocation = revocationOf(config, metrics, log);
-  const proxies = new TrustedProxies(config.TRUSTED_PROXIES);
+  const proxies = new TrustedProxies(config.TRUSTED_PROXIES, config.SOURCE_HEADER);
   const admission = admissionOf(config, shared, proxies, revocation.authenticate);
   return {
     host: config.GATEWAY_HOST,
@@ -283,6 +286,7 @@ export function serverOptions(
     maxReceivingBytes: Math.ceil(config.MAX_RECEIVING_BYTES / shared.workers),
     handshakeTimeoutMs: config.HANDSHAKE_TIMEOUT_MS,
     reconnectSpreadMs: config.RECONNECT_SPREAD_MS,
+    handoverMs: config.DRAIN_HANDOVER_MS,
     drainTimeoutMs: config.DRAIN_TIMEOUT_MS,
     insights,
     api: new HttpApi({ admission, posts, metrics, random, log }),

@@ -1,4 +1,5 @@
 import cluster from 'node:cluster';
+import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../core/clock.ts';
 import { readConfig } from '../core/config.ts';
 import { type RunningService, runService, type ServiceContext } from '../platform/lifecycle.ts';
@@ -43,6 +44,8 @@ async function startAlone(config: GatewayConfig, context: ServiceContext): Promi
       sendAway: async (request) => ({ sessions: gateway.sendAway(request), unanswered: 0 }),
     }),
     stop: async () => {
+      gateway.announceDrain();
+      await delay(config.DRAIN_DELAY_MS);
       await gateway.stop();
       await budget?.close();
     },
@@ -55,5 +58,5 @@ async function start(context: ServiceContext): Promise<RunningService> {
 }
 
 if (cluster.worker) await runWorker(cluster.worker, process.env);
-// Twice the longest drain that can be configured: the drain ends by itself long before.
+// Longer than the longest delay and drain that can be configured (60 s + 120 s): the drain ends by itself before.
 else await runService({ name: 'gateway', env: process.env, adminPort: 9480, drainTimeoutMs: 240_000, start });

@@ -24,6 +24,7 @@ export class GatewayMetrics {
   readonly clamped: { inc(): void };
   readonly repaired: { inc(labels: { repair: FrameRepair }): void };
   readonly #ended: { inc(labels: { reason: Revoked | 'operator' }): void };
+  readonly #departed: { inc(labels: { end: 'left' | 'closed' }): void };
   readonly #denyFileProblems: { inc(): void };
   readonly #metrics: Metrics;
 
@@ -42,6 +43,11 @@ export class GatewayMetrics {
       'parley_gateway_sessions_ended_total',
       'Sessions ended or sent away: token_revoked, access_denied, key_withdrawn, operator',
       ['reason'],
+    );
+    this.#departed = metrics.counter(
+      'parley_gateway_goaways_total',
+      'Sessions that were sent away: they left for their next one, or were closed without',
+      ['end'],
     );
     this.#denyFileProblems = metrics.counter(
       'parley_gateway_deny_file_problems_total',
@@ -66,6 +72,11 @@ export class GatewayMetrics {
   /** Sessions that ended for another reason than their peer's behaviour. */
   ended(reason: Revoked | 'operator'): void {
     this.#ended.inc({ reason });
+  }
+
+  /** A session that was sent away has ended: by its client, or by us. */
+  departed(end: 'left' | 'closed'): void {
+    this.#departed.inc({ end });
   }
 
   denyFileProblem(): void {

@@ -28,6 +28,8 @@ export interface AdmittedHandshake {
   readonly credentials: Credentials;
   /** Whether the insights of its messages come back to it. */
   readonly insights: boolean;
+  /** Gives its place back before its socket closes, where another session is to follow it. */
+  readonly giveUpPlace: () => void;
 }
 
 /** Failures at once, in seconds of their rate: a fleet whose tokens expire together comes back within it. */
@@ -45,6 +47,7 @@ export class HandshakeAdmission {
   readonly #rate: TokenBucket;
   readonly #failures: BucketTable;
   #isShut = false;
+  #isAnnounced = false;
 
   constructor(options: HandshakeAdmissionOptions) {
     this.#options = options;
@@ -53,8 +56,14 @@ export class HandshakeAdmission {
     this.#rate = new TokenBucket(connectionsPerS, connectionsPerS, clock.monotonicMs());
   }
 
+  /** From now on it is known that it will shut. */
+  announceShut(): void {
+    this.#isAnnounced = true;
+  }
+
   /** From now on every handshake is refused with `draining`. */
   shut(): void {
+    this.#isAnnounced = true;
     this.#isShut = true;
   }
 
@@ -68,10 +77,15 @@ export class HandshakeAdmission {
     const { credentials, insights } = await this.#authenticate(request);
     const refusal = await places.enter(credentials);
     if (refusal) throw this.#noPlace(refusal);
-    if (socket.destroyed) places.leave(credentials);
-    else socket.once('close', () => places.leave(credentials));
+    let isHeld = true;
+    const giveUpPlace = () => {
+      if (isHeld) places.leave(credentials);
+      isHeld = false;
+    };
+    if (socket.destroyed) giveUpPlace();
+    else socket.once('close', giveUpPlace);
     this.#refuseWhenShut();
-    return { credentials, insights };
+    return { credentials, insights, giveUpPlace };
   }
 
   /**
@@ -100,11 +114,12 @@ export class HandshakeAdmission {
     return this.#options.proxies.sourceOf(request);
   }
 
-  get isShut(): boolean {
-    return this.#isShut;
+  /** Whether it is shut or about to be. */
+  get isLeaving(): boolean {
+    return this.#isAnnounced;
   }
 
-  #authenticate(request: IncomingMessage): Promise<AdmittedHandshake> {
+  #authenticate(request: IncomingMessage): Promise<Pick<AdmittedHandshake, 'credentials' | 'insights'>> {
     const { allowedOrigins, authenticate } = this.#options;
     return this.#charged(request, async (failsOften) => {
       const { token, insights } = readHandshake(request, allowedOrigins);

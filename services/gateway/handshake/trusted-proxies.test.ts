@@ -3,9 +3,14 @@ import { BlockList } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
 import { parseBlocks, TrustedProxies } from './trusted-proxies.ts';
 
-const proxies = new TrustedProxies(parseBlocks(['10.0.0.0/8', 'fd00::/8', '127.0.0.1']) ?? new BlockList());
+const blocks = parseBlocks(['10.0.0.0/8', 'fd00::/8', '127.0.0.1']) ?? new BlockList();
+const proxies = { 'x-forwarded-for': new TrustedProxies(blocks), forwarded: new TrustedProxies(blocks, 'forwarded') };
+/** Behind proxies that write the first of the headers. */
 const sourceOf = (remoteAddress: string, headers: IncomingMessage['headers'] = {}) =>
-  proxies.sourceOf({ socket: { remoteAddress }, headers } as unknown as IncomingMessage);
+  proxies[Object.keys(headers)[0] === 'forwarded' ? 'forwarded' : 'x-forwarded-for'].sourceOf({
+    socket: { remoteAddress },
+    headers,
+  } as unknown as IncomingMessage);
 
 describe('the source of a request', () => {
   it.each<[string, string, IncomingMessage['headers'], string]>([
@@ -18,10 +23,16 @@ describe('the source of a request', () => {
     ['ends at what is no address', '10.0.0.1', { 'x-forwarded-for': '192.0.2.7, unknown, 10.1.1.1' }, '10.1.1.1'],
     ['may have a port', '::ffff:10.0.0.1', { 'x-forwarded-for': '192.0.2.7:4711' }, '192.0.2.7'],
     [
-      'comes from Forwarded first',
+      'comes from Forwarded alone, where proxies write that',
       '10.0.0.1',
       { forwarded: 'for=192.0.2.8;proto=https', 'x-forwarded-for': '1.1.1.1' },
       '192.0.2.8',
+    ],
+    [
+      'comes from X-Forwarded-For alone, where proxies write that',
+      '10.0.0.1',
+      { 'x-forwarded-for': '192.0.2.9', forwarded: 'for=1.1.1.1' },
+      '192.0.2.9',
     ],
     ['may be IPv6 in brackets', 'fd00::1', { forwarded: 'proto=http;for="[2001:db8:1:2::3]:80"' }, '2001:db8:1:2'],
     ['is nobody’s secret name', '10.0.0.1', { forwarded: 'for=_hidden' }, '10.0.0.1'],

@@ -19,23 +19,29 @@ export function parseBlocks(items: readonly string[]): BlockList | undefined {
   return blocks;
 }
 
+/** Headers in which proxies say whom they speak for; `forwarded` is RFC 7239's. */
+export const SOURCE_HEADERS = ['x-forwarded-for', 'forwarded'] as const;
+type SourceHeader = (typeof SOURCE_HEADERS)[number];
+
 /**
- * Finds the source of a request behind reverse proxies: the last address of `Forwarded` (RFC 7239) or `X-Forwarded-For`
- * that is no trusted proxy. Both headers are believed only where a trusted proxy brought them, since anybody can send them;
- * each proxy appends the address that it saw, so they are read from the right.
+ * Finds the source of a request behind reverse proxies: the last address of their header that is no trusted proxy. It is
+ * believed only where a trusted proxy brought it, since anybody can send it; each proxy appends the address that it saw, so
+ * it is read from the right. The other header is not looked at: a proxy passes it on as the client wrote it.
  */
 export class TrustedProxies {
   readonly #blocks: BlockList;
+  readonly #header: SourceHeader;
   /** Addresses that the PROXY protocol gave, by connection. */
   readonly #sources = new WeakMap<Socket, string>();
 
-  constructor(blocks: BlockList) {
+  constructor(blocks: BlockList, header: SourceHeader = 'x-forwarded-for') {
     this.#blocks = blocks;
+    this.#header = header;
   }
 
   sourceOf(request: IncomingMessage): string {
     let address = this.addressOf(request.socket);
-    const hops = hopsOf(request);
+    const hops = hopsOf(request, this.#header);
     for (let hop = hops.length - 1; hop >= 0 && this.trusts(address); hop--) address = hops[hop];
     return sourceOf(address);
   }
@@ -59,12 +65,12 @@ export class TrustedProxies {
 }
 
 /** Addresses in the order of the headers, the nearest hop last; one that is no address ends the list. */
-function hopsOf({ headers }: IncomingMessage): string[] {
-  const { forwarded, 'x-forwarded-for': xForwardedFor } = headers;
+function hopsOf({ headers }: IncomingMessage, header: SourceHeader): string[] {
+  const elements = [headers[header] ?? ''].flat().join(',').split(',');
   const items =
-    forwarded === undefined
-      ? [xForwardedFor ?? ''].flat().join(',').split(',')
-      : forwarded.split(',').map((element) => /(?:^|;)\s*for\s*=\s*("[^"]*"|[^;\s]*)/i.exec(element)?.[1] ?? '');
+    header === 'forwarded'
+      ? elements.map((element) => /(?:^|;)\s*for\s*=\s*("[^"]*"|[^;\s]*)/i.exec(element)?.[1] ?? '')
+      : elements;
   const hops: string[] = [];
   for (const item of items.slice(-MAX_HOPS).reverse()) {
     const address = addressOf(item);

@@ -10,7 +10,8 @@ import type { MessagePosts } from './post-messages.ts';
 
 /** The part of the handshake admission that plain requests need. */
 interface RequestAdmission {
-  readonly isShut: boolean;
+  /** Whether this gateway drains or is about to. */
+  readonly isLeaving: boolean;
   /** @throws {HandshakeRefusal} */
   admitRequest(request: IncomingMessage): Promise<Credentials>;
   /** @throws {HandshakeRefusal} when no further connection would get a place. */
@@ -55,6 +56,8 @@ export class HttpApi {
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { admission, posts } = this.#options;
+    // What a load balancer keeps open for later requests would be cut under one of them.
+    if (admission.isLeaving) response.setHeader('connection', 'close');
     const path = pathOf(request);
     if (path === STREAM_PATH) {
       throw new HandshakeRefusal('upgrade_required', 'this is a WebSocket endpoint: send an upgrade');
@@ -71,7 +74,8 @@ export class HttpApi {
       );
     }
     if (path === '/healthz') {
-      sendJson(response, admission.isShut ? 503 : 200, { status: admission.isShut ? 'draining' : 'ok' });
+      const { isLeaving } = admission;
+      sendJson(response, isLeaving ? 503 : 200, { status: isLeaving ? 'draining' : 'ok' });
       return;
     }
     const credentials = await admission.admitRequest(request);

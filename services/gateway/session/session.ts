@@ -40,17 +40,21 @@ export interface SessionSocket {
   readonly insights: boolean;
   /** Bytes that were read from its connection so far. */
   readonly bytesRead: () => number;
+  /** Gives the session's place to the one that will follow it. */
+  readonly giveUpPlace: () => void;
 }
 
 type Phase =
   | { readonly name: 'open' }
-  /** After `goaway`; closes when `letGo` was called and no message is in flight. */
-  | { readonly name: 'draining'; readonly reconnectAfterMs: number; readonly letGo: boolean }
+  /** Takes nothing any more; closes when `letGo` was called and no message is in flight. */
+  | { readonly name: 'draining'; readonly letGo: boolean }
   | { readonly name: 'closed' };
 
 const OVERLOADED_RETRY_MS = 500;
 const UNAVAILABLE_RETRY_MS = 2_000;
 const HELD_RETRY_MS = 1_000;
+/** Longer than a draining session has left, as a rule: its client is to come back over another one. */
+const SHUTTING_DOWN_RETRY_MS = 500;
 /** A message behind a refused one of its conversation: as long as a client takes to send that one again. */
 const ORDER_RETRY_MS = 250;
 /** How long a socket that misuses it is not read. */
@@ -77,6 +81,8 @@ export class Session {
   readonly #botName: string;
   readonly #replyTo: string | undefined;
   readonly #bytesRead: () => number;
+  readonly #giveUpPlace: () => void;
+  #saidGoaway = false;
   #misuse: Misuse | undefined;
   #order: ConversationOrder | undefined;
   #phase: Phase = { name: 'open' };
@@ -88,13 +94,14 @@ export class Session {
   #awaitsPong = false;
   #warned = false;
 
-  constructor({ id, socket, credentials, insights, bytesRead }: SessionSocket, deps: SessionDeps) {
+  constructor({ id, socket, credentials, insights, bytesRead, giveUpPlace }: SessionSocket, deps: SessionDeps) {
     this.id = id;
     this.#replyTo = insights ? id : undefined;
     this.credentials = credentials;
     this.#socket = socket;
     this.#deps = deps;
     this.#bytesRead = bytesRead;
+    this.#giveUpPlace = giveUpPlace;
     this.#botName = botNameOf(credentials);
     const { limits } = deps.rules;
     this.#nextPingAtMs = deps.clock.monotonicMs() + limits.ping_interval_ms;
@@ -146,15 +153,22 @@ export class Session {
     if (nowMs >= this.#nextPingAtMs) this.#ping(nowMs);
   }
 
-  /** Sends `goaway`; messages that come later are nacked `shutting_down`. */
-  drain(reconnectAfterMs: number): void {
+  /** Says that it will close: its client opens the next session, and leaves this one, which takes messages until then. */
+  goaway(closesInMs: number): void {
+    if (this.#phase.name !== 'open' || this.#saidGoaway) return;
+    this.#saidGoaway = true;
+    this.#giveUpPlace();
+    this.#send({ type: 'goaway', reconnect_after_ms: 0, closes_in_ms: closesInMs });
+  }
+
+  /** After `goaway`: messages that still come are nacked `shutting_down`. */
+  refuse(): void {
     if (this.#phase.name !== 'open') return;
-    this.#phase = { name: 'draining', reconnectAfterMs, letGo: false };
-    this.#send({ type: 'goaway', reconnect_after_ms: reconnectAfterMs });
+    this.#phase = { name: 'draining', letGo: false };
     this.#flow.release();
   }
 
-  /** After `drain`: closes as soon as nothing is in flight. */
+  /** After `refuse`: closes as soon as nothing is in flight. */
   letGo(): void {
     if (this.#phase.name !== 'draining') return;
     this.#phase = { ...this.#phase, letGo: true };
@@ -180,6 +194,7 @@ export class Session {
   /** The socket has closed, from either side. @param oversize whether it sent a frame above the hard limit. */
   ended(oversize: boolean): void {
     if (this.#phase.name !== 'closed') this.#deps.metrics.closed(oversize ? CLOSE_CODES.frame_too_big : 'peer');
+    if (this.#saidGoaway) this.#deps.metrics.departed(this.#phase.name === 'open' ? 'left' : 'closed');
     this.#phase = { name: 'closed' };
     this.#flow.close();
     this.outbox.release();
@@ -247,7 +262,7 @@ export class Session {
     const { intake, clock } = this.#deps;
     const { id, conversationId } = valid;
     if (this.#phase.name === 'draining') {
-      this.#postpone(valid, 'shutting_down', this.#phase.reconnectAfterMs, 'this gateway is shutting down');
+      this.#postpone(valid, 'shutting_down', SHUTTING_DOWN_RETRY_MS, 'this connection is about to close');
       return;
     }
     if (heldBy !== undefined) {

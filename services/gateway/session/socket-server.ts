@@ -18,7 +18,16 @@ import { TokenBucket } from '../limits/token-bucket.ts';
 import { type Certificate, ConnectionFront } from '../network/connection-front.ts';
 import type { WatchedFiles } from '../network/watched-files.ts';
 import { Session, type SessionDeps } from './session.ts';
-import { disconnect, endRevoked, GOODBYE_MS, type GoawayRequest, type Selector, sendAway } from './session-control.ts';
+import {
+  depart,
+  departureOf,
+  disconnect,
+  endRevoked,
+  type GoawayRequest,
+  type Selector,
+  sample,
+  sendAway,
+} from './session-control.ts';
 
 /** Brings insights to the sockets that asked for them. */
 export interface InsightDelivery {
@@ -50,7 +59,10 @@ export interface SocketServerOptions {
   /** Bytes of frames that are not whole yet, of all sockets together. */
   readonly maxReceivingBytes: number;
   readonly handshakeTimeoutMs: number;
+  /** Longest time over which goaways are spread when the process ends. */
   readonly reconnectSpreadMs: number;
+  /** How long a session that was sent away has to leave by itself. */
+  readonly handoverMs: number;
   readonly drainTimeoutMs: number;
   readonly session: SessionDeps;
   readonly insights: InsightDelivery;
@@ -164,12 +176,18 @@ export class SocketServer {
 
   /** Says goaway to a share of the selected sessions. @returns to how many */
   sendAway(request: GoawayRequest): number {
-    return this.#countEnded(sendAway(this.#sessions, request, this.#options.session.random));
+    const { handoverMs, session } = this.#options;
+    return this.#countEnded(sendAway(this.#sessions, request, { handoverMs, random: session.random }));
   }
 
   #countEnded(sessions: number): number {
     for (let i = 0; i < sessions; i++) this.#options.session.metrics.ended('operator');
     return sessions;
+  }
+
+  /** From now on the health path answers 503, so that load balancers send nothing new; whoever comes is still let in. */
+  announceDrain(): void {
+    this.#options.admission.announceShut();
   }
 
   /**
@@ -178,20 +196,15 @@ export class SocketServer {
    */
   async drain(): Promise<void> {
     this.#options.admission.shut();
-    const { reconnectSpreadMs, drainTimeoutMs, session } = this.#options;
-    for (const each of this.#sessions) each.drain(Math.floor(session.random() * reconnectSpreadMs));
-    const letGo = setTimeout(
-      () => {
-        for (const each of this.#sessions) each.letGo();
-      },
-      Math.min(GOODBYE_MS, drainTimeoutMs / 2),
-    );
+    const { reconnectSpreadMs: spreadMs, handoverMs, drainTimeoutMs: boundMs, session } = this.#options;
+    const { size } = this.#sessions;
+    const departure = departureOf(size, { spreadMs, handoverMs, boundMs });
+    depart(sample([...this.#sessions], size, session.random), departure, session.random);
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
       if (this.#sessions.size === 0) resolve();
     });
-    await within(drainTimeoutMs, Promise.all([empty, this.#options.api.idle()]), () => undefined);
-    clearTimeout(letGo);
+    await within(boundMs, Promise.all([empty, this.#options.api.idle()]), () => undefined);
     clearInterval(this.#ticker);
     for (const each of this.#sessions) each.cut();
     this.#pending.destroyAll();
@@ -253,14 +266,19 @@ export class SocketServer {
     }
   }
 
-  #open(webSocket: WebSocket, { credentials, insights }: AdmittedHandshake, bytesRead: () => number): void {
+  #open(
+    webSocket: WebSocket,
+    { credentials, insights, giveUpPlace }: AdmittedHandshake,
+    bytesRead: () => number,
+  ): void {
     const { session: deps } = this.#options;
     let oversize = false;
     webSocket.on('error', (error: Error & { code?: string }) => {
       oversize ||= error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
       deps.log.debug({ err: error.message }, 'a socket failed');
     });
-    const session = new Session({ id: randomUUID(), socket: webSocket, credentials, insights, bytesRead }, deps);
+    const id = randomUUID();
+    const session = new Session({ id, socket: webSocket, credentials, insights, bytesRead, giveUpPlace }, deps);
     this.#sessions.add(session);
     // Its credentials may have been revoked while the handshake waited for its place.
     this.#endIfRevoked(session);

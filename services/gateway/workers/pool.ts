@@ -74,6 +74,11 @@ export class WorkerPool {
     }
   }
 
+  /** Tells all workers that they will be drained soon. */
+  announceDrain(): void {
+    for (const { channel } of this.members) channel.notify('announce-drain', null);
+  }
+
   /** Drains all workers and waits for their end. */
   async drain(): Promise<void> {
     this.#stopping = true;

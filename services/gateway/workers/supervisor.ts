@@ -91,6 +91,8 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
       },
     },
     stop: async () => {
+      pool.announceDrain();
+      await delay(config.DRAIN_DELAY_MS);
       await pool.drain();
       await budget.close();
     },

@@ -57,6 +57,7 @@ export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise
     },
     'bot-share': ({ bot, n }: { bot: string; n: number }) => bots.divide(bot, n),
     'stop-listening': () => gateway?.stopListening(),
+    'announce-drain': () => gateway?.announceDrain(),
     drain: () => void drain(0),
   });
   const instance = instanceName('gateway', process.ppid, worker.id);

@@ -66,6 +66,8 @@ function stackEnvironment(): Record<string, string> {
     GATEWAY_PORT: '0',
     // One process: less memory, and a kill hits all of it. Tests of several say so.
     GATEWAY_WORKERS: '1',
+    // Bots of tests that do not hand over would hold up each stop by the default.
+    DRAIN_HANDOVER_MS: '100',
     NLP_PORT: '0',
   };
 }
