@@ -38,6 +38,18 @@ export const BENCHES: readonly Bench[] = [
     main: './gateway/main.ts',
   },
   {
+    name: 'rolling',
+    question: 'How late are acks while gateways behind nginx or HAProxy are restarted one after another?',
+    needs: OWN_STACK,
+    main: './rolling/main.ts',
+  },
+  {
+    name: 'hostile',
+    question: 'What do half-open connections, junk tokens, deaf readers and refused frames do to honest bots?',
+    needs: OWN_STACK,
+    main: './hostile/main.ts',
+  },
+  {
     name: 'insights',
     question: 'What does it cost to bring an insight to the worker that holds its socket?',
     needs: OWN_STACK,

@@ -20,6 +20,8 @@ export interface SystemUnderTest {
   readonly pid: number;
   readonly adminUrl: string | undefined;
   readonly signal: (signal: NodeJS.Signals) => void;
+  /** Resolves when it has ended, with its exit code. */
+  readonly ended: Promise<number | null>;
   readonly stop: () => Promise<void>;
 }
 
@@ -73,7 +75,8 @@ export class Bench {
       url: service.url,
       pid: service.pid,
       adminUrl: service.adminUrl,
-      signal: service.signal,
+      signal: (signal) => service.signal(signal),
+      ended: service.exited.then(({ code }) => code),
       stop: async () => void (await service.kill('SIGKILL')),
     };
   }
@@ -89,6 +92,7 @@ export class Bench {
       pid: child.pid ?? 0,
       adminUrl: undefined,
       signal: (signal) => child.kill(signal),
+      ended: new Promise((resolve) => child.once('exit', resolve)),
       stop: async () => void child.kill('SIGKILL'),
     };
   }

@@ -1,28 +1,16 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
-import { startTestStack } from '../../services/local/testing/test-stack.ts';
 import { integerOption, numberOption } from '../../services/operator/option-readers.ts';
 import { progress, runCommand } from '../kit/run-command.ts';
-import { Bench } from './bench.ts';
+import type { Bench } from './bench.ts';
 import { type ConnectionsOptions, holdConnections } from './connections.ts';
 import { type CostOptions, measureCost } from './cost.ts';
 import { type LatencyOptions, latencyAtHalfRate } from './latency.ts';
+import { runOnStack } from './run-on-stack.ts';
 import { type StormOptions, storm } from './storm.ts';
 
-/** Runs one benchmark on the stack of `PARLEY_TEST_STACK`, or on one of its own. */
-async function run(benchmark: (bench: Bench) => Promise<{ ok: boolean }>): Promise<void> {
-  const own = process.env['PARLEY_TEST_STACK'] ? undefined : await startTestStack(progress);
-  if (own) process.env['PARLEY_TEST_STACK'] = own.file;
-  const bench = await Bench.create();
-  try {
-    const report = await benchmark(bench);
-    process.stdout.write(`${JSON.stringify(report, null, program.opts()['json'] ? 0 : 2)}\n`);
-    process.exitCode = report.ok ? 0 : 1;
-  } finally {
-    await bench.close();
-    await own?.stop();
-  }
-}
+const run = (benchmark: (bench: Bench) => Promise<{ ok: boolean }>): Promise<void> =>
+  runOnStack(benchmark, program.opts());
 
 const program = new Command('load gateway')
   .description(

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { ClusterView } from '../../services/platform/kafka/read/cluster-view.ts';
 import type { Bench, SystemUnderTest } from './bench.ts';
 import { ackLatency, ClientProcesses } from './client-processes.ts';
+import { recordsIn } from './records-in.ts';
 
 export interface StormOptions {
   readonly connections: number;
@@ -91,11 +91,4 @@ function watchReadiness({ adminUrl }: SystemUnderTest): { stop: () => Promise<St
       return counts;
     },
   };
-}
-
-async function recordsIn(bench: Bench): Promise<number> {
-  const view = await ClusterView.connect(bench.kafka(), bench.brokers);
-  const ranges = await view.logRanges(bench.events);
-  await view.close();
-  return ranges.reduce((sum, { start, end }) => sum + end - start, 0);
 }
