@@ -15,7 +15,7 @@ export interface AttackPlan {
   readonly refused: number;
 }
 
-export type AttackKind = Exclude<keyof AttackPlan, 'url' | 'tokens'>;
+type AttackKind = Exclude<keyof AttackPlan, 'url' | 'tokens'>;
 /** How often each kind ended in which way: a close code, an HTTP status, or `cut`. */
 export type AttackEnds = Readonly<Record<AttackKind, Readonly<Record<string, number>>>>;
 

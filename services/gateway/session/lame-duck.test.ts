@@ -84,7 +84,8 @@ describe('a gateway that drains', () => {
   });
 
   it('loses no client of ours a message: each opens its next session elsewhere and leaves by itself', async () => {
-    const old = await openDoor({ DRAIN_HANDOVER_MS: '400' });
+    // A session that is younger than 10 s is followed after up to half a second.
+    const old = await openDoor({ DRAIN_TIMEOUT_MS: '8000', DRAIN_HANDOVER_MS: '2000' });
     const next = await openDoor({ JWT_PUBLIC_KEY: old.maker.publicKeyPem });
     const token = await old.maker.sign();
     // In the place of a load balancer.
