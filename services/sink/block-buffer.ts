@@ -1,8 +1,14 @@
+import type { Clock } from '../core/clock.ts';
 import type { FetchedRecord } from '../platform/kafka/record.ts';
 
 export interface BufferLimits {
   readonly maxRecords: number;
   readonly maxBytes: number;
+  /**
+   * How long a record may have lain in Kafka until its fetch came back: that much of it counts to its age. What is older
+   * waited for us, or bears the time of a wrong clock.
+   */
+  readonly fetchWaitMs: number;
 }
 
 /** Where fetching can be held up. */
@@ -53,7 +59,7 @@ export class BlockBuffer {
   readonly #valve: Valve;
   readonly #limits: BufferLimits;
   readonly #budget: MemoryBudget;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   #records: FetchedRecord[] = [];
   #arrivals: { readonly upTo: number; readonly atMs: number }[] = [];
   #waitingBytes = 0;
@@ -65,11 +71,11 @@ export class BlockBuffer {
   /** The offset expected next. */
   position: number;
 
-  constructor(valve: Valve, limits: BufferLimits, budget: MemoryBudget, startAt: number, now: () => number) {
+  constructor(valve: Valve, limits: BufferLimits, budget: MemoryBudget, startAt: number, clock: Clock) {
     this.#valve = valve;
     this.#limits = limits;
     this.#budget = budget;
-    this.#now = now;
+    this.#clock = clock;
     this.position = startAt;
     budget.join(this);
   }
@@ -87,7 +93,7 @@ export class BlockBuffer {
     return this.#waitingBytes + this.#heldBytes;
   }
 
-  /** When the oldest waiting record arrived (monotonic), or undefined when none waits. */
+  /** Since when the oldest waiting record is in Kafka (monotonic), or undefined when none waits. */
   get oldestAtMs(): number | undefined {
     return this.#records.length > 0 ? this.#arrivals[0]?.atMs : undefined;
   }
@@ -98,15 +104,17 @@ export class BlockBuffer {
   }
 
   take(records: readonly FetchedRecord[]): void {
+    const [first] = records;
     const last = records.at(-1);
-    if (!last) return;
+    if (!first || !last) return;
     let bytes = 0;
     for (const record of records) {
       this.#records.push(record);
       bytes += costOf(record);
     }
     this.position = last.offset + 1;
-    this.#arrivals.push({ upTo: last.offset, atMs: this.#now() });
+    const waitedMs = Math.max(0, Math.min(this.#limits.fetchWaitMs, this.#clock.now() - first.timestamp));
+    this.#arrivals.push({ upTo: last.offset, atMs: this.#clock.monotonicMs() - waitedMs });
     this.#waitingBytes += bytes;
     this.#budget.change(bytes);
     this.adjust();
@@ -141,7 +149,7 @@ export class BlockBuffer {
     if (records.length === 0) return;
     const bytes = records.reduce((sum, record) => sum + costOf(record), 0);
     this.#records = [...records, ...this.#records];
-    this.#arrivals.unshift({ upTo: records.at(-1)?.offset ?? 0, atMs: this.#now() });
+    this.#arrivals.unshift({ upTo: records.at(-1)?.offset ?? 0, atMs: this.#clock.monotonicMs() });
     this.#heldBytes -= bytes;
     this.#heldRecords -= records.length;
     this.#waitingBytes += bytes;

@@ -19,7 +19,7 @@ export const SINK_SPEC = {
   }),
   SINK_BLOCK_ROWS: int({ default: 10_000, min: 1, max: 100_000, doc: 'A block closes at this many records' }),
   SINK_BLOCK_BYTES: int({ default: 8 << 20, min: 1_024, max: 64 << 20, doc: 'A block closes at this many bytes' }),
-  SINK_MIN_AGE_MS: int({ default: 1_050, min: 10, max: 60_000, doc: 'Least age at which a block closes' }),
+  SINK_MIN_AGE_MS: int({ default: 1_300, min: 10, max: 60_000, doc: 'Least age at which a block closes' }),
   SINK_MAX_AGE_MS: int({ default: 5_000, min: 10, max: 60_000, doc: 'Greatest age, however dear an insert is' }),
   SINK_BUFFER_ROWS: int({ default: 20_000, min: 1, max: 1_000_000, doc: 'Records that wait, a partition' }),
   SINK_BUFFER_BYTES: int({ default: 16 << 20, min: 1_024, max: 1 << 30, doc: 'Bytes that wait, a partition' }),

@@ -28,6 +28,9 @@ import type { SinkDeps } from './sink-deps.ts';
 import { SinkLayout } from './sink-layout.ts';
 import { createSinkMetrics } from './sink-metrics.ts';
 
+/** Long enough that fetches cost little, short of a block's age by far: what came meanwhile is as old as it is. */
+const MAX_FETCH_WAIT_MS = 500;
+
 async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   const config = readConfig(SINK_SPEC, env);
   const names = topicNames(config.TOPIC_PREFIX);
@@ -39,6 +42,7 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     requestTimeoutMs: config.SINK_CLICKHOUSE_TIMEOUT_MS,
     log,
   });
+  const fetchWaitMs = Math.min(MAX_FETCH_WAIT_MS, Math.ceil(config.SINK_MIN_AGE_MS / 3));
   const ages = { minAgeMs: config.SINK_MIN_AGE_MS, maxAgeMs: config.SINK_MAX_AGE_MS };
   await startStep(log, 'migrations of ClickHouse', migrate(clickhouse, { log }));
   const retention = {
@@ -88,7 +92,7 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     limits: {
       blockRows: config.SINK_BLOCK_ROWS,
       blockBytes: config.SINK_BLOCK_BYTES,
-      buffer: { maxRecords: config.SINK_BUFFER_ROWS, maxBytes: config.SINK_BUFFER_BYTES },
+      buffer: { maxRecords: config.SINK_BUFFER_ROWS, maxBytes: config.SINK_BUFFER_BYTES, fetchWaitMs },
       duplicateWindowMs: config.SINK_DUPLICATE_WINDOW_MS,
     },
     clock: systemClock,
@@ -115,7 +119,8 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
       metrics,
       sessionTimeoutMs: config.SINK_SESSION_TIMEOUT_MS,
       // A block waits for a second or more: a fetch for each batch of the enrichers' would cost more than decoding them.
-      minBytes: 256 << 10,
+      minBytes: 1 << 20,
+      maxWaitMs: fetchWaitMs,
       fail,
       assign: async (claim) => {
         const sink = await openPartition(claim, deps);

@@ -78,7 +78,7 @@ export class PartitionSink implements PartitionHandler, Holder {
     });
     const { tracing, clock } = deps;
     this.#traces = tracing && new BlockTraces(tracing.tracer, tracing.group, claim, clock);
-    this.buffer = new BlockBuffer(claim, deps.limits.buffer, deps.budget, this.startAt, () => deps.clock.monotonicMs());
+    this.buffer = new BlockBuffer(claim, deps.limits.buffer, deps.budget, this.startAt, deps.clock);
     void this.#run();
   }
 

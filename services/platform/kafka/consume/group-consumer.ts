@@ -35,14 +35,13 @@ export interface GroupConsumerOptions {
   readonly maxBytesPerPartition?: number;
   /** Bytes of one fetch over all partitions that a broker leads; a single larger record still comes. */
   readonly maxBytes?: number;
-  /** A fetch waits for so many bytes, 100 ms at most: for those who gather records anyway, it saves most fetches. */
+  /** A fetch waits for so many bytes, so long at most: for those who gather records anyway, it saves most fetches. */
   readonly minBytes?: number;
+  /** Resuming a partition waits for the fetch under way. */
+  readonly maxWaitMs?: number;
   /** Makes the handler of a partition. Runs aside, so it may take its time; retried while the claim lasts. */
   readonly assign: (claim: Claim) => Promise<PartitionHandler>;
 }
-
-/** Resuming a partition waits for the fetch under way, so fetches are short. */
-const MAX_WAIT_MS = 100;
 
 const keyOf = (topic: string, partition: number) => `${topic}/${partition}`;
 
@@ -103,6 +102,7 @@ export class GroupConsumer implements ClaimOwner {
       maxBytesPerPartition: 1 << 20,
       maxBytes: 8 << 20,
       minBytes: 1,
+      maxWaitMs: 100,
       fail: () => {},
     };
     const options = { ...defaults, ...given };
@@ -170,9 +170,9 @@ export class GroupConsumer implements ClaimOwner {
   }
 
   #fetchPlan(): FetchPlan {
-    const { minBytes, maxBytes, maxBytesPerPartition, kafka } = this.#options;
+    const { minBytes, maxWaitMs, maxBytes, maxBytesPerPartition, kafka } = this.#options;
     return {
-      maxWaitMs: MAX_WAIT_MS,
+      maxWaitMs,
       minBytes,
       maxBytes,
       maxBytesPerPartition,
