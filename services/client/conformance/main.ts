@@ -90,5 +90,6 @@ else {
     for (const { name, verdict, why } of verdicts) process.stdout.write(`${verdict} ${name}${why ? `: ${why}` : ''}\n`);
     process.stdout.write(`${verdicts.length - failed.length} of ${verdicts.length} scenarios passed\n`);
   }
-  process.exitCode = failed.length > 0 ? 1 : 0;
+  // At once, also where a scenario still waits for a driver that is gone.
+  process.stdout.write('', () => process.exit(failed.length > 0 ? 1 : 0));
 }
