@@ -61,7 +61,10 @@ export default {
       severity: 'error',
       comment: 'A test may start the embedded stack and act as a client; it does not reach into another service.',
       from: { path: '^services/([^/]+)/.*(\\.test\\.ts$|/testing/)' },
-      to: { path: '^services/', pathNot: '^services/($1|core|platform|client|local/testing|replay|verify|operator)/' },
+      to: {
+        path: '^services/',
+        pathNot: '^services/($1|core|platform|client|client-python/testing|local/testing|replay|verify|operator)/',
+      },
     },
     {
       name: 'load-is-a-client',

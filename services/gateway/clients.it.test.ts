@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
 import { ParleyClient } from '../client/parley-client.ts';
+import { Python, programsOf } from '../client-python/testing/venv.ts';
 import { eventually } from '../core/testing/eventually.ts';
 import { launchBrowser } from '../local/testing/browser.ts';
 import { isolation, type ServiceHandle, spawnService, stopServices } from '../local/testing/stack.ts';
@@ -15,6 +16,7 @@ import { TokenMaker } from './testing/tokens.ts';
 /** The clients that come with Parley, each as its users run it, on a gateway and an enricher of this file's own. */
 const { TOPIC_PREFIX } = isolation('clients');
 const repository = join(import.meta.dirname, '../..');
+const python = await Python.find();
 
 let maker: TokenMaker;
 let pages: ModuleServer;
@@ -141,6 +143,28 @@ describe('the ten lines of', () => {
       env: { ...process.env, PARLEY_TOKEN: await maker.sign({ bot: page }) },
     });
     expect(stdout).toMatch(/^negative \w+\n$/);
+  });
+});
+
+describe('the Python client', () => {
+  const test = typeof python === 'string' ? it.skip : it;
+  const why = typeof python === 'string' ? ` (skipped: ${python})` : '';
+
+  test(`runs the ten lines of README.md, and those of its own page: with asyncio, blocking, and over HTTP${why}`, async () => {
+    const pages = ['README.md', 'services/client-python/README.md'].map((page) => programsOf(join(repository, page)));
+    const programs = (await Promise.all(pages)).flat();
+    expect(programs.length).toBe(3);
+    const token = await maker.sign({ bot: 'python' });
+    const runs = programs.map((program) => {
+      const here = program
+        .replaceAll('ws://127.0.0.1:8080/v1/stream', gateway.url)
+        .replaceAll('http://127.0.0.1:8080', gateway.url.replace(/^ws(.*)\/v1\/stream$/, 'http$1'));
+      return (python as Python).run(['-W', 'error', '-c', here], { PARLEY_TOKEN: token });
+    });
+    const [ten, own, others] = await Promise.all(runs);
+    expect([ten?.stderr, own?.stderr, others?.stderr]).toEqual(['', '', '']);
+    expect([ten?.stdout, own?.stdout]).toEqual(Array(2).fill(expect.stringMatching(/^negative \w+\n$/)));
+    expect(others?.stdout).toMatch(/^\[None, ParleyError\(.*robot.*\)\]\n$/);
   });
 });
 

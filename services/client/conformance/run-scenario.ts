@@ -54,6 +54,7 @@ async function take(step: Step, { gateway, client, url, stepTimeoutMs }: Run): P
   else if ('say' in step) gateway.socket.send(JSON.stringify(step.say));
   else if ('text' in step) gateway.socket.send(step.text);
   else if ('drop' in step) gateway.socket.terminate();
+  else if ('freeze' in step) gateway.socket.pause();
   else if ('close' in step) gateway.socket.close(...step.close);
   else if ('closed' in step) check(step.closed, await gateway.closes.next('end of the connection', stepTimeoutMs));
   else if ('event' in step) check(step.event, await client.events.next('event', stepTimeoutMs));

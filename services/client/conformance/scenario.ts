@@ -21,6 +21,8 @@ export type Step =
   | { readonly pings: number }
   /** The connection is cut without a closing handshake. */
   | { readonly drop: true }
+  /** The gateway reads no more and answers no ping: the other end of the cable is gone. */
+  | { readonly freeze: true }
   | { readonly close: readonly [code: number, reason: string] }
   /** The connection ends, from the client's side, with this code. */
   | { readonly closed: number }
