@@ -74,6 +74,12 @@ export const BENCHES: readonly Bench[] = [
     main: './chaos/main.ts',
   },
   {
+    name: 'client-chaos',
+    question: 'Does a gateway at its worst end, stall or fool the process of a bot?',
+    needs: 'nothing',
+    main: './client-chaos/main.ts',
+  },
+  {
     name: 'traces',
     question: 'Where does the time of one message go?',
     needs: 'services that send it traces',
