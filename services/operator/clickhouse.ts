@@ -28,6 +28,7 @@ export async function withClickHouse<T>(
     database,
     username: settings.CLICKHOUSE_USER,
     password: settings.CLICKHOUSE_PASSWORD,
+    cluster: settings.CLICKHOUSE_CLUSTER,
     log: createLogger('parley', 'silent'),
     requestTimeoutMs: REQUEST_TIMEOUT_MS,
   });

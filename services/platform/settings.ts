@@ -66,6 +66,11 @@ export const CLICKHOUSE_SPEC = {
   CLICKHOUSE_DATABASE: text({ default: 'parley', doc: 'Database of the facts and rollups' }),
   CLICKHOUSE_USER: text({ default: 'default', doc: 'ClickHouse user' }),
   CLICKHOUSE_PASSWORD: secret({ default: '', doc: 'Its password' }),
+  CLICKHOUSE_CLUSTER: optional(
+    text({
+      doc: 'Cluster of one shard, by its own name: tables are made replicated, on every replica. Never tried on one',
+    }),
+  ),
 };
 
 export const NLP_SPEC = {

@@ -11,8 +11,10 @@ import { doubleFacts, doubleReceipts, receiptsWithoutFacts } from '../../verify/
 import { rollupMismatches } from '../../verify/queries/rollup-recount.ts';
 import { createLogger } from '../logger.ts';
 import { type ClickHouse, createClickHouse } from './clickhouse.ts';
+import { forCluster } from './cluster-statements.ts';
 import { assertDedupWindows, neededBlocks, widenDedupWindows } from './dedup-windows.ts';
-import { migrate } from './migrations.ts';
+import { migrate, readMigrations } from './migrations.ts';
+import { quote } from './sql-statements.ts';
 
 const log = createLogger('test', 'silent');
 const FOLDER = fileURLToPath(new URL('../../../schemas/clickhouse/', import.meta.url));
@@ -125,6 +127,39 @@ describe('migrations', () => {
     } finally {
       await rm(folder, { recursive: true });
     }
+  });
+});
+
+describe('a cluster, which nobody has run this on', () => {
+  it('gets statements that the engine understands, on every replica, with replicated tables and their windows', async () => {
+    const statements = (await readMigrations()).flatMap((migration) => migration.statements);
+    const others = [
+      'CREATE DATABASE IF NOT EXISTS `a b`',
+      'RENAME TABLE IF EXISTS a TO b',
+      'RENAME TABLE a TO b, b TO a',
+      'ALTER TABLE a REMOVE TTL',
+      'ALTER TABLE `a` MODIFY SETTING non_replicated_deduplication_window = 7',
+      'ALTER TABLE a MODIFY TTL at + INTERVAL 9 DAY SETTINGS materialize_ttl_after_modify = 0',
+    ];
+    const wrong: string[] = [];
+    const at = createClickHouse({ url: stack().clickhouseUrl, database: 'default', log });
+    for (const statement of [...statements, ...others]) {
+      const rendered = forCluster(statement, 'two replicas');
+      const [{ printed } = { printed: '' }] = await at.query<{ printed: string }>(
+        `SELECT formatQuerySingleLine(${quote(rendered)}) AS printed`,
+      );
+      const isMoved = /^INSERT/.test(printed);
+      if (isMoved !== !printed.includes('ON CLUSTER `two replicas`')) wrong.push(printed.slice(0, 200));
+      if (/ENGINE = (?!Replicated)\w*MergeTree/.test(printed)) wrong.push(printed.slice(0, 200));
+      if (/non_replicated_deduplication_window/.test(printed)) wrong.push(printed.slice(0, 200));
+      const isWindowed = /\breplicated_deduplication_window = /.test(printed);
+      if (isWindowed !== printed.includes('replicated_deduplication_window_seconds = 604800'))
+        wrong.push(printed.slice(0, 200));
+    }
+    await at.close();
+    expect(wrong).toEqual([]);
+    expect(statements.length).toBeGreaterThan(40);
+    expect(() => forCluster('DROP TABLE a', 'c')).toThrow('nothing says how this runs on a cluster');
   });
 });
 

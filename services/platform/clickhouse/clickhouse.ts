@@ -2,6 +2,7 @@ import { ClickHouseError, ClickHouseLogLevel, type ClickHouseSettings, createCli
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import type { Check } from '../admin-server.ts';
 import type { Logger } from '../logger.ts';
+import { QUORUM_INSERT, SEQUENTIAL_READ } from './cluster-statements.ts';
 
 export interface ClickHouseOptions {
   readonly url: string;
@@ -11,6 +12,8 @@ export interface ClickHouseOptions {
   readonly log: Logger;
   /** How long one request may take, in milliseconds. */
   readonly requestTimeoutMs?: number;
+  /** The cluster of which the server is a replica, by its own configuration; none: a server by itself. */
+  readonly cluster?: string | undefined;
 }
 
 export interface RequestOptions {
@@ -49,12 +52,14 @@ export const clickHouseErrorCode = (error: unknown): number | undefined =>
 /** One database of a ClickHouse server, over HTTP. */
 export class ClickHouse {
   readonly database: string;
+  readonly cluster: string | undefined;
   readonly #options: ClickHouseOptions;
   readonly #client: ReturnType<typeof createClient>;
 
   constructor(options: ClickHouseOptions) {
     this.#options = options;
     this.database = options.database;
+    this.cluster = options.cluster;
     this.#client = createClient({
       url: options.url,
       database: options.database,
@@ -83,7 +88,11 @@ export class ClickHouse {
         format: 'JSONEachRow',
         ...(params && { query_params: params }),
         ...(signal && { abort_signal: signal }),
-        clickhouse_settings: { ...settings, output_format_json_quote_64bit_integers: 0 },
+        clickhouse_settings: {
+          ...(this.cluster !== undefined && SEQUENTIAL_READ),
+          ...settings,
+          output_format_json_quote_64bit_integers: 0,
+        },
       });
       return await result.json<T>();
     });
@@ -107,7 +116,7 @@ export class ClickHouse {
       columns: [...columns] as [string, ...string[]],
       values: rows,
       format: 'JSONCompactEachRow',
-      clickhouse_settings: { ...settings, async_insert: 0 },
+      clickhouse_settings: { ...(this.cluster !== undefined && QUORUM_INSERT), ...settings, async_insert: 0 },
     });
   }
 

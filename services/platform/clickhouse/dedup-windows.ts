@@ -1,5 +1,6 @@
 import { ParleyError } from '../../core/errors.ts';
 import type { ClickHouse } from './clickhouse.ts';
+import { forCluster, REPLICATED_WINDOW_S } from './cluster-statements.ts';
 import { quoteName } from './sql-statements.ts';
 
 /** Every table that a block of the sink is stored in, and where its decisions are. */
@@ -23,9 +24,6 @@ export const neededBlocks = ({ partitions, minAgeMs }: { partitions: number; min
     LEAST_BLOCKS,
     Math.ceil((partitions / Math.max(minAgeMs / 1_000, LEAST_CADENCE_S)) * TABLE_PARTITIONS * FREEZE_S),
   );
-/** On replicated engines tokens are forgotten by age as well: as long as `chat.enriched` keeps its records, 7 days. */
-const NEEDED_SECONDS = 7 * 86_400;
-
 interface Table {
   readonly name: string;
   readonly engine: string;
@@ -42,7 +40,7 @@ const windowOf = (table: Table): string =>
 function problemOf(table: Table, blocks: number): string | undefined {
   const needed = {
     [windowOf(table)]: blocks,
-    ...(isReplicated(table) && { replicated_deduplication_window_seconds: NEEDED_SECONDS }),
+    ...(isReplicated(table) && { replicated_deduplication_window_seconds: REPLICATED_WINDOW_S }),
   };
   const wrong = Object.entries(needed).filter(([name, least]) => settingOf(table, name) < least);
   if (wrong.length === 0) return undefined;
@@ -65,7 +63,8 @@ export async function widenDedupWindows(client: ClickHouse, blocks: number): Pro
     if (!table) continue;
     const window = settingOf(table, windowOf(table));
     if (window < LEAST_BLOCKS || window >= blocks) continue;
-    await client.command(`ALTER TABLE ${quoteName(name)} MODIFY SETTING ${windowOf(table)} = ${blocks}`);
+    const statement = `ALTER TABLE ${quoteName(name)} MODIFY SETTING ${windowOf(table)} = ${blocks}`;
+    await client.command(forCluster(statement, client.cluster));
   }
 }
 

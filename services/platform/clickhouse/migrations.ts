@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import type { Logger } from '../logger.ts';
 import { type ClickHouse, unreachable } from './clickhouse.ts';
+import { forCluster } from './cluster-statements.ts';
 import { quoteName, splitStatements } from './sql-statements.ts';
 
 export interface MigrationOptions {
@@ -36,7 +37,8 @@ CREATE TABLE IF NOT EXISTS migrations
 ENGINE = ReplacingMergeTree(applied_at)
 ORDER BY (version, checksum)`;
 
-async function readMigrations(folder: string): Promise<Migration[]> {
+/** The numbered files, in their order. @throws {ParleyError} CLICKHOUSE_SCHEMA where two have one number. */
+export async function readMigrations(folder = FOLDER): Promise<Migration[]> {
   const names = (await readdir(folder)).filter((name) => /^\d+_.+\.sql$/.test(name)).sort();
   const found = await Promise.all(
     names.map(async (name) => {
@@ -120,7 +122,7 @@ async function apply(client: ClickHouse, statement: string): Promise<void> {
 async function run(client: ClickHouse, statement: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      await client.command(statement);
+      await client.command(forCluster(statement, client.cluster));
       return;
     } catch (error) {
       if (attempt === STATEMENT_ATTEMPTS) {
