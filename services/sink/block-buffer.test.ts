@@ -45,11 +45,54 @@ describe('the buffer', () => {
       new ManualClock(),
     );
     first.take(records(0, 10));
-    second.take(records(0, 1));
-    expect([a.calls, b.calls]).toEqual([['pause'], ['pause']]);
+    second.take(records(0, 2));
+    expect([a.calls, b.calls]).toEqual([['pause'], []]);
+    second.take(records(2, 3));
+    expect(b.calls).toEqual(['pause']);
     first.close();
     expect(b.calls).toEqual(['pause', 'resume']);
-    expect(budget.bytes).toBe(400);
+    expect(budget.bytes).toBe(1_200);
+  });
+
+  it('leaves room for the other partitions, however many cannot go on', () => {
+    const LIMIT = 64_000;
+    const action = fc.record({ buffer: fc.nat(5), records: fc.integer({ min: 1, max: 10 }), inserts: fc.boolean() });
+    fc.assert(
+      fc.property(fc.nat(5), fc.array(action, { maxLength: 300 }), (stuck, actions) => {
+        const budget = new MemoryBudget(LIMIT);
+        const gates = Array.from({ length: 6 }, valve);
+        const isPaused = (index: number) => gates[index]?.calls.at(-1) === 'pause';
+        const buffers = gates.map(
+          (gate) => new BlockBuffer(gate, { maxRecords: 1e9, maxBytes: 16_000 }, budget, 0, () => 0),
+        );
+        // They cannot go on: they take until they are paused, and nothing of it ever goes in.
+        for (let index = 0; index < stuck; index++) {
+          const buffer = buffers[index] as BlockBuffer;
+          while (!isPaused(index)) buffer.take(records(buffer.position, buffer.position + 10));
+        }
+        const wrong: string[] = [];
+        for (const { buffer: index, records: count, inserts } of actions) {
+          const buffer = buffers[index] as BlockBuffer;
+          if (!isPaused(index)) buffer.take(records(buffer.position, buffer.position + count));
+          if (index >= stuck && inserts) {
+            buffer.cutBelow(buffer.position);
+            buffer.free();
+            if (isPaused(index)) wrong.push(`${index} is empty and paused`);
+          }
+          if (budget.bytes > LIMIT + 6 * 4_000) wrong.push(`${budget.bytes} bytes`);
+        }
+        for (const buffer of buffers.slice(stuck)) {
+          buffer.cutBelow(buffer.position);
+          buffer.free();
+        }
+        for (let index = stuck; index < 6; index++) {
+          const buffer = buffers[index] as BlockBuffer;
+          while (!isPaused(index)) buffer.take(records(buffer.position, buffer.position + 1));
+          if (buffer.bytes < LIMIT / 2 / 6) wrong.push(`${index} has room for ${buffer.bytes} bytes`);
+        }
+        expect(wrong).toEqual([]);
+      }),
+    );
   });
 
   it('never pauses below the end of a block that must be whole', () => {

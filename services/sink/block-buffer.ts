@@ -21,7 +21,11 @@ export interface Valve {
 const OVERHEAD_BYTES = 300;
 const costOf = (record: FetchedRecord): number => record.size + OVERHEAD_BYTES;
 
-/** What all partitions of the process hold together; past its limit each stops fetching until half is free again. */
+/**
+ * What all partitions of the process hold together: at most `limitBytes`, and what one fetch brings each. Half of it is divided
+ * evenly, so that a partition always has room of its own, however many others cannot go on; of the other half each may
+ * take as much as is left.
+ */
 export class MemoryBudget {
   readonly #limit: number;
   readonly #buffers = new Set<BlockBuffer>();
@@ -31,8 +35,12 @@ export class MemoryBudget {
     this.#limit = limitBytes;
   }
 
-  get isFull(): boolean {
-    return this.bytes >= this.#limit;
+  /** Bytes that one partition may hold as things stand. */
+  get allowance(): number {
+    const own = this.#limit / 2 / Math.max(this.#buffers.size, 1);
+    let left = this.#limit / 2;
+    for (const { bytes } of this.#buffers) left -= Math.max(0, bytes - own);
+    return own + Math.max(0, left);
   }
 
   join(buffer: BlockBuffer): void {
@@ -41,19 +49,22 @@ export class MemoryBudget {
 
   leave(buffer: BlockBuffer): void {
     this.#buffers.delete(buffer);
+    this.#adjustAll();
   }
 
   change(bytes: number): void {
-    const before = this.bytes;
     this.bytes += bytes;
-    const half = this.#limit / 2;
-    if (before >= half && this.bytes < half) for (const buffer of this.#buffers) buffer.adjust();
+    if (bytes < 0) this.#adjustAll();
+  }
+
+  #adjustAll(): void {
+    for (const buffer of this.#buffers) buffer.adjust();
   }
 }
 
 /**
  * Records of one partition that wait for their block, in offset order. Fetching is paused at the limits (its own, and
- * all partitions' together) and resumed at half of them. Records of a block under way still count, until freed.
+ * what the budget allows) and resumed at half of them. Records of a block under way still count, until freed.
  */
 export class BlockBuffer {
   readonly #valve: Valve;
@@ -157,9 +168,10 @@ export class BlockBuffer {
 
   /** The block is in: its records are forgotten. */
   free(): void {
-    this.#budget.change(-this.#heldBytes);
+    const freed = this.#heldBytes;
     this.#heldBytes = 0;
     this.#heldRecords = 0;
+    this.#budget.change(-freed);
     this.adjust();
   }
 
@@ -170,13 +182,14 @@ export class BlockBuffer {
 
   /** Drops everything and expects `position` next. */
   restartAt(position: number): void {
-    this.#budget.change(-this.bytes);
+    const freed = this.bytes;
     this.#records = [];
     this.#arrivals = [];
     this.#waitingBytes = 0;
     this.#heldBytes = 0;
     this.#heldRecords = 0;
     this.position = position;
+    this.#budget.change(-freed);
     this.adjust();
   }
 
@@ -190,8 +203,9 @@ export class BlockBuffer {
     const records = this.#records.length + this.#heldRecords;
     const { maxRecords, maxBytes } = this.#limits;
     const isNeeded = this.position < this.#neededUpTo;
-    const isOver = records >= maxRecords || this.bytes >= maxBytes || this.#budget.isFull;
-    const isLow = records <= maxRecords / 2 && this.bytes <= maxBytes / 2 && !this.#budget.isFull;
+    const allowed = Math.min(maxBytes, this.#budget.allowance);
+    const isOver = records >= maxRecords || this.bytes >= allowed;
+    const isLow = records <= maxRecords / 2 && this.bytes <= allowed / 2;
     if (!this.#paused && isOver && !isNeeded) {
       this.#paused = true;
       this.#valve.pause();

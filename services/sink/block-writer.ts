@@ -135,7 +135,7 @@ export class BlockWriter {
     }
     const startedMs = clock.monotonicMs();
     // A slot for one try alone: a block that cannot go in holds up its own partition.
-    await steps.run('ingest', () => deps.slots(() => store.ingest(block, rows)));
+    await steps.run('ingest', (failures) => deps.slots.run(failures, () => store.ingest(block, rows)));
     const tookMs = clock.monotonicMs() - startedMs;
     cadence.observe(tookMs);
     metrics.insertSeconds.observe(tookMs / 1_000);

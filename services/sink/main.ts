@@ -1,4 +1,3 @@
-import pLimit from 'p-limit';
 import { systemClock } from '../core/clock.ts';
 import { readConfig } from '../core/config.ts';
 import { isParleyError, messageOf } from '../core/errors.ts';
@@ -21,6 +20,7 @@ import { MemoryBudget } from './block-buffer.ts';
 import { Cadence } from './cadence.ts';
 import { SINK_SPEC } from './config.ts';
 import { FactStore } from './fact-store.ts';
+import { InsertSlots } from './insert-slots.ts';
 import { openPartition } from './open-partition.ts';
 import type { PartitionSink } from './partition-sink.ts';
 import { keepRetention } from './retention.ts';
@@ -39,6 +39,7 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     database: config.CLICKHOUSE_DATABASE,
     username: config.CLICKHOUSE_USER,
     password: config.CLICKHOUSE_PASSWORD,
+    cluster: config.CLICKHOUSE_CLUSTER,
     requestTimeoutMs: config.SINK_CLICKHOUSE_TIMEOUT_MS,
     log,
   });
@@ -86,7 +87,7 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     layout: layoutOf(enrichedPartitions),
     produce: producer.send.bind(producer),
     dlqTopic: names.dlq,
-    slots: pLimit(config.SINK_CONCURRENT_BLOCKS),
+    slots: new InsertSlots(config.SINK_CONCURRENT_BLOCKS),
     budget,
     cadence: new Cadence(ages, () => held().filter(({ isBusy }) => isBusy).length),
     limits: {

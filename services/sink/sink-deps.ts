@@ -7,6 +7,7 @@ import type { Tracer } from '../platform/tracing/tracer.ts';
 import type { BufferLimits, MemoryBudget } from './block-buffer.ts';
 import type { Cadence } from './cadence.ts';
 import type { FactStore } from './fact-store.ts';
+import type { InsertSlots } from './insert-slots.ts';
 import type { SinkLayout } from './sink-layout.ts';
 import type { SinkMetrics } from './sink-metrics.ts';
 
@@ -26,7 +27,7 @@ export interface SinkDeps {
   readonly produce: (record: OutgoingRecord) => Promise<void>;
   readonly dlqTopic: string;
   /** Bounds how many inserts are under way at once. */
-  readonly slots: <T>(run: () => Promise<T>) => Promise<T>;
+  readonly slots: InsertSlots;
   readonly budget: MemoryBudget;
   readonly cadence: Cadence;
   readonly limits: SinkLimits;

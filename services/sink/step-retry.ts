@@ -44,12 +44,15 @@ export class StepRetry {
     this.#log = log;
   }
 
-  /** @throws {ParleyError} CLICKHOUSE_SCHEMA where a table is missing; {ClaimLostError}. */
-  async run<T>(step: string, action: () => Promise<T>): Promise<T> {
+  /**
+   * @param action gets how often it failed before.
+   * @throws {ParleyError} CLICKHOUSE_SCHEMA where a table is missing; {ClaimLostError}.
+   */
+  async run<T>(step: string, action: (failures: number) => Promise<T>): Promise<T> {
     for (let attempt = 0; ; attempt++) {
       this.#holder.assertOurs();
       try {
-        const done = await action();
+        const done = await action(attempt);
         this.failing = undefined;
         return done;
       } catch (error) {
