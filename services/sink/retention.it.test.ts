@@ -47,7 +47,28 @@ it('facts and minutes go when they are too old, hours stay, and what verify reco
   // A fault within what is kept is found as before.
   await client.command("DELETE FROM messages WHERE message_id = '3'");
   expect(await counts()).toMatchObject({ mismatches: 4 });
-  await keepRetention(client, FOREVER);
+});
+
+it('what a shorter time to live removed is not looked for after it is raised or given up', async () => {
+  await client.command('TRUNCATE TABLE messages');
+  for (const table of ['rollup_sums', 'rollup_conversations']) await client.command(`TRUNCATE TABLE ${table}`);
+  await store('new', 3);
+  await store('older', 145);
+  await store('old', 200);
+  await counts();
+  for (const [facts, minutes] of [
+    [undefined, undefined],
+    [400, undefined],
+    [150, 140],
+    [undefined, 131],
+    [undefined, undefined],
+  ] as const) {
+    await keepRetention(client, { ...FOREVER, facts, minutes });
+    expect(await counts()).toMatchObject({ hours: ['new', 'old', 'older'], mismatches: 0 });
+  }
+  // Only what a time to live could remove is exempt: the minutes of 'older' are gone for good, its hours are compared.
+  await client.command("DELETE FROM messages WHERE bot_id = 'older' AND message_id = '3'");
+  expect(await counts()).toMatchObject({ mismatches: 2 });
   const kept = await client.query(
     "SELECT name FROM system.tables WHERE database = currentDatabase() AND create_table_query LIKE '%TTL toDateTime(sent_at)%'",
   );

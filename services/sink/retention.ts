@@ -1,4 +1,5 @@
 import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
+import { forCluster } from '../platform/clickhouse/cluster-statements.ts';
 
 /** Days that rows are kept; undefined: for ever. */
 export interface Retention {
@@ -23,7 +24,10 @@ const rulesOf = ({ messageKeys, facts, minutes }: Retention): Rule[] => [
   { table: 'rollup_conversations', column: 'at', days: minutes, where: "grain = 'minute'" },
 ];
 
-/** Sets the TTL of each table where it is another one; nothing is rewritten for it, what is older goes by and by. */
+/**
+ * Sets the TTL of each table where it is another one; nothing is rewritten for it, what is older goes by and by. What the
+ * one before may have removed is noted first, for `verify`: a TTL that is raised or given up brings nothing back.
+ */
 export async function keepRetention(client: ClickHouse, retention: Retention): Promise<void> {
   const tables = await client.query<{ name: string; create: string }>(
     'SELECT name, create_table_query AS create FROM system.tables WHERE database = {database:String}',
@@ -32,14 +36,21 @@ export async function keepRetention(client: ClickHouse, retention: Retention): P
   const creates = new Map(tables.map(({ name, create }) => [name, create]));
   for (const { table, column, days, where } of rulesOf(retention)) {
     const create = creates.get(table);
-    if (create === undefined || daysOf(create) === days) continue;
-    if (days === undefined) await client.command(`ALTER TABLE ${table} REMOVE TTL`);
-    else {
-      if (table === 'messages') await client.command(`ALTER TABLE ${table} MODIFY SETTING ttl_only_drop_parts = 1`);
+    if (create === undefined) continue;
+    const before = daysOf(create);
+    if (before === days) continue;
+    if (before !== undefined) {
       await client.command(
-        `ALTER TABLE ${table} MODIFY TTL ${column} + INTERVAL ${days} DAY${where ? ` DELETE WHERE ${where}` : ''}
-         SETTINGS materialize_ttl_after_modify = 0`,
+        `INSERT INTO retention_floors (table_name, floor) SELECT '${table}', toStartOfDay(now('UTC')) - INTERVAL ${before - 1} DAY`,
       );
+    }
+    if (days === undefined) await client.command(forCluster(`ALTER TABLE ${table} REMOVE TTL`, client.cluster));
+    else {
+      if (table === 'messages')
+        await client.command(forCluster(`ALTER TABLE ${table} MODIFY SETTING ttl_only_drop_parts = 1`, client.cluster));
+      const kept = `${column} + INTERVAL ${days} DAY${where ? ` DELETE WHERE ${where}` : ''}`;
+      const statement = `ALTER TABLE ${table} MODIFY TTL ${kept} SETTINGS materialize_ttl_after_modify = 0`;
+      await client.command(forCluster(statement, client.cluster));
     }
   }
 }

@@ -1,3 +1,4 @@
+import { type EpochMs, epochMs } from '../../core/brands.ts';
 import type { ClickHouse } from '../../platform/clickhouse/clickhouse.ts';
 import { quoteName } from '../../platform/clickhouse/sql-statements.ts';
 import { conditions, findViolations, instant, type Scope, together, type Violations } from './violation-query.ts';
@@ -21,21 +22,28 @@ const ROLLUPS = [
 type Rollup = (typeof ROLLUPS)[number];
 
 /** Whole buckets: those that began since then, the one of that very moment included. */
-const bucketsSince = ({ since, keptDays }: Scope, column: string, bucket: string): string =>
+const bucketsSince = ({ since, keptSince }: Scope, column: string, bucket: string): string =>
   conditions([
     since === undefined ? undefined : `${column} >= ${bucket}(${instant(since)})`,
-    // A day more than the TTL needs: what expires while the query runs is in neither side.
-    keptDays === undefined ? undefined : `${column} >= toStartOfDay(now('UTC')) - INTERVAL ${keptDays - 1} DAY`,
+    keptSince === undefined ? undefined : `${column} >= ${instant(keptSince)}`,
   ]);
 
-/** Days that a table's TTL keeps; undefined without one. */
-async function keptDays(client: ClickHouse, database: string): Promise<ReadonlyMap<string, number>> {
-  const tables = await client.query<{ name: string; days: string }>(
-    `SELECT name, extract(create_table_query, '\\\\bTTL .*toIntervalDay\\\\((\\\\d+)\\\\)') AS days FROM system.tables
-     WHERE database = {database:String} AND name IN ('messages', 'rollup_sums') AND days != ''`,
+/**
+ * The first day of which a table has everything, by its TTL and by those it had before (`retention_floors`). A day more
+ * than the TTL needs: what expires while a query runs is in neither side.
+ */
+async function floors(client: ClickHouse, database: string): Promise<ReadonlyMap<string, EpochMs>> {
+  const found = await client.query<{ name: string; floor: number }>(
+    `SELECT name, max(at) AS floor FROM (
+       SELECT name, extract(create_table_query, '\\\\bTTL .*toIntervalDay\\\\((\\\\d+)\\\\)') AS days,
+         toUnixTimestamp(toStartOfDay(now('UTC')) - toIntervalDay(toInt32OrZero(days) - 1)) AS at
+       FROM system.tables WHERE database = {database:String} AND name IN ('messages', 'rollup_sums') AND days != ''
+       UNION ALL
+       SELECT toString(table_name), '', toUnixTimestamp(floor) FROM ${quoteName(database)}.retention_floors
+     ) GROUP BY name`,
     { params: { database } },
   );
-  return new Map(tables.map(({ name, days }) => [name, Number(days)]));
+  return new Map(found.map(({ name, floor }) => [name, epochMs(Number(floor) * 1_000)]));
 }
 
 /** The facts counted afresh, negated, in the columns of the `_sums` tables. */
@@ -103,11 +111,11 @@ export async function rollupMismatches(client: ClickHouse, database: string, sco
   const db = quoteName(database);
   const found: Violations[] = [];
   // One after another: each may use as much memory as is allowed.
-  const days = await keptDays(client, database);
+  const kept = await floors(client, database);
   for (const rollup of ROLLUPS) {
-    const kept = [days.get('messages'), rollup[1] === 'minute' ? days.get('rollup_sums') : undefined];
-    const least = Math.min(...kept.map((each) => each ?? Number.POSITIVE_INFINITY));
-    const within = Number.isFinite(least) ? { ...scope, keptDays: least } : scope;
+    const tables = rollup[1] === 'minute' ? ['messages', 'rollup_sums'] : ['messages'];
+    const limits = tables.flatMap((table) => kept.get(table) ?? []);
+    const within = limits.length > 0 ? { ...scope, keptSince: epochMs(Math.max(...limits)) } : scope;
     found.push(await findViolations(client, sumMismatches(db, rollup, within), scope));
     found.push(await findViolations(client, conversationMismatches(db, rollup, within), scope));
   }

@@ -21,8 +21,8 @@ export interface Scope {
   readonly since?: EpochMs;
   /** Only messages and receipts of these partitions of `chat.events` and `chat.replay`. */
   readonly partitions?: readonly number[];
-  /** What was sent so many days ago may be gone by a table's TTL; for ever unless said. */
-  readonly keptDays?: number;
+  /** What was sent before may be gone by a table's TTL; everything is there unless said. */
+  readonly keptSince?: EpochMs;
   /** What one query may use in ClickHouse; 1 GiB unless said. */
   readonly memoryBytes?: number;
 }
