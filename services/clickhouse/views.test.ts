@@ -21,18 +21,32 @@ interface Message {
   readonly outcome?: string;
   readonly sentiment?: number;
   readonly latencyMs?: number;
+  readonly intent?: string;
+  readonly language?: string;
 }
 
 /** As the sink inserts a first answer; times in UTC. */
 async function store(messages: readonly Message[]): Promise<void> {
   const values = messages.map(
-    ({ at, bot = 'b', conversation = 'c', outcome = 'enriched', sentiment = 0, latencyMs = 100 }, n) =>
+    (
+      {
+        at,
+        bot = 'b',
+        conversation = 'c',
+        outcome = 'enriched',
+        sentiment = 0,
+        latencyMs = 100,
+        intent = '',
+        language = '',
+      },
+      n,
+    ) =>
       `(1, 1, 'm${n}-${at}-${bot}', 't', '${bot}', '${conversation}', '${at}', '${at}', '${outcome}', ` +
-      `'neutral', ${Math.round(sentiment * 10_000)}, ${latencyMs}, 1, 1)`,
+      `'neutral', ${Math.round(sentiment * 10_000)}, ${latencyMs}, 1, 1, '${intent}', '${language}')`,
   );
   await client.command(
     `INSERT INTO ingest (to_messages, sign, message_id, tenant_id, bot_id, conversation_id, sent_at, enriched_at, outcome,
-       sentiment_label, sentiment_e4, latency_ms, latency_counts, rollups) VALUES ${values.join(', ')}`,
+       sentiment_label, sentiment_e4, latency_ms, latency_counts, rollups, intent, language) VALUES ${values.join(', ')}`,
   );
 }
 
@@ -88,6 +102,58 @@ describe('the views of sums', () => {
     const whole = await plan('bot_hour');
     expect(whole).toMatch(/rollup_sums[\s\S]*Keys:[\s\S]*tenant_id[\s\S]*at/);
     expect(whole).toMatch(/rollup_conversations[\s\S]*Keys:[\s\S]*tenant_id[\s\S]*at/);
+  });
+});
+
+describe('the views by intent and by language', () => {
+  it('say what was worked out by hand, and add up to the rollup of the hour', async () => {
+    const bot = 'intents';
+    await store([
+      { at: '2026-03-05 10:05:00', bot, intent: 'refund', language: 'en', sentiment: -0.8 },
+      { at: '2026-03-05 10:59:00', bot, intent: 'refund', language: 'de', sentiment: -0.2 },
+      { at: '2026-03-05 10:30:00', bot, intent: 'praise', language: 'en', sentiment: 1, outcome: 'degraded' },
+      { at: '2026-03-05 10:31:00', bot, outcome: 'dead_lettered' },
+      { at: '2026-03-05 11:00:00', bot, intent: 'refund', language: 'en', sentiment: 0.5 },
+    ]);
+    // A replay takes the dead-lettered one's place: it counts once, under its intent.
+    await client.command(`INSERT INTO ingest (to_messages, sign, revision, message_id, tenant_id, bot_id, conversation_id, sent_at,
+      enriched_at, outcome, rollups, sentiment_label, intent, language) VALUES (0, -1, 1, 'm3-2026-03-05 10:31:00-intents', 't', '${bot}', 'c',
+      '2026-03-05 10:31:00', '2026-03-05 10:31:00', 'dead_lettered', 1, 'neutral', '', ''), (1, 1, 1, 'm3-2026-03-05 10:31:00-intents', 't',
+      '${bot}', 'c', '2026-03-05 10:31:00', '2026-03-05 12:00:00', 'enriched', 1, 'neutral', 'refund', 'en')`);
+    const by = (what: string) =>
+      client.query(`SELECT toHour(hour) AS at, ${what}, messages, enriched, degraded, dead_lettered, round(sentiment_avg, 4) AS mood
+        FROM bot_hour_${what}s WHERE bot_id = '${bot}' ORDER BY at, ${what}`);
+    const none = { degraded: 0, dead_lettered: 0 };
+    expect(await by('intent')).toEqual([
+      { at: 10, intent: 'praise', messages: 1, enriched: 0, degraded: 1, dead_lettered: 0, mood: 1 },
+      { at: 10, intent: 'refund', messages: 3, enriched: 3, ...none, mood: -0.3333 },
+      { at: 11, intent: 'refund', messages: 1, enriched: 1, ...none, mood: 0.5 },
+    ]);
+    expect(await by('language')).toEqual([
+      { at: 10, language: 'de', messages: 1, enriched: 1, ...none, mood: -0.2 },
+      { at: 10, language: 'en', messages: 3, enriched: 2, degraded: 1, dead_lettered: 0, mood: 0.0667 },
+      { at: 11, language: 'en', messages: 1, enriched: 1, ...none, mood: 0.5 },
+    ]);
+    const sums = (view: string) =>
+      client.query(`SELECT hour, toInt64(sum(messages)) AS messages, toInt64(sum(enriched)) AS enriched, toInt64(sum(degraded)) AS degraded,
+        toInt64(sum(dead_lettered)) AS dead, toInt64(sum(neutral)) AS neutral, toInt64(sum(toxic)) AS toxic, round(sum(sentiment_sum), 4) AS mood
+        FROM ${view} WHERE tenant_id = 't' GROUP BY hour ORDER BY hour`);
+    const rollup = await sums('bot_hour_counts');
+    for (const view of ['bot_hour_intents', 'bot_hour_languages']) expect(await sums(view)).toEqual(rollup);
+  });
+
+  it('read the facts of the tenant and hours alone that are asked for', async () => {
+    await client.command(`INSERT INTO messages (tenant_id, bot_id, message_id, sent_at) SELECT 'many', 'b' || toString(number % 5),
+      toString(number), toDateTime64('2026-03-06 00:00:00', 3, 'UTC') + number FROM numbers(100000)`);
+    const plan = await client.query<{
+      explain: string;
+    }>(`EXPLAIN indexes = 1 SELECT intent, sum(messages) FROM bot_hour_intents
+      WHERE tenant_id = 'many' AND bot_id = 'b1' AND hour >= '2026-03-06 10:00:00' AND hour < '2026-03-06 12:00:00' GROUP BY intent`);
+    const granules = plan
+      .map(({ explain }) => /Granules: (\d+)\/(\d+)/.exec(explain)?.slice(1).map(Number))
+      .filter((found) => found !== undefined);
+    expect(Math.min(...granules.map(([read = 0]) => read))).toBeLessThanOrEqual(2);
+    expect(Math.max(...granules.map(([, all = 0]) => all))).toBeGreaterThan(10);
   });
 });
 
