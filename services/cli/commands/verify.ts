@@ -23,7 +23,8 @@ interface Options {
 
 const HELP = `
 events = enriched + degraded + dead_lettered + duplicates + gaps + in flight + missing; missing must be 0.
-Places of the log that hold no record (transaction markers, aborted or compacted records) are no events.
+Places of the log that hold no record (transaction markers, aborted or compacted records) are no events; once retention has
+removed them unread, nothing tells them from records, and they count as gaps.
 A service of this machine whose partition cannot go on is named with the record, and is not ok.
 Exit code 1 unless ok; with --wait also when something is still in flight at its end.`;
 
@@ -99,13 +100,19 @@ const missingLines = ({ by_partition }: VerifyReport): string[] =>
       return `Missing in ${topic} partition ${partition}: ${missing} (offsets ${listed}; topic id ${topic_id})`;
     });
 
-const gapLines = ({ by_partition }: VerifyReport): string[] =>
-  by_partition
-    .filter(({ gaps }) => gaps > 0)
-    .map(({ topic, partition, gaps }) => {
-      const records = gaps === 1 ? '1 record was' : `${gaps.toLocaleString('en')} records were`;
-      return `Lost in ${topic} partition ${partition}: ${records} removed from the log, by retention or by hand, before the enricher had read them.`;
-    });
+/** What was removed is known by its offsets alone, and a marker has one as a record has. */
+const MARKERS_TOO =
+  'Markers of transactions among what was removed count as lost records: nothing says any more what stood there.';
+
+function gapLines({ by_partition, topics }: VerifyReport): string[] {
+  const lost = by_partition.filter(({ gaps }) => gaps > 0);
+  const mayBeMarkers = lost.some(({ topic }) => (topics[topic]?.no_record ?? 0) > 0);
+  const lines = lost.map(({ topic, partition, gaps }) => {
+    const records = gaps === 1 ? '1 record was' : `${gaps.toLocaleString('en')} records were`;
+    return `Lost in ${topic} partition ${partition}: ${records} removed from the log, by retention or by hand, before the enricher had read them.`;
+  });
+  return mayBeMarkers ? [...lines, MARKERS_TOO] : lines;
+}
 
 /** Nothing is hidden: offsets that have no receipt for a good reason are counted as well. */
 const noRecordLines = ({ topics }: VerifyReport): string[] =>
