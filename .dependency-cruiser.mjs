@@ -8,6 +8,7 @@ const SERVICES = [
   'sink',
   'replay',
   'verify',
+  'erasure',
   'console',
   'client',
   'nlp',
@@ -24,13 +25,14 @@ const ALLOWED = {
   sink: ['platform'],
   replay: ['platform'],
   verify: ['platform'],
+  erasure: ['platform'],
   console: ['platform'],
   client: [],
   nlp: ['platform'],
   clickhouse: ['platform'],
   local: ['platform', 'operator'],
   operator: ['platform'],
-  cli: ['platform', 'client', 'replay', 'verify', 'operator'],
+  cli: ['platform', 'client', 'replay', 'verify', 'erasure', 'operator'],
 };
 
 const TESTS = '\\.test\\.ts$|/testing/';
@@ -63,7 +65,8 @@ export default {
       from: { path: '^services/([^/]+)/.*(\\.test\\.ts$|/testing/)' },
       to: {
         path: '^services/',
-        pathNot: '^services/($1|core|platform|client|client-python/testing|local/testing|replay|verify|operator)/',
+        pathNot:
+          '^services/($1|core|platform|client|client-python/testing|local/testing|replay|verify|erasure|operator)/',
       },
     },
     {

@@ -42,6 +42,7 @@ const COMMANDS = [
   'dlq show',
   'dlq release',
   'replay',
+  'forget',
 ];
 
 describe('every command', () => {

@@ -4,6 +4,7 @@ import { VERSION } from '../core/package-info.ts';
 import type { CliContext, CommandDeps, CommandResult } from './command.ts';
 import { botCommand } from './commands/bot.ts';
 import { dlqCommand } from './commands/dlq.ts';
+import { forgetCommand } from './commands/forget.ts';
 import { replayCommand } from './commands/replay.ts';
 import { sendCommand } from './commands/send.ts';
 import { statusCommand } from './commands/status.ts';
@@ -28,6 +29,7 @@ const COMMANDS = [
   topicsCommand,
   dlqCommand,
   replayCommand,
+  forgetCommand,
 ];
 
 const EPILOGUE = `

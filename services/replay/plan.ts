@@ -8,10 +8,19 @@ export interface LetterRow {
   readonly revision: number;
 }
 
-/** Why a dead letter is not replayed. The first two mean that nothing is left to do for it. */
+/** What ClickHouse knows of a letter's message. */
+export interface LetterState {
+  /** Undefined where there is no row (yet). */
+  readonly row: LetterRow | undefined;
+  /** Its text must not be sent anywhere again. */
+  readonly isErased: boolean;
+}
+
+/** Why a dead letter is not replayed. The first three mean that nothing is left to do for it. */
 export const SKIP_REASONS = {
   already_repaired: 'the message is enriched by now',
   newer_letter: 'a later dead letter of the same message stands for it',
+  erased: 'what it said was erased (parley forget)',
   undecodable: 'its bytes are no chat event of any known schema',
   replay_exhausted: 'it was replayed three times and failed each time',
   stub: 'it was too large to keep: its bytes are gone',
@@ -20,7 +29,7 @@ export const SKIP_REASONS = {
 } as const;
 export type SkipReason = keyof typeof SKIP_REASONS;
 
-const SETTLED: readonly SkipReason[] = ['already_repaired', 'newer_letter'];
+const SETTLED: readonly SkipReason[] = ['already_repaired', 'newer_letter', 'erased'];
 /** Whether a skip leaves work undone. */
 export const isFailure = (reason: SkipReason): boolean => !SETTLED.includes(reason);
 
@@ -37,13 +46,13 @@ export function originOf({ letter, event }: ReadLetter, replayTopic: string): Co
 }
 
 /**
- * What a replay does with a dead letter, given the row of its message. The event keeps its identity: its outcome
+ * What a replay does with a dead letter, given what is known of its message. The event keeps its identity: its outcome
  * takes the place of that row and is never counted beside it. `supersedes` is the row's revision, so that of two replays
  * that race the sink drops the second as a duplicate.
  */
 export function judgeLetter(
   read: ReadLetter,
-  present: LetterRow | undefined,
+  { row: present, isErased }: LetterState,
   run: { readonly id: string; readonly replayTopic: string },
 ): LetterVerdict {
   const { letter, event } = read;
@@ -51,6 +60,7 @@ export function judgeLetter(
   if (letter.reason === 'outcome_undecodable') return skip('not_an_event');
   if (letter.stub) return skip('stub');
   if (!event) return skip('undecodable');
+  if (isErased) return skip('erased');
   const origin = originOf(read, run.replayTopic);
   if (!origin) return skip('no_origin');
   // The revision of the outcome that this letter came with.

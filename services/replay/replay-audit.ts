@@ -1,6 +1,6 @@
-import { hostname, userInfo } from 'node:os';
 import type { EpochMs } from '../core/brands.ts';
 import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
+import { operatorName } from '../platform/operator-name.ts';
 import type { ReplayCounts } from './tally.ts';
 
 /** One run that produced something, or tried to; table `replay_runs`. */
@@ -52,7 +52,7 @@ function write(client: ClickHouse, run: ReplayRun, { version, finishedAt, outcom
         version,
         run.startedAt,
         finishedAt,
-        operator(),
+        operatorName(),
         run.selection,
         counts?.selected ?? 0,
         counts?.replay ?? 0,
@@ -61,13 +61,4 @@ function write(client: ClickHouse, run: ReplayRun, { version, finishedAt, outcom
       ],
     ],
   });
-}
-
-function operator(): string {
-  try {
-    return `${userInfo().username}@${hostname()}`;
-  } catch {
-    // A container's user may have no name.
-    return `uid-${process.getuid?.() ?? 'unknown'}@${hostname()}`;
-  }
 }

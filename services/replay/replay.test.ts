@@ -11,10 +11,11 @@ import { sampleEvent } from '../platform/testing/sample-event.ts';
 import { ownHeaders, readDeadLetter } from './dead-letter-record.ts';
 import type { ReadLetter } from './dead-letters.ts';
 import { LetterSummary } from './letter-summary.ts';
-import { isFailure, judgeLetter, type LetterRow } from './plan.ts';
+import { isFailure, judgeLetter, type LetterRow, type LetterState } from './plan.ts';
 import { matchesEvent, matchesLetter, type Selection } from './selection.ts';
 import { Tally } from './tally.ts';
 
+const stateOf = (row: LetterRow | undefined, isErased = false): LetterState => ({ row, isErased });
 const RUN = { id: 'run', replayTopic: 'chat.replay' };
 const EVENTS: Coordinates = { topic: 'chat.events', topic_id: 'A'.repeat(22) as TopicId, partition: 3, offset: 41 };
 
@@ -79,7 +80,7 @@ describe('a dead letter', () => {
         const letter = readDeadLetter(0, fetched({ headers: { ...foreign, 'dlq-reason': Buffer.from('sunspots') } }));
         expect(letter).toMatchObject({ reason: 'unknown', failedRecord: null });
         expect(Number.isSafeInteger(letter.failedAt)).toBe(true);
-        expect(judgeLetter({ letter, event: sampleEvent(), problem: null }, undefined, RUN)).toEqual({
+        expect(judgeLetter({ letter, event: sampleEvent(), problem: null }, stateOf(undefined), RUN)).toEqual({
           kind: 'skip',
           why: 'no_origin',
         });
@@ -120,7 +121,7 @@ describe('a selection', () => {
 
 describe('the plan', () => {
   const why = (read: ReadLetter, present?: LetterRow) => {
-    const verdict = judgeLetter(read, present, RUN);
+    const verdict = judgeLetter(read, stateOf(present), RUN);
     return verdict.kind === 'skip' ? verdict.why : 'replay';
   };
   const dead = (revision: number): LetterRow => ({ outcome: 'dead_lettered', revision });
@@ -129,12 +130,12 @@ describe('the plan', () => {
     letterOf({ at: onReplay, event: { origin: EVENTS, supersedes: attempt - 1, replay_attempt: attempt } });
 
   it('replaces the row that the letter came with, under the same identity', () => {
-    const first = judgeLetter(letterOf(), dead(0), RUN);
+    const first = judgeLetter(letterOf(), stateOf(dead(0)), RUN);
     expect(first).toMatchObject({
       kind: 'replay',
       event: { message_id: 'm1', origin: EVENTS, supersedes: 0, replay_id: 'run', replay_attempt: 1 },
     });
-    expect(judgeLetter(replayed(1), dead(1), RUN)).toMatchObject({
+    expect(judgeLetter(replayed(1), stateOf(dead(1)), RUN)).toMatchObject({
       event: { origin: EVENTS, supersedes: 1, replay_attempt: 2 },
     });
   });
@@ -149,6 +150,7 @@ describe('the plan', () => {
     expect(why(letterOf({ reason: 'replay_exhausted' }))).toBe('replay_exhausted');
     expect(why(letterOf(), { outcome: 'enriched', revision: 1 })).toBe('already_repaired');
     expect(why(letterOf(), dead(1))).toBe('newer_letter');
+    expect(judgeLetter(letterOf(), stateOf(dead(0), true), RUN)).toEqual({ kind: 'skip', why: 'erased' });
   });
 
   it('replays what the sink has not got to yet, and what is degraded', () => {
@@ -161,7 +163,7 @@ describe('the plan', () => {
     fc.assert(
       fc.property(fc.nat(5), fc.nat(5), fc.nat(MAX_REPLAYS), (own, revision, attempt) => {
         const read = letterOf({ event: { origin: EVENTS, supersedes: own - 1, replay_attempt: attempt } });
-        const verdict = judgeLetter(read, dead(revision), RUN);
+        const verdict = judgeLetter(read, stateOf(dead(revision)), RUN);
         if (verdict.kind === 'skip') return;
         expect(verdict.event.supersedes).toBe(own);
         expect(revision).toBeLessThanOrEqual(own);
@@ -172,7 +174,7 @@ describe('the plan', () => {
 
   it('is counted by reason and bot; what needs nothing is no failure', () => {
     const tally = new Tally();
-    const add = (read: ReadLetter, present?: LetterRow) => tally.add(read, judgeLetter(read, present, RUN));
+    const add = (read: ReadLetter, present?: LetterRow) => tally.add(read, judgeLetter(read, stateOf(present), RUN));
     add(letterOf());
     add(letterOf({ event: { bot_id: 'other' } }), { outcome: 'enriched', revision: 1 });
     add(letterOf({ reason: 'undecodable', event: null }));

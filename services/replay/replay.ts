@@ -6,7 +6,7 @@ import type { OutgoingRecord } from '../platform/kafka/produce/batch-producer.ts
 import type { LogRange } from '../platform/kafka/read/log-range.ts';
 import { ownHeaders } from './dead-letter-record.ts';
 import { type DeadLetterSource, type ReadLetter, readDeadLetters } from './dead-letters.ts';
-import { judgeLetter, type LetterRow, type LetterVerdict } from './plan.ts';
+import { judgeLetter, type LetterState, type LetterVerdict } from './plan.ts';
 import type { Selection } from './selection.ts';
 import { type ReplayCounts, Tally } from './tally.ts';
 
@@ -18,7 +18,7 @@ export interface ReplayOptions {
   readonly runId: string;
   /** `chat.replay` with the prefix. */
   readonly replayTopic: string;
-  readonly letterRows: (letters: readonly ReadLetter[]) => Promise<readonly (LetterRow | undefined)[]>;
+  readonly letterStates: (letters: readonly ReadLetter[]) => Promise<readonly LetterState[]>;
   /** Stops after so many records to replay. */
   readonly limit?: number;
   readonly signal?: AbortSignal;
@@ -39,6 +39,8 @@ export interface ReplayResult {
   /** What a send rejected with, when it failed. */
   readonly error: string | null;
 }
+
+const UNKNOWN: LetterState = { row: undefined, isErased: false };
 
 type ToReplay = Extract<LetterVerdict, { kind: 'replay' }>;
 
@@ -81,10 +83,10 @@ export async function replayDeadLetters(options: ReplayOptions, production?: Pro
   };
 
   for await (const page of readDeadLetters(source, selection, ranges)) {
-    const present = await options.letterRows(page);
+    const states = await options.letterStates(page);
     const sending: Promise<void>[] = [];
     for (const [index, read] of page.entries()) {
-      const verdict = judgeLetter(read, present[index], { id: runId, replayTopic });
+      const verdict = judgeLetter(read, states[index] ?? UNKNOWN, { id: runId, replayTopic });
       if (verdict.kind === 'skip') {
         tally.add(read, verdict);
         continue;

@@ -1,6 +1,8 @@
 import type { Clock } from '../core/clock.ts';
 import type { ChatOutcome } from '../core/records.ts';
-import type { ClickHouse } from '../platform/clickhouse/clickhouse.ts';
+import { type ClickHouse, clickHouseErrorCode } from '../platform/clickhouse/clickhouse.ts';
+import { ErasureList, isOutdated } from '../platform/clickhouse/erasure-list.ts';
+import { withoutErased } from './erased-rows.ts';
 import { type BlockId, INGEST_COLUMNS, type IngestRow } from './ingest-row.ts';
 import { presentRows } from './present-row-queries.ts';
 import {
@@ -28,6 +30,9 @@ export interface Decision {
  */
 const FIRST_BLOCKS = 1_000;
 
+/** Each erasure that begins or ends meanwhile costs one. */
+const ERASURE_ATTEMPTS = 5;
+
 const tokenOf = ({ topicId, partition, from, to }: BlockId): string => `${topicId}-${partition}-${from}-${to}`;
 
 /** Everything that the sink reads from and writes to ClickHouse. */
@@ -35,6 +40,8 @@ export class FactStore {
   readonly #client: ClickHouse;
 
   readonly #clock: Clock;
+  /** As they were read last; undefined where they have to be read again. */
+  #erasures: Promise<ErasureList> | undefined;
 
   constructor(client: ClickHouse, clock: Clock) {
     this.#client = client;
@@ -90,8 +97,24 @@ export class FactStore {
     });
   }
 
-  /** As one block under the block's token: whatever of it is in already is left alone, in each target by itself. */
+  /**
+   * As one block under the block's token: whatever of it is in already is left alone, in each target by itself. Words that
+   * are erased are left out. Erasures are read when ClickHouse refuses the block for one that is not known here.
+   */
   async ingest(block: BlockId, rows: readonly IngestRow[]): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      this.#erasures ??= ErasureList.read(this.#client);
+      try {
+        const erasures = await this.#erasures;
+        return await this.#ingest(block, withoutErased(rows, erasures));
+      } catch (error) {
+        this.#erasures = undefined;
+        if (attempt === ERASURE_ATTEMPTS || !isOutdated(clickHouseErrorCode(error))) throw error;
+      }
+    }
+  }
+
+  async #ingest(block: BlockId, rows: readonly IngestRow[]): Promise<void> {
     await this.#client.insert({
       table: 'ingest',
       columns: INGEST_COLUMNS,

@@ -120,6 +120,8 @@ const INGEST: readonly (readonly [column: string, value: (cells: Cells) => unkno
   ['block_from', ({ place }) => place.block.from],
   ['block_to', ({ place }) => place.block.to],
   ['rollups', ({ place }) => (place.isLegacy ? 0 : 1)],
+  // Set when the row is sent: `erased-rows.ts`.
+  ['known_erasures', () => 0],
 ];
 
 /** Names of the columns, in the order of every row made here. */
@@ -160,12 +162,13 @@ export const gapRow = (outcome: ChatOutcome, first: number, last: number, place:
     NO_LATENCY,
   );
 
-/** The columns that a row taken back added to the rollups, or that its sort key is made of. */
+/** The columns that a row taken back added to the rollups, or that its sort key is made of, and nothing that was said. */
 const asReplaced = (outcome: ChatOutcome, row: PresentRow): ChatOutcome => ({
   ...outcome,
   ...row,
   sent_at_original: null,
   text: '',
+  user_id: null,
   metadata: new Map(),
   insight: {
     language: '',

@@ -1,72 +1,33 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
-import type { TopicId } from '../core/brands.ts';
-import { systemClock } from '../core/clock.ts';
 import { deadKey, keyCrc, keyHash } from '../core/message-key.ts';
 import { isolation, stack } from '../local/testing/stack.ts';
 import { type ClickHouse, createClickHouse } from '../platform/clickhouse/clickhouse.ts';
 import { migrate } from '../platform/clickhouse/migrations.ts';
 import { createLogger } from '../platform/logger.ts';
 import { expectExactlyOnce } from '../verify/exactly-once.ts';
-import { decisionsOf, planBlock, rowsOf } from './block-plan.ts';
-import { FactStore } from './fact-store.ts';
-import type { BlockId } from './ingest-row.ts';
-import type { LogEntry } from './log-entry.ts';
-import { ReceiptBook } from './receipt-book.ts';
-import { RecentKeys } from './recent-keys.ts';
+import { BlockInserts, blockOf, entriesOf, VIEWS } from './testing/block-inserts.ts';
 import { outcomeOf } from './testing/outcomes.ts';
 
 const log = createLogger('test', 'silent');
-const LOG_ID = 'testEnrichedTopicId001' as TopicId;
 let clickhouse: ClickHouse;
-let store: FactStore;
+let blocks: BlockInserts;
 
 async function freshDatabase(): Promise<void> {
   await clickhouse?.close();
   const { CLICKHOUSE_DATABASE: database } = isolation('sink_blocks');
   clickhouse = createClickHouse({ url: stack().clickhouseUrl, database, log });
   await migrate(clickhouse, { log });
-  store = new FactStore(clickhouse, systemClock);
+  blocks = new BlockInserts(clickhouse);
 }
 
 afterAll(() => clickhouse.close());
 
-const blockOf = (from: number, to: number): BlockId => ({ topicId: LOG_ID, partition: 0, from, to });
-const entriesOf = (outcomes: readonly ReturnType<typeof outcomeOf>[], from = 0): LogEntry[] =>
-  outcomes.map((outcome, index) => ({ kind: 'outcome', offset: from + index, outcome }));
-const newPlanner = () => ({
-  store,
-  book: new ReceiptBook(store),
-  recentKeys: new RecentKeys(systemClock, 60_000, store.lateKeys),
-});
 const messages = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, index) => outcomeOf({ partition: 0, offset: from + index }));
 const ids = (outcomes: readonly { message_id: string }[]) => outcomes.map(({ message_id }) => message_id);
 
-/** One try to insert a block, as a sink would after a crash. */
-async function insert(block: BlockId, entries: LogEntry[], begun: boolean): Promise<void> {
-  const plan = await planBlock(newPlanner(), block, entries, { begun, decisions: await store.decisions(block) });
-  const decisions = decisionsOf(plan);
-  if (decisions.length > 0) await store.decide(block, decisions);
-  await store.ingest(block, rowsOf(plan));
-}
-
-const VIEWS = [
-  'ingest_to_messages',
-  'ingest_to_receipts',
-  'ingest_to_message_keys',
-  'ingest_to_rollup_sums',
-  'ingest_to_rollup_conversations',
-];
-
-/**
- * Inserts a block as a process that dies half-way leaves it: only some targets have it. Targets commit one after
- * another at the end of an insert, and only a crash comes between them, so the others' views are taken away meanwhile.
- */
-async function insertWithout(views: readonly string[], block: BlockId, entries: LogEntry[]): Promise<void> {
-  for (const view of views) await clickhouse.command(`DETACH TABLE ${view}`);
-  await insert(block, entries, false);
-  for (const view of views) await clickhouse.command(`ATTACH TABLE ${view}`);
-}
+const insert: BlockInserts['insert'] = (...given) => blocks.insert(...given);
+const insertWithout: BlockInserts['insertWithout'] = (...given) => blocks.insertWithout(...given);
 
 describe('a block', () => {
   it.each(VIEWS.flatMap((view) => [[[view]], [VIEWS.filter((other) => other !== view)]]))(
@@ -136,8 +97,8 @@ describe('a block', () => {
     const rows = await clickhouse.query('SELECT lower(hex(key_hash)) AS hash, revision FROM message_keys');
     expect(rows).toEqual([{ hash: keyHash(outcome), revision: 0 }]);
     const source = { topicId: outcome.source.topic_id, partition: 0 };
-    expect(await store.lateKeys(source, 60_000)).toEqual({ crcs: [keyCrc(outcome)], isPartial: false });
-    const [row] = await store.presentRows([outcome], blockOf(5, 6));
+    expect(await blocks.store.lateKeys(source, 60_000)).toEqual({ crcs: [keyCrc(outcome)], isPartial: false });
+    const [row] = await blocks.store.presentRows([outcome], blockOf(5, 6));
     const { tenant_id, sent_at } = outcome;
     expect(row).toMatchObject({ message_id: "it's", tenant_id, sent_at, revision: 0, latency_counts: 1 });
   });

@@ -5,13 +5,14 @@ import { withClickHouse } from '../../operator/clickhouse.ts';
 import { integerOption, numberOption } from '../../operator/option-readers.ts';
 import { readSettings } from '../../operator/settings.ts';
 import type { ClickHouse } from '../../platform/clickhouse/clickhouse.ts';
+import { ErasureList } from '../../platform/clickhouse/erasure-list.ts';
 import type { Kafka } from '../../platform/kafka/kafkajs/kafka.ts';
 import { BatchProducer } from '../../platform/kafka/produce/batch-producer.ts';
 import { topicNames } from '../../platform/kafka/topics.ts';
 import { createLogger } from '../../platform/logger.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { rangesOf } from '../../replay/dead-letters.ts';
-import { readLetterRows } from '../../replay/letter-rows.ts';
+import { readLetterStates } from '../../replay/letter-states.ts';
 import { type ReplayOptions, type ReplayResult, replayDeadLetters } from '../../replay/replay.ts';
 import { beginRun, finishRun, type ReplayRun, type RunOutcome } from '../../replay/replay-audit.ts';
 import type { Selection } from '../../replay/selection.ts';
@@ -64,13 +65,14 @@ async function run(options: ReplayCommandOptions, selection: Selection, context:
   const { replay: replayTopic } = topicNames(settings.TOPIC_PREFIX);
   return withDeadLetters(settings, codec, (source, kafka) =>
     withClickHouse(settings, async (clickhouse) => {
+      const erasures = await ErasureList.read(clickhouse);
       const replay: ReplayOptions = {
         source,
         selection,
         ranges: await rangesOf(source, selection),
         runId: `${Date.now().toString(36)}${randomBytes(3).toString('hex')}`,
         replayTopic,
-        letterRows: (letters) => readLetterRows(clickhouse, letters, replayTopic),
+        letterStates: (letters) => readLetterStates(clickhouse, letters, { replayTopic, erasures }),
         signal: context.signal,
         ...(options.limit !== undefined && { limit: options.limit }),
       };
