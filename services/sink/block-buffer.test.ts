@@ -63,7 +63,8 @@ describe('the buffer', () => {
         const gates = Array.from({ length: 6 }, valve);
         const isPaused = (index: number) => gates[index]?.calls.at(-1) === 'pause';
         const buffers = gates.map(
-          (gate) => new BlockBuffer(gate, { maxRecords: 1e9, maxBytes: 16_000 }, budget, 0, () => 0),
+          (gate) =>
+            new BlockBuffer(gate, { maxRecords: 1e9, maxBytes: 16_000, fetchWaitMs: 0 }, budget, 0, new ManualClock()),
         );
         // They cannot go on: they take until they are paused, and nothing of it ever goes in.
         for (let index = 0; index < stuck; index++) {
