@@ -224,6 +224,12 @@ export const GATEWAY_SPEC = {
   MAX_TOKEN_LIFE_S: optional(
     int({ min: 60, max: 10 * 365 * 86_400, doc: 'Tokens that live longer, from iat or else from now, are refused' }),
   ),
+  LIMITS_FILE: optional(
+    text({ doc: 'JSON file of tenants and bots with rates of their own; read again when it changes' }),
+  ),
+  DENY_REDIS_KEY: optional(
+    text({ doc: 'Key in Redis (REDIS_URL) with the same JSON as DENY_FILE; looked at every second' }),
+  ),
   DENY_FILE: optional(
     text({ doc: 'JSON file of tokens, bots and tenants that may not connect; read again when it changes' }),
   ),

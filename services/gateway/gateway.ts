@@ -18,7 +18,8 @@ import { type Authenticate, type AuthOptions, createAuthenticator } from './hand
 import { DenyList } from './handshake/deny-list.ts';
 import { STREAM_PATH } from './handshake/handshake.ts';
 import { HandshakeAdmission } from './handshake/handshake-admission.ts';
-import { Revocation } from './handshake/revocation.ts';
+import { RedisDenyList } from './handshake/redis-deny-list.ts';
+import { type DenySource, Revocation } from './handshake/revocation.ts';
 import { TrustedProxies } from './handshake/trusted-proxies.ts';
 import { HttpApi } from './http/http-api.ts';
 import { MessagePosts } from './http/post-messages.ts';
@@ -26,6 +27,7 @@ import { InsightFeed } from './insights/insight-feed.ts';
 import { Intake } from './intake/intake.ts';
 import { KnownMessages } from './intake/known-messages.ts';
 import type { ConnectionPlaces, PlaceLimits } from './limits/connection-places.ts';
+import type { RateLimits } from './limits/rate-limits.ts';
 import type { Buckets } from './limits/token-bucket.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { type Certificate, parseCertificate } from './network/connection-front.ts';
@@ -46,6 +48,7 @@ const PORT_CAN_BE_SHARED = process.platform === 'linux';
 export interface SharedState {
   /** Processes that the budgets of connections, bytes and entries are divided by. */
   readonly workers: number;
+  readonly rates: RateLimits;
   readonly bots: Buckets;
   readonly tenants: Buckets;
   readonly places: ConnectionPlaces;
@@ -195,24 +198,39 @@ interface Parts {
 /** The text of a full list with names of common length. */
 const MAX_DENY_FILE_BYTES = 16 << 20;
 
-function revocationOf(config: GatewayConfig, metrics: GatewayMetrics, log: ServiceContext['log']): Revocation {
+/** @throws {ParleyError} CONFIG_INVALID */
+function denyFileOf(config: GatewayConfig, metrics: GatewayMetrics, log: ServiceContext['log']): DenySource[] {
   const path = config.DENY_FILE;
-  const file =
-    path === undefined
-      ? undefined
-      : new WatchedFiles({
-          variable: 'DENY_FILE',
-          paths: [path],
-          maxBytes: MAX_DENY_FILE_BYTES,
-          parse: ([text = '']) => new DenyList(text),
-          onProblem: (problem) => {
-            metrics.denyFileProblem();
-            log.warn({ path, problem }, 'DENY_FILE cannot be used as it is now; what was read before still counts');
-          },
-          onLoaded: ({ size }) => log.info({ path, entries: size }, 'DENY_FILE was read again'),
-        });
-  return new Revocation(createAuthenticator(authOptions(config, log)), file);
+  if (path === undefined) return [];
+  const file = new WatchedFiles({
+    variable: 'DENY_FILE',
+    paths: [path],
+    maxBytes: MAX_DENY_FILE_BYTES,
+    parse: ([text = '']) => new DenyList(text),
+    onProblem: (problem) => {
+      metrics.denyFileProblem();
+      log.warn({ path, problem }, 'DENY_FILE cannot be used as it is now; what was read before still counts');
+    },
+    onLoaded: ({ size }) => log.info({ path, entries: size }, 'DENY_FILE was read again'),
+  });
+  return [file];
 }
+
+/** @throws {ParleyError} CONFIG_INVALID */
+function denyRedisOf(config: GatewayConfig, metrics: GatewayMetrics, log: ServiceContext['log']): DenySource[] {
+  const { DENY_REDIS_KEY: key, REDIS_URL: url } = config;
+  if (key === undefined) return [];
+  if (url === undefined) {
+    throw new ParleyError('CONFIG_INVALID', 'DENY_REDIS_KEY is set and REDIS_URL is not; allowed is both or none');
+  }
+  return [new RedisDenyList({ url, key, log, onFailure: (why) => metrics.denyRedisFailure(why) })];
+}
+
+const revocationOf = (config: GatewayConfig, metrics: GatewayMetrics, log: ServiceContext['log']) =>
+  new Revocation(createAuthenticator(authOptions(config, log)), [
+    ...denyFileOf(config, metrics, log),
+    ...denyRedisOf(config, metrics, log),
+  ]);
 
 const MAX_CERTIFICATE_BYTES = 1 << 20;
 
@@ -267,9 +285,9 @@ export function serverOptions(
 ): SocketServerOptions {
   const clock = systemClock;
   const rules = { limits: limitsOf(config), textTooLong: config.TEXT_TOO_LONG };
-  const { bots, tenants } = shared;
+  const { bots, tenants, rates } = shared;
   const random = Math.random;
-  const posts = new MessagePosts({ rules, intake, bots, tenants, clock, metrics, random });
+  const posts = new MessagePosts({ rules, rates, intake, bots, tenants, clock, metrics, random });
   const revocation = revocationOf(config, metrics, log);
   const proxies = new TrustedProxies(config.TRUSTED_PROXIES, config.SOURCE_HEADER);
   const admission = admissionOf(config, shared, proxies, revocation.authenticate);
@@ -299,6 +317,7 @@ export function serverOptions(
       leewayS: config.JWT_LEEWAY_S,
       tokenWarningMs: config.TOKEN_WARNING_MS,
       intake,
+      rates,
       bots,
       tenants,
       acks: new AckFlusher(),

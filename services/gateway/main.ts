@@ -9,6 +9,7 @@ import { startGateway } from './gateway.ts';
 import { readCapacity } from './limits/capacity.ts';
 import { Places } from './limits/connection-places.ts';
 import { LeasedTokenBuckets } from './limits/leased-token-bucket.ts';
+import { RateLimits } from './limits/rate-limits.ts';
 import { tenantBudget } from './limits/tenant-budget.ts';
 import { BucketTable } from './limits/token-bucket.ts';
 import { startSupervisor } from './workers/supervisor.ts';
@@ -17,20 +18,31 @@ import { runWorker } from './workers/worker.ts';
 async function startAlone(config: GatewayConfig, context: ServiceContext): Promise<RunningService> {
   const { capacity, places } = readCapacity(config, context.log);
   process.on('SIGUSR2', () => context.log.warn('SIGUSR2 replaces workers, and there are none: GATEWAY_WORKERS is 1'));
+  const rates = new RateLimits(config, context);
   const tenantRate = config.TENANT_MESSAGES_PER_S;
   context.metrics.gauge('parley_gateway_connections_max', 'Sockets that may be open at once', [], (gauge) =>
     gauge.set(capacity.connections),
   );
-  const rate = { perSecond: tenantRate, burst: tenantRate, clock: systemClock };
-  const budget = config.REDIS_URL === undefined ? undefined : tenantBudget(config, context);
+  const rate = { perSecond: tenantRate, burst: tenantRate, clock: systemClock, rateOf: rates.ofTenant };
+  const bots = {
+    perSecond: config.BOT_MESSAGES_PER_S,
+    burst: config.BOT_BURST,
+    rateOf: rates.ofBot,
+    clock: systemClock,
+  };
+  const budget =
+    config.REDIS_URL === undefined ? undefined : rates.keepFresh(tenantBudget(config, context, rates.ofTenant));
   const gateway = await startGateway(
     config,
     {
       workers: 1,
-      bots: new BucketTable({ perSecond: config.BOT_MESSAGES_PER_S, burst: config.BOT_BURST, clock: systemClock }),
-      tenants: budget
-        ? new LeasedTokenBuckets({ ...rate, source: budget, sharers: config.LIMIT_PEERS })
-        : new BucketTable(rate),
+      rates,
+      bots: rates.keepFresh(new BucketTable(bots)),
+      tenants: rates.keepFresh(
+        budget
+          ? new LeasedTokenBuckets({ ...rate, source: budget, sharers: config.LIMIT_PEERS })
+          : new BucketTable(rate),
+      ),
       places: new Places(places),
       placeLimits: places,
       maxSockets: capacity.socketsPerWorker,

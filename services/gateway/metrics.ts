@@ -26,6 +26,7 @@ export class GatewayMetrics {
   readonly #ended: { inc(labels: { reason: Revoked | 'operator' }): void };
   readonly #departed: { inc(labels: { end: 'left' | 'closed' }): void };
   readonly #denyFileProblems: { inc(): void };
+  readonly #denyRedisFailures: { inc(labels: { why: 'away' | 'unusable' }): void };
   readonly #metrics: Metrics;
 
   constructor(metrics: Metrics) {
@@ -53,6 +54,11 @@ export class GatewayMetrics {
       'parley_gateway_deny_file_problems_total',
       'Changes of DENY_FILE that could not be used; what was read before still counts',
     );
+    this.#denyRedisFailures = metrics.counter(
+      'parley_gateway_deny_redis_failures_total',
+      'Looks at the deny list in Redis that gave none: Redis away, or a list that cannot be used',
+      ['why'],
+    );
     this.#messages = (result) => counts.set(result, (counts.get(result) ?? 0) + 1);
     this.#handshakes = (result) => handshakes.inc({ result });
     this.#closes = (code) => closes.inc({ code });
@@ -77,6 +83,10 @@ export class GatewayMetrics {
   /** A session that was sent away has ended: by its client, or by us. */
   departed(end: 'left' | 'closed'): void {
     this.#departed.inc({ end });
+  }
+
+  denyRedisFailure(why: 'away' | 'unusable'): void {
+    this.#denyRedisFailures.inc({ why });
   }
 
   denyFileProblem(): void {

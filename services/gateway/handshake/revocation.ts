@@ -1,7 +1,15 @@
-import type { WatchedFiles } from '../network/watched-files.ts';
 import type { Authenticator, Credentials } from './auth.ts';
-import { type Denial, DenyList } from './deny-list.ts';
+import type { Denial, DenyList } from './deny-list.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
+
+/** A list of denials that is read again while the gateway runs. */
+export interface DenySource {
+  readonly value: DenyList;
+  refresh(): unknown;
+  /** Resolves when it was read for the first time, or cannot be just now. */
+  ready?(): Promise<void>;
+  close?(): Promise<void>;
+}
 
 /** Why a session that was admitted may not go on. */
 export type Revoked = Denial | 'key_withdrawn';
@@ -14,20 +22,29 @@ const MESSAGES: Readonly<Record<Denial, string>> = {
 /** Whether credentials still count: not after they were denied, nor when the key that signed them is withdrawn. */
 export class Revocation {
   readonly #authenticator: Authenticator;
-  readonly #file: WatchedFiles<DenyList> | undefined;
-  #checkedList = DenyList.empty;
+  readonly #sources: readonly DenySource[];
+  #checkedLists: readonly DenyList[];
   #checkedKeys = 0;
 
-  constructor(authenticator: Authenticator, file?: WatchedFiles<DenyList>) {
+  constructor(authenticator: Authenticator, sources: readonly DenySource[]) {
     this.#authenticator = authenticator;
-    this.#file = file;
-    this.#checkedList = this.#list;
+    this.#sources = sources;
+    this.#checkedLists = this.#lists();
+  }
+
+  /** Resolves when all lists were read for the first time, or cannot be just now. */
+  async ready(): Promise<void> {
+    await Promise.all(this.#sources.map((source) => source.ready?.()));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#sources.map((source) => source.close?.()));
   }
 
   /** The check of a token, with denials. @throws {HandshakeRefusal} */
   readonly authenticate = async (token: string): Promise<Credentials> => {
     const credentials = await this.#authenticator(token);
-    const denial = this.#list.find(credentials);
+    const denial = this.#denialOf(credentials);
     if (denial) {
       const detail = `tenant ${credentials.tenant}, bot ${credentials.bot}, token ${credentials.tokenId ?? 'without id'}`;
       throw new HandshakeRefusal(denial, MESSAGES[denial], detail);
@@ -38,22 +55,29 @@ export class Revocation {
   /** Why these credentials do not count any more; undefined while they do. */
   find(credentials: Credentials): Revoked | undefined {
     return (
-      this.#list.find(credentials) ?? (this.#authenticator.keys.holds(credentials.keyId) ? undefined : 'key_withdrawn')
+      this.#denialOf(credentials) ?? (this.#authenticator.keys.holds(credentials.keyId) ? undefined : 'key_withdrawn')
     );
   }
 
   /** Called about once a second: looks for changes. @returns whether open sessions are to be checked again. */
   refresh(): boolean {
-    void this.#file?.refresh();
+    for (const source of this.#sources) void source.refresh();
     this.#authenticator.keys.refresh();
     const { version } = this.#authenticator.keys;
-    const changed = this.#checkedList !== this.#list || this.#checkedKeys !== version;
-    this.#checkedList = this.#list;
+    const lists = this.#lists();
+    const changed = lists.some((list, i) => list !== this.#checkedLists[i]) || this.#checkedKeys !== version;
+    this.#checkedLists = lists;
     this.#checkedKeys = version;
     return changed;
   }
 
-  get #list(): DenyList {
-    return this.#file?.value ?? DenyList.empty;
+  #lists(): DenyList[] {
+    return this.#sources.map(({ value }) => value);
+  }
+
+  /** Where several lists deny: that which no other token helps against. */
+  #denialOf(credentials: Credentials): Denial | undefined {
+    const denials = this.#sources.map(({ value }) => value.find(credentials));
+    return denials.find((denial) => denial === 'access_denied') ?? denials.find(Boolean);
   }
 }

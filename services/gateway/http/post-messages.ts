@@ -5,6 +5,7 @@ import type { Credentials } from '../handshake/auth.ts';
 import type { Intake } from '../intake/intake.ts';
 import type { ValidMessage } from '../intake/valid-message.ts';
 import { botNameOf } from '../limits/connection-places.ts';
+import type { RateLimits } from '../limits/rate-limits.ts';
 import type { Bucket, Buckets } from '../limits/token-bucket.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import { type FrameRules, validateMessage } from '../session/frame-validator.ts';
@@ -15,6 +16,7 @@ import { readBody } from './request-body.ts';
 export interface PostMessagesDeps {
   readonly rules: FrameRules;
   readonly intake: Intake;
+  readonly rates: Pick<RateLimits, 'announced'>;
   readonly bots: Buckets;
   readonly tenants: Buckets;
   readonly clock: Clock;
@@ -90,7 +92,7 @@ export class MessagePosts {
     const bot = bots.hold(botName);
     const tenant = tenants.hold(credentials.tenant);
     try {
-      this.#refuseAboveRate(bot, tenant);
+      this.#refuseAboveRate(credentials, bot, tenant);
       const body = await readBody(request, MAX_BODY_BYTES);
       // As over the socket, what is large is paid for before it is parsed.
       const price = Math.ceil((body.length || 1) / rules.limits.max_frame_bytes);
@@ -186,10 +188,10 @@ export class MessagePosts {
     return { id, conversation_id: conversationId, status: 'nacked', code, message, retry_after_ms: retryAfterMs };
   }
 
-  #refuseAboveRate(bot: Bucket, tenant: Bucket): void {
-    const { clock, rules } = this.#deps;
+  #refuseAboveRate(credentials: Credentials, bot: Bucket, tenant: Bucket): void {
+    const { clock, rates } = this.#deps;
     const nowMs = clock.monotonicMs();
-    const { bot_messages_per_s: botRate, tenant_messages_per_s: tenantRate } = rules.limits;
+    const { bot_messages_per_s: botRate, tenant_messages_per_s: tenantRate } = rates.announced(credentials);
     if (bot.available(nowMs) < 1) {
       throw new HttpProblem('rate_limited', `this bot sends more than ${botRate} messages a second`, bot.refuse());
     }

@@ -1,5 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
-import { BucketTable } from './token-bucket.ts';
+import { BucketTable, type Rate, type RateOf } from './token-bucket.ts';
+
+export type { Rate, RateOf } from './token-bucket.ts';
 
 /** How many tokens of a name's budget a process would like to have. */
 export type Ask = readonly [name: string, wanted: number];
@@ -12,19 +14,19 @@ export interface BudgetSource {
   lease(asks: readonly Ask[]): Promise<readonly Lease[]>;
 }
 
-export interface Rate {
-  readonly perSecond: number;
-  readonly burst: number;
-}
-
 /** Budgets in the memory of this process. */
 export class LocalBudget implements BudgetSource {
   readonly #table: BucketTable;
   readonly #clock: Clock;
 
-  constructor(rate: Rate, clock: Clock) {
-    this.#table = new BucketTable({ ...rate, clock });
+  constructor(rate: Rate, clock: Clock, rateOf?: RateOf) {
+    this.#table = new BucketTable({ ...rate, clock, rateOf });
     this.#clock = clock;
+  }
+
+  /** Takes over rates that have changed. */
+  refresh(): void {
+    this.#table.refresh();
   }
 
   async lease(asks: readonly Ask[]): Promise<readonly Lease[]> {

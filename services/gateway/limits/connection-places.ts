@@ -17,6 +17,12 @@ export interface PlaceLimits {
   readonly botConnections: number;
 }
 
+/** What {@link botNameOf} was made of. */
+export const identityOf = (name: string): BotIdentity => {
+  const [tenant, bot] = JSON.parse(name) as [string, string];
+  return { tenant, bot };
+};
+
 /** Tenant and bot as one name: JSON, so that no two pairs look alike. */
 export const botNameOf = ({ tenant, bot }: BotIdentity): string => JSON.stringify([tenant, bot]);
 

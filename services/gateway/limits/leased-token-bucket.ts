@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
-import type { BudgetSource, Rate } from './budget.ts';
+import type { BudgetSource, Rate, RateOf } from './budget.ts';
 import type { Bucket, Buckets } from './token-bucket.ts';
 
 export interface LeasedTokenBucketOptions extends Rate {
@@ -7,6 +7,8 @@ export interface LeasedTokenBucketOptions extends Rate {
   /** Processes that lease from the source: each may hold up to half the burst divided by these. */
   readonly sharers: number;
   readonly clock: Clock;
+  /** The rates of names that may have others; asked again at `refresh`. */
+  readonly rateOf?: RateOf | undefined;
 }
 
 /** Share of a burst that the source keeps; the leased buckets of all processes hold the rest. */
@@ -22,15 +24,21 @@ class LeasedTokenBucket implements Bucket {
   lastUsedMs: number;
   tokens: number;
   retryAtMs = 0;
+  rate: Rate;
   readonly name: string;
   readonly #table: LeasedTokenBuckets;
   #refusedInARow = 0;
 
-  constructor(name: string, table: LeasedTokenBuckets, nowMs: number) {
+  constructor(name: string, rate: Rate, table: LeasedTokenBuckets, nowMs: number) {
     this.name = name;
+    this.rate = rate;
     this.#table = table;
-    this.tokens = table.capacity;
+    this.tokens = this.capacity;
     this.lastUsedMs = nowMs;
+  }
+
+  get capacity(): number {
+    return this.#table.capacityFor(this.rate);
   }
 
   available(nowMs: number): number {
@@ -42,13 +50,13 @@ class LeasedTokenBucket implements Bucket {
   take(count = 1): void {
     this.tokens -= count;
     this.#refusedInARow = 0;
-    if (this.tokens <= this.#table.capacity / 2 && this.lastUsedMs >= this.retryAtMs) this.#table.ask(this);
+    if (this.tokens <= this.capacity / 2 && this.lastUsedMs >= this.retryAtMs) this.#table.ask(this);
   }
 
   refuse(): number {
     this.#refusedInARow += 1;
     const waitMs = Math.max(0, this.retryAtMs - this.lastUsedMs);
-    return Math.max(1, Math.ceil(waitMs + this.#refusedInARow / this.#table.perMs));
+    return Math.max(1, Math.ceil(waitMs + (this.#refusedInARow * 1_000) / this.rate.perSecond));
   }
 }
 
@@ -60,24 +68,34 @@ const FIRST_SWEEP_AT = 1_024;
  * either taken from the source or belong to the half of the burst that the source does not have.
  */
 export class LeasedTokenBuckets implements Buckets {
-  readonly capacity: number;
-  readonly perMs: number;
   readonly #options: LeasedTokenBucketOptions;
+  readonly #rateOf: RateOf;
   readonly #buckets = new Map<string, LeasedTokenBucket>();
   #asking: LeasedTokenBucket[] = [];
   #sweepAt = FIRST_SWEEP_AT;
 
   constructor(options: LeasedTokenBucketOptions) {
     this.#options = options;
-    this.perMs = options.perSecond / 1_000;
-    this.capacity = Math.max(1, Math.floor((options.burst * (1 - SOURCE_BURST_SHARE)) / options.sharers));
+    this.#rateOf = options.rateOf ?? (() => options);
+  }
+
+  capacityFor({ burst }: Rate): number {
+    return Math.max(1, Math.floor((burst * (1 - SOURCE_BURST_SHARE)) / this.#options.sharers));
+  }
+
+  /** Takes over rates that have changed; what is in a bucket stays, up to its new capacity. */
+  refresh(): void {
+    for (const bucket of this.#buckets.values()) {
+      bucket.rate = this.#rateOf(bucket.name);
+      bucket.tokens = Math.min(bucket.tokens, bucket.capacity);
+    }
   }
 
   hold(name: string): Bucket {
     let bucket = this.#buckets.get(name);
     if (!bucket) {
       this.#sweep();
-      bucket = new LeasedTokenBucket(name, this, this.#options.clock.monotonicMs());
+      bucket = new LeasedTokenBucket(name, this.#rateOf(name), this, this.#options.clock.monotonicMs());
       this.#buckets.set(name, bucket);
     }
     bucket.holders += 1;
@@ -101,29 +119,29 @@ export class LeasedTokenBuckets implements Buckets {
     this.#asking = [];
     const { source, clock } = this.#options;
     const leases = await source
-      .lease(buckets.map(({ name, tokens }) => [name, this.capacity - tokens]))
+      .lease(buckets.map(({ name, tokens, capacity }) => [name, Math.max(0, capacity - tokens)]))
       .catch(() => undefined);
     const nowMs = clock.monotonicMs();
     for (const [index, bucket] of buckets.entries()) {
       // Without an answer a bucket gets one sharer's share of the rate, in steps.
-      const [granted, waitMs] = leases?.[index] ?? [this.#shareOf(STEP_MS), STEP_MS];
-      bucket.tokens = Math.min(this.capacity, bucket.tokens + granted);
+      const [granted, waitMs] = leases?.[index] ?? [this.#shareOf(bucket.rate), STEP_MS];
+      bucket.tokens = Math.min(bucket.capacity, bucket.tokens + granted);
       bucket.retryAtMs = nowMs + waitMs;
       bucket.asking = false;
     }
   }
 
-  #shareOf(stepMs: number): number {
-    return Math.max(1, Math.floor((this.perMs * stepMs) / this.#options.sharers));
+  #shareOf({ perSecond }: Rate): number {
+    return Math.max(1, Math.floor((perSecond * STEP_MS) / 1_000 / this.#options.sharers));
   }
 
   /** A bucket without holders stays until its budget would have filled again: a reconnect must not refill it. */
   #sweep(): void {
     if (this.#buckets.size < this.#sweepAt) return;
-    const { burst, perSecond, clock } = this.#options;
-    const oldest = clock.monotonicMs() - (burst / perSecond) * 1_000;
-    for (const [name, { holders, lastUsedMs }] of this.#buckets) {
-      if (holders === 0 && lastUsedMs <= oldest) this.#buckets.delete(name);
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const [name, { holders, lastUsedMs, rate }] of this.#buckets) {
+      const refillMs = (rate.burst / rate.perSecond) * 1_000;
+      if (holders === 0 && lastUsedMs <= nowMs - refillMs) this.#buckets.delete(name);
     }
     this.#sweepAt = Math.max(FIRST_SWEEP_AT, this.#buckets.size * 2);
   }

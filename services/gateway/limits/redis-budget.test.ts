@@ -1,17 +1,11 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';
-import { freePort } from '../../platform/free-port.ts';
 import { createLogger } from '../../platform/logger.ts';
 import { Metrics } from '../../platform/metrics.ts';
-import type { Lease } from './budget.ts';
+import { hasRedis, RedisServer } from '../testing/redis-server.ts';
+import type { Lease, RateOf } from './budget.ts';
 import { type TenantBudget, tenantBudget } from './tenant-budget.ts';
 
-/** No package ships one: where a machine has none (`apt-get install redis-server`), these tests are skipped. */
-const hasRedis = spawnSync('redis-server', ['--version']).status === 0;
 const describeWithRedis = hasRedis ? describe : describe.skip;
 
 const leaseOf = async (budget: TenantBudget, name: string, wanted: number): Promise<Lease> =>
@@ -21,34 +15,25 @@ describeWithRedis('budgets in Redis (skipped: no redis-server on this machine)',
   const settings = { TENANT_MESSAGES_PER_S: 100, LIMIT_PEERS: 2, TOPIC_PREFIX: 'test.' };
   const budgets: TenantBudget[] = [];
   const metrics = new Metrics('test');
-  let folder: string;
-  let port: number;
-  let server: ReturnType<typeof spawn>;
+  let server: RedisServer;
 
-  const startRedis = () =>
-    spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder]);
-  const machine = (registry = new Metrics('test')): TenantBudget => {
-    const url = `redis://127.0.0.1:${port}`;
+  const machine = (registry = new Metrics('test'), rateOf?: RateOf): TenantBudget => {
     const budget = tenantBudget(
-      { ...settings, REDIS_URL: url },
+      { ...settings, REDIS_URL: server.url },
       { log: createLogger('test', 'silent'), metrics: registry },
+      rateOf,
     );
     budgets.push(budget);
     return budget;
   };
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'parley-redis-'));
-    port = await freePort();
-    server = startRedis();
+    server = await RedisServer.create();
   });
 
   afterAll(async () => {
     await Promise.all(budgets.map((budget) => budget.close()));
-    const ended = new Promise((resolve) => server.once('exit', resolve));
-    server.kill('SIGKILL');
-    await ended;
-    await rm(folder, { recursive: true, force: true });
+    await server.remove();
   });
 
   it('are one budget for gateways on several machines; while Redis is away each has its part; then they are one again', async () => {
@@ -67,16 +52,29 @@ describeWithRedis('budgets in Redis (skipped: no redis-server on this machine)',
     expect(granted).toBeGreaterThanOrEqual(20 + 40);
     expect(await isShared()).toBe(true);
 
-    const ended = new Promise((resolve) => server.once('exit', resolve));
-    server.kill('SIGKILL');
-    await ended;
+    await server.kill();
     expect(await leaseOf(one, 'during', 100)).toEqual([25, 0]);
     expect((await leaseOf(one, 'during', 100))[1]).toBeGreaterThan(0);
     expect(await isShared()).toBe(false);
-    server = startRedis();
+    server.start();
     await eventually(async () => {
       await leaseOf(one, 'acme', 1);
       expect(await isShared()).toBe(true);
     });
+  });
+
+  it('have the rate of each tenant, also when it changes while all runs', async () => {
+    let perSecond = 1_000;
+    const budget = machine(new Metrics('test'), (tenant) => {
+      const rate = tenant === 'large' ? perSecond : 100;
+      return { perSecond: rate, burst: rate };
+    });
+    await eventually(async () => expect(await leaseOf(budget, 'small', 1_000)).toEqual([50, 0]));
+    expect(await leaseOf(budget, 'large', 1_000)).toEqual([500, 0]);
+    perSecond = 20;
+    budget.refresh();
+    // Within a second a thousand a second would be there, where twenty are.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect((await leaseOf(budget, 'large', 1_000))[0]).toBeLessThanOrEqual(10);
   });
 });

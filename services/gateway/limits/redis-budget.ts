@@ -1,6 +1,6 @@
 import type { Logger } from '../../platform/logger.ts';
 import { redisScript } from '../../platform/redis.ts';
-import type { Ask, BudgetSource, Lease, Rate } from './budget.ts';
+import type { Ask, BudgetSource, Lease, RateOf } from './budget.ts';
 
 /**
  * A token bucket a key, by the clock of the Redis server, so that the gateways' clocks do not matter. A bucket that is
@@ -25,19 +25,21 @@ return {granted, wait}
 /** Budgets that gateways on several machines share. */
 export class RedisBudget implements BudgetSource {
   readonly #script: ReturnType<typeof redisScript<readonly number[], Lease>>;
-  readonly #rate: Rate;
+  readonly #rateOf: RateOf;
   readonly #prefix: string;
 
-  constructor(url: string, rate: Rate, prefix: string, log: Logger) {
+  constructor(url: string, rateOf: RateOf, prefix: string, log: Logger) {
     this.#script = redisScript(url, LEASE, log);
-    this.#rate = rate;
+    this.#rateOf = rateOf;
     this.#prefix = prefix;
   }
 
   async lease(asks: readonly Ask[]): Promise<readonly Lease[]> {
-    const { perSecond, burst } = this.#rate;
     return await Promise.all(
-      asks.map(([name, wanted]) => this.#script.run(this.#prefix + name, perSecond / 1_000, burst, Math.floor(wanted))),
+      asks.map(([name, wanted]) => {
+        const { perSecond, burst } = this.#rateOf(name);
+        return this.#script.run(this.#prefix + name, perSecond / 1_000, burst, Math.floor(wanted));
+      }),
     );
   }
 

@@ -2,11 +2,13 @@ import { systemClock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { ServiceContext } from '../../platform/lifecycle.ts';
 import type { GatewayConfig } from '../config.ts';
-import { type BudgetSource, InsuredBudget, LocalBudget } from './budget.ts';
+import { type BudgetSource, InsuredBudget, LocalBudget, type RateOf } from './budget.ts';
 import { SOURCE_BURST_SHARE } from './leased-token-bucket.ts';
 import { RedisBudget } from './redis-budget.ts';
 
 export interface TenantBudget extends BudgetSource {
+  /** Takes over rates that have changed. */
+  refresh(): void;
   close(): Promise<void>;
 }
 
@@ -19,17 +21,26 @@ type Settings = Pick<GatewayConfig, 'TENANT_MESSAGES_PER_S' | 'REDIS_URL' | 'LIM
 export function tenantBudget(
   config: Settings,
   { log, metrics }: Pick<ServiceContext, 'log' | 'metrics'>,
+  rateOf: RateOf = () => ({ perSecond: config.TENANT_MESSAGES_PER_S, burst: config.TENANT_MESSAGES_PER_S }),
 ): TenantBudget {
-  const { TENANT_MESSAGES_PER_S: perSecond, REDIS_URL: url, LIMIT_PEERS: peers } = config;
-  const burst = Math.max(1, perSecond * SOURCE_BURST_SHARE);
+  const { REDIS_URL: url, LIMIT_PEERS: peers } = config;
+  /** What the source keeps of a tenant's rate, of an `n`-th of it. */
+  const kept =
+    (n: number): RateOf =>
+    (tenant) => {
+      const { perSecond, burst } = rateOf(tenant);
+      return { perSecond: perSecond / n, burst: Math.max(1, (burst * SOURCE_BURST_SHARE) / n) };
+    };
+  const localOf = (n: number) => new LocalBudget(kept(n)(''), systemClock, kept(n));
   if (url === undefined) {
-    const local = new LocalBudget({ perSecond, burst }, systemClock);
-    return { lease: (asks) => local.lease(asks), close: async () => {} };
+    const local = localOf(1);
+    return { lease: (asks) => local.lease(asks), refresh: () => local.refresh(), close: async () => {} };
   }
-  const shared = new RedisBudget(url, { perSecond, burst }, `parley:${config.TOPIC_PREFIX}tenant:`, log);
+  const shared = new RedisBudget(url, kept(1), `parley:${config.TOPIC_PREFIX}tenant:`, log);
+  const local = localOf(peers);
   const insured = new InsuredBudget({
     shared,
-    local: new LocalBudget({ perSecond: perSecond / peers, burst: Math.max(1, burst / peers) }, systemClock),
+    local,
     clock: systemClock,
     onChange: (isShared, error) => {
       if (isShared) log.info('Redis is back: the budgets of tenants are shared again');
@@ -39,5 +50,9 @@ export function tenantBudget(
   metrics.gauge('parley_gateway_budgets_shared', '1 while tenants’ budgets are shared through Redis', [], (gauge) =>
     gauge.set(insured.isShared ? 1 : 0),
   );
-  return { lease: (asks) => insured.lease(asks), close: () => shared.close() };
+  return {
+    lease: (asks) => insured.lease(asks),
+    refresh: () => local.refresh(),
+    close: () => shared.close(),
+  };
 }

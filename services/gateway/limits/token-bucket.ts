@@ -10,6 +10,13 @@ export interface Bucket {
   refuse(): number;
 }
 
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+export type RateOf = (name: string) => Rate;
+
 /** Buckets by name, each shared by all who hold it. */
 export interface Buckets {
   hold(name: string): Bucket;
@@ -75,6 +82,14 @@ export class TokenBucket implements Bucket {
 interface Entry {
   readonly bucket: TokenBucket;
   holders: number;
+  /** Rate and burst are divided by this. */
+  divisor: number;
+}
+
+interface BucketTableOptions extends Rate {
+  readonly clock: Clock;
+  /** The rates of names that may have others; asked again at `refresh`. */
+  readonly rateOf?: RateOf | undefined;
 }
 
 /** Swept only when it has doubled since the last sweep, so that sweeping costs a constant per insertion. */
@@ -86,14 +101,12 @@ const FIRST_SWEEP_AT = 1_024;
  */
 export class BucketTable implements Buckets {
   readonly #entries = new Map<string, Entry>();
-  readonly #perSecond: number;
-  readonly #burst: number;
+  readonly #rateOf: RateOf;
   readonly #clock: Clock;
   #sweepAt = FIRST_SWEEP_AT;
 
-  constructor({ perSecond, burst, clock }: { perSecond: number; burst: number; clock: Clock }) {
-    this.#perSecond = perSecond;
-    this.#burst = burst;
+  constructor({ perSecond, burst, clock, rateOf = () => ({ perSecond, burst }) }: BucketTableOptions) {
+    this.#rateOf = rateOf;
     this.#clock = clock;
   }
 
@@ -115,7 +128,19 @@ export class BucketTable implements Buckets {
   /** From now on the bucket has an `n`-th of rate and burst; at least one token fits in. */
   divide(name: string, n: number): void {
     const entry = n === 1 ? this.#entries.get(name) : this.#entryOf(name);
-    entry?.bucket.resize(this.#perSecond / n, Math.max(1, this.#burst / n), this.#clock.monotonicMs());
+    if (!entry) return;
+    entry.divisor = n;
+    this.#resize(name, entry);
+  }
+
+  /** Takes over rates that have changed; what is in a bucket stays, up to its new burst. */
+  refresh(): void {
+    for (const [name, entry] of this.#entries) this.#resize(name, entry);
+  }
+
+  #resize(name: string, { bucket, divisor }: Entry): void {
+    const { perSecond, burst } = this.#rateOf(name);
+    bucket.resize(perSecond / divisor, Math.max(1, burst / divisor), this.#clock.monotonicMs());
   }
 
   release(name: string): void {
@@ -127,7 +152,8 @@ export class BucketTable implements Buckets {
     let entry = this.#entries.get(name);
     if (!entry) {
       this.#sweep();
-      entry = { bucket: new TokenBucket(this.#perSecond, this.#burst, this.#clock.monotonicMs()), holders: 0 };
+      const { perSecond, burst } = this.#rateOf(name);
+      entry = { bucket: new TokenBucket(perSecond, burst, this.#clock.monotonicMs()), holders: 0, divisor: 1 };
       this.#entries.set(name, entry);
     }
     return entry;

@@ -6,6 +6,7 @@ import type { Credentials } from '../handshake/auth.ts';
 import type { Acceptance, Intake } from '../intake/intake.ts';
 import type { ValidMessage } from '../intake/valid-message.ts';
 import { botNameOf } from '../limits/connection-places.ts';
+import type { RateLimits } from '../limits/rate-limits.ts';
 import type { Buckets } from '../limits/token-bucket.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { AckFlusher } from './ack-flusher.ts';
@@ -23,6 +24,7 @@ export interface SessionDeps extends MisuseLimits {
   /** Milliseconds before the token's end at which `token_expiring` is sent; 0 for never. */
   readonly tokenWarningMs: number;
   readonly intake: Intake;
+  readonly rates: Pick<RateLimits, 'announced'>;
   readonly bots: Buckets;
   readonly tenants: Buckets;
   readonly acks: AckFlusher;
@@ -130,7 +132,7 @@ export class Session {
       this.#onControl();
       this.#awaitsPong = false;
     });
-    this.#send({ type: 'welcome', session: id, insights, limits });
+    this.#send({ type: 'welcome', session: id, insights, limits: { ...limits, ...deps.rates.announced(credentials) } });
   }
 
   /** Bytes in memory of frames that are not whole yet, or held. */
@@ -302,7 +304,8 @@ export class Session {
   }
 
   #postponeHeld(valid: ValidMessage, heldBy: HeldBy): void {
-    const { max_in_flight, bot_messages_per_s, tenant_messages_per_s } = this.#deps.rules.limits;
+    const { max_in_flight } = this.#deps.rules.limits;
+    const { bot_messages_per_s, tenant_messages_per_s } = this.#deps.rates.announced(this.credentials);
     const retryMs = this.#jitter(HELD_RETRY_MS);
     if (heldBy === 'in_flight') {
       const message = `${max_in_flight} messages of this socket wait for their ack already`;

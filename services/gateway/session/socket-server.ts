@@ -145,10 +145,12 @@ export class SocketServer {
   /** @throws {ParleyError} PORT_IN_USE */
   static async listen(options: SocketServerOptions): Promise<SocketServer> {
     const server = new SocketServer(options);
+    await options.revocation.ready();
     try {
       await server.#listen();
     } catch (error) {
       clearInterval(server.#ticker);
+      await options.revocation.close();
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
       const message = `GATEWAY_PORT ${options.port} on ${options.host} is taken by another process`;
       throw new ParleyError('PORT_IN_USE', message, { cause: error });
@@ -208,6 +210,7 @@ export class SocketServer {
     clearInterval(this.#ticker);
     for (const each of this.#sessions) each.cut();
     this.#pending.destroyAll();
+    await this.#options.revocation.close();
     this.#http.closeAllConnections();
     if (this.#front) this.#http.close();
     if (this.#listener.listening) await new Promise((resolve) => this.#listener.close(resolve));

@@ -7,6 +7,7 @@ import { type SharedState, serverOptions } from '../gateway.ts';
 import { Intake } from '../intake/intake.ts';
 import { KnownMessages } from '../intake/known-messages.ts';
 import { Places } from '../limits/connection-places.ts';
+import { RateLimits } from '../limits/rate-limits.ts';
 import { BucketTable } from '../limits/token-bucket.ts';
 import { GatewayMetrics } from '../metrics.ts';
 import { SocketServer } from '../session/socket-server.ts';
@@ -55,11 +56,20 @@ export class FrontDoor {
     const producer = new AckingProducer();
     const clock = systemClock;
     const rate = config.TENANT_MESSAGES_PER_S;
+    const rates = new RateLimits(config, { log, metrics: registry });
     const limits = { connections: 10_000, botConnections: 10_000, tenantConnections: 10_000 };
     const state: SharedState = {
       workers: 1,
-      bots: new BucketTable({ perSecond: config.BOT_MESSAGES_PER_S, burst: config.BOT_BURST, clock }),
-      tenants: new BucketTable({ perSecond: rate, burst: rate, clock }),
+      rates,
+      bots: rates.keepFresh(
+        new BucketTable({
+          perSecond: config.BOT_MESSAGES_PER_S,
+          burst: config.BOT_BURST,
+          rateOf: rates.ofBot,
+          clock,
+        }),
+      ),
+      tenants: rates.keepFresh(new BucketTable({ perSecond: rate, burst: rate, rateOf: rates.ofTenant, clock })),
       places: new Places(limits),
       placeLimits: limits,
       maxSockets: 10_000,

@@ -23,7 +23,7 @@ export class RawBot {
     });
   }
 
-  /** Resolves with the welcome. */
+  /** Resolves with the welcome. @throws as soon as the handshake is refused */
   static async open(
     url: string,
     token: string,
@@ -31,7 +31,10 @@ export class RawBot {
   ): Promise<RawBot> {
     const socket = new WebSocket(url, 'parley.v1', { headers: { authorization: `Bearer ${token}` }, ...options });
     const bot = new RawBot(socket);
-    await bot.frame((frame) => frame.type === 'welcome');
+    const refused = bot.closed.then(({ code }) => Promise.reject(new Error(`no welcome, closed with ${code}`)));
+    // Heard later only, where it is welcome.
+    refused.catch(() => {});
+    await Promise.race([bot.frame((frame) => frame.type === 'welcome'), refused]);
     return bot;
   }
 

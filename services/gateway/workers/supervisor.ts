@@ -11,6 +11,7 @@ import { authOptions } from '../gateway.ts';
 import { createAuthenticator } from '../handshake/auth.ts';
 import { readCapacity } from '../limits/capacity.ts';
 import { Places } from '../limits/connection-places.ts';
+import { RateLimits } from '../limits/rate-limits.ts';
 import { tenantBudget } from '../limits/tenant-budget.ts';
 import { Member } from './member.ts';
 import { WorkerPool } from './pool.ts';
@@ -34,7 +35,8 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
   createAuthenticator(authOptions(config, log));
   const { capacity, places } = readCapacity(config, log);
   const port = await claimPort(config.GATEWAY_HOST, config.GATEWAY_PORT);
-  const budget = tenantBudget(config, context);
+  const rates = new RateLimits(config, context);
+  const budget = rates.keepFresh(tenantBudget(config, context, rates.ofTenant));
   const sharedLimits = new SharedLimits({
     places: new Places(places),
     budget,

@@ -12,6 +12,7 @@ import { type Gateway, type SharedState, startGateway } from '../gateway.ts';
 import type { Lease } from '../limits/budget.ts';
 import { readCapacity } from '../limits/capacity.ts';
 import { LeasedTokenBuckets } from '../limits/leased-token-bucket.ts';
+import { RateLimits } from '../limits/rate-limits.ts';
 import { BucketTable } from '../limits/token-bucket.ts';
 import type { GoawayRequest, Selector } from '../session/session-control.ts';
 import { Channel, type Handlers } from './channel.ts';
@@ -49,7 +50,10 @@ export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise
   process.on('SIGUSR2', () => {});
   process.on('SIGTERM', () => void drain(0));
 
-  const bots = new BucketTable({ perSecond: config.BOT_MESSAGES_PER_S, burst: config.BOT_BURST, clock: systemClock });
+  const { BOT_MESSAGES_PER_S: perSecond, BOT_BURST: burst } = config;
+  // The supervisor reads the same file, and says in the log and in metrics what became of it.
+  const rates = new RateLimits(config, { log: log.child({}, { level: 'silent' }) });
+  const bots = rates.keepFresh(new BucketTable({ perSecond, burst, rateOf: rates.ofBot, clock: systemClock }));
   const channel = new Channel(process as never, {
     ...requestsOf(metrics, () => gateway),
     'safe-elsewhere': (keys: readonly string[]) => {
@@ -63,7 +67,7 @@ export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise
   const instance = instanceName('gateway', process.ppid, worker.id);
   const context = { env, log, metrics, instance, fail };
   try {
-    gateway = await startGateway(config, sharedStateOf(config, channel, bots, log), context);
+    gateway = await startGateway(config, sharedStateOf(config, channel, { bots, rates }, log), context);
     channel.notify('up', { url: gateway.url } satisfies UpNotice);
   } catch (error) {
     log.error({ err: error }, 'a worker could not start');
@@ -90,19 +94,28 @@ const requestsOf = (metrics: Metrics, gateway: () => Gateway | undefined): Handl
   },
 });
 
-function sharedStateOf(config: GatewayConfig, channel: Channel, bots: BucketTable, log: Logger): SharedState {
+function sharedStateOf(
+  config: GatewayConfig,
+  channel: Channel,
+  { bots, rates }: { bots: BucketTable; rates: RateLimits },
+  log: Logger,
+): SharedState {
   const { GATEWAY_WORKERS: workers, TENANT_MESSAGES_PER_S: tenantRate } = config;
   const { capacity, places } = readCapacity(config, log.child({}, { level: 'silent' }));
   return {
     workers,
+    rates,
     bots,
-    tenants: new LeasedTokenBuckets({
-      perSecond: tenantRate,
-      burst: tenantRate,
-      sharers: workers * config.LIMIT_PEERS,
-      source: { lease: (asks) => channel.request<Lease[]>('lease', asks, LEASE_TIMEOUT_MS) },
-      clock: systemClock,
-    }),
+    tenants: rates.keepFresh(
+      new LeasedTokenBuckets({
+        perSecond: tenantRate,
+        burst: tenantRate,
+        rateOf: rates.ofTenant,
+        sharers: workers * config.LIMIT_PEERS,
+        source: { lease: (asks) => channel.request<Lease[]>('lease', asks, LEASE_TIMEOUT_MS) },
+        clock: systemClock,
+      }),
+    ),
     places: new SharedPlaces(channel, capacity.connectionsPerWorker, (bot, n) => bots.divide(bot, n)),
     placeLimits: places,
     maxSockets: capacity.socketsPerWorker,
