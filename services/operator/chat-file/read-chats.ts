@@ -212,6 +212,7 @@ class PartReader {
       path: this.#part.path,
       recordId: `${this.#prefix}${id}`,
       fileConversation,
+      people: this.#part.people,
     };
     for (const draft of shape.messages(record, context)) {
       const done = isOmission(draft)

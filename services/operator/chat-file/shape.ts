@@ -2,6 +2,7 @@ import type { Speaker } from '../../core/wire-codes.ts';
 import type { Json } from './json-value.ts';
 import type { LeftOutReason } from './left-out.ts';
 import type { Line } from './lines.ts';
+import type { People } from './people.ts';
 import type { Place } from './places.ts';
 
 /** The beginning of a file: what its shape is recognised by. */
@@ -52,6 +53,8 @@ export interface RecordContext {
   readonly recordId: string;
   /** Names the file's conversation, where nothing in it does. */
   readonly fileConversation: string;
+  /** Who its archive says that people are. */
+  readonly people: People;
 }
 
 /** One way of writing chats down. */

@@ -3,6 +3,7 @@ import { pipeline, type Readable, type Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { messageOf, ParleyError } from '../../core/errors.ts';
 import { type Peeked, peek } from './head.ts';
+import { NOBODY, type People } from './people.ts';
 import { zipEntries } from './zip.ts';
 
 /** One stream of text: a file, or a file within an archive. */
@@ -12,6 +13,8 @@ export interface Part {
   /** `gzip`, `zstd`, `zip`, or null for a plain file. */
   readonly packing: string | null;
   readonly chunks: AsyncIterable<Buffer>;
+  /** Who an archive says that its people are. */
+  readonly people: People;
 }
 
 type Packing = 'gzip' | 'zstd' | 'zip' | 'bzip2' | 'xz' | '7z';
@@ -68,7 +71,8 @@ async function* unpack(path: string, source: AsyncIterable<Buffer>, file: string
       await peeked.chunks.return();
       for await (const entry of zipEntries(file)) {
         for await (const part of unpack(`${path}/${entry.name}`, entry.chunks, null)) {
-          yield { ...part, packing: part.packing === null ? 'zip' : `zip, ${part.packing}` };
+          const packing = part.packing === null ? 'zip' : `zip, ${part.packing}`;
+          yield { ...part, packing, people: entry.people };
         }
       }
       return;
@@ -77,7 +81,7 @@ async function* unpack(path: string, source: AsyncIterable<Buffer>, file: string
     if (!unpacker || packings.length > MAX_LAYERS) throw new Error(advice(path, packing));
     peeked = await peek(through(peeked, unpacker()), SIGNATURE_BYTES);
   }
-  yield { path, packing: packings.length > 0 ? packings.join(', ') : null, chunks: peeked.chunks };
+  yield { path, packing: packings.length > 0 ? packings.join(', ') : null, chunks: peeked.chunks, people: NOBODY };
 }
 
 function advice(path: string, packing: Packing): string {

@@ -1,8 +1,11 @@
-import { type Entry, openPromise } from 'yauzl';
+import { type Entry, openPromise, type ZipFile } from 'yauzl';
+import { NOBODY, type People, peopleOf } from './people.ts';
 
 export interface ZipEntry {
   readonly name: string;
   readonly chunks: AsyncIterable<Buffer>;
+  /** Who the archive says that its people are. */
+  readonly people: People;
 }
 
 /** Names that chats have; an archive's pictures and voices have others. */
@@ -11,6 +14,10 @@ const CHAT_FILE = /\.(jsonl?|ndjson|txt|csv|tsv)(\.gz|\.zst)?$/i;
 const SHADOW = /(^|\/)(__MACOSX\/|\.)/;
 /** A Slack export holds a folder a channel; the files beside them list people and channels. */
 const SLACK_INDEX = /^(channels|users|groups|dms|mpims|integration_logs|canvases|huddle_transcripts|lists)\.json$/;
+/** The file among them that says who people are; some archives have all in one folder. */
+const SLACK_USERS = /^([^/]+\/)?users\.json$/;
+/** As large as one element of a document may be; some ten thousand people. */
+const MAX_USERS_BYTES = 32 << 20;
 /** An archive of a day a file for thirty years, or of a hundred channels; the list of names is held. */
 const MAX_ENTRIES = 100_000;
 
@@ -20,9 +27,11 @@ export async function* zipEntries(file: string): AsyncGenerator<ZipEntry, void> 
   try {
     const entries: Entry[] = [];
     const others: string[] = [];
+    let users: Entry | undefined;
     for await (const entry of archive.eachEntry()) {
       const { fileName } = entry;
       if (fileName.endsWith('/')) continue;
+      if (SLACK_USERS.test(fileName) && entry.uncompressedSize <= MAX_USERS_BYTES) users = entry;
       const isChat = CHAT_FILE.test(fileName) && !SHADOW.test(fileName) && !SLACK_INDEX.test(fileName);
       if (isChat) entries.push(entry);
       else if (others.length < 5) others.push(fileName);
@@ -34,10 +43,19 @@ export async function* zipEntries(file: string): AsyncGenerator<ZipEntry, void> 
       );
     }
     entries.sort((a, b) => (a.fileName < b.fileName ? -1 : 1));
+    const people = users ? peopleOf(await textOf(archive, users)) : NOBODY;
     for (const entry of entries) {
-      yield { name: entry.fileName, chunks: (await archive.openReadStreamPromise(entry)) as AsyncIterable<Buffer> };
+      const chunks = (await archive.openReadStreamPromise(entry)) as AsyncIterable<Buffer>;
+      yield { name: entry.fileName, chunks, people };
     }
   } finally {
     archive.close();
   }
+}
+
+async function textOf(archive: ZipFile, entry: Entry): Promise<string> {
+  const chunks: Buffer[] = [];
+  // It ends at the size that the archive names, else with an error.
+  for await (const chunk of (await archive.openReadStreamPromise(entry)) as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
 }

@@ -59,6 +59,34 @@ describe('a Slack export', () => {
     }
   });
 
+  it('of a zip names people as its users.json does, for --speaker and in mentions, and knows its bots', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'parley-slack-'));
+    const users = [
+      { id: 'U1', name: 'ada', profile: { real_name: 'Ada L', display_name: 'Countess' } },
+      { id: 'U2', name: 'deploys', is_bot: true, profile: { display_name: '' } },
+      { name: 'nobody' },
+    ];
+    const said = (ts: string, user: string, text: string) => ({ type: 'message', ts, user, text });
+    const messages = [
+      said('1790000001.000100', 'U1', 'Ask <@U2> or <@U3|grace> in <#C1|ops>, <@U9>.'),
+      said('1790000002.000100', 'U2', 'Done, <@U1> &amp; all.'),
+    ];
+    try {
+      await mkdir(join(folder, 'ops'));
+      await writeFile(join(folder, 'users.json'), JSON.stringify(users));
+      await writeFile(join(folder, 'ops', '2026-09-21.json'), JSON.stringify(messages));
+      execFileSync('zip', ['-q', '-r', 'export.zip', 'users.json', 'ops'], { cwd: folder });
+      const { lines } = await readFiles([join(folder, 'export.zip')], { speakers: new Map([['ada l', 'agent']]) });
+      expect(lines).toMatchObject([
+        { speaker: 'agent', user_id: 'U1', text: 'Ask @deploys or @grace in #ops, <@U9>.' },
+        { speaker: 'bot', text: 'Done, @Countess & all.' },
+      ]);
+      expect(lines[1]).not.toHaveProperty('user_id');
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
   it("in the API's form has its channel from around, and a name says who is an agent", async () => {
     const { lines } = await readContent(JSON.stringify({ ok: true, channel_id: 'C7', messages: day }), {
       speakers: new Map([['ada l', 'agent']]),

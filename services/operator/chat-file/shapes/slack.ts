@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path';
 import { nameIn } from '../fields.ts';
 import { isObject, type Json } from '../json-value.ts';
 import { layoutWhere } from '../lists.ts';
+import type { People } from '../people.ts';
 import type { Draft, Omission, Shape } from '../shape.ts';
 import { words } from '../words.ts';
 
@@ -12,9 +13,17 @@ const ENTITIES: Readonly<Record<string, string>> = { '&amp;': '&', '&lt;': '<', 
 const isSlack = (record: Json): boolean =>
   record['type'] === 'message' && typeof record['ts'] === 'string' && /^\d{9,}\.\d+$/.test(record['ts']);
 
-/** Slack writes three characters of a text as entities, and those alone. */
-const plain = (text: unknown): unknown =>
-  typeof text === 'string' ? text.replace(/&(?:amp|lt|gt);/g, (entity) => ENTITIES[entity] ?? entity) : text;
+/** Slack writes three characters of a text as entities, and those alone; people and channels stand there by their ids. */
+const plain = (text: unknown, people: People): unknown =>
+  typeof text === 'string'
+    ? text
+        .replace(/<@(\w+)(?:\|([^<>|]+))?>/g, (mention, id, name) => {
+          const shown = people.get(id)?.shown ?? name;
+          return shown === undefined ? mention : `@${shown}`;
+        })
+        .replace(/<#\w+\|([^<>|]+)>/g, '#$1')
+        .replace(/&(?:amp|lt|gt);/g, (entity) => ENTITIES[entity] ?? entity)
+    : text;
 
 /**
  * Slack: a folder a channel with a file a day, each a list of messages; also the API's `{"messages":[…]}`. A thread is a
@@ -25,7 +34,7 @@ export const slackShape: Shape = {
   name: 'slack',
   title: 'Slack export',
   recognise: (sample) => layoutWhere(sample, isSlack),
-  *messages(record, { headers, path, fileConversation }): Iterable<Draft | Omission> {
+  *messages(record, { headers, path, fileConversation, people }): Iterable<Draft | Omission> {
     if (!isObject(record) || record['type'] !== 'message' || !WRITTEN.has(record['subtype'] as string | undefined)) {
       yield { reason: 'not_a_message', problem: 'is an entry of Slack that is no message' };
       return;
@@ -36,7 +45,8 @@ export const slackShape: Shape = {
     const named = nameIn(record, ['channel']) ?? nameIn(around, ['channel_id', 'channel', 'name']);
     const channel = named ?? (isDay ? folder : fileConversation);
     const profile = isObject(record['user_profile']) ? record['user_profile'] : {};
-    const isBot = record['bot_id'] !== undefined || record['subtype'] === 'bot_message';
+    const person = people.get(String(record['user']));
+    const isBot = record['bot_id'] !== undefined || record['subtype'] === 'bot_message' || person?.isBot === true;
     yield {
       raw: record,
       id: record['ts'],
@@ -49,8 +59,9 @@ export const slackShape: Shape = {
         profile['real_name'],
         profile['display_name'],
         profile['name'],
+        ...(person?.names ?? []),
       ],
-      text: words(plain(record['text'])),
+      text: words(plain(record['text'], people)),
       time: record['ts'],
       user: isBot ? undefined : record['user'],
       channel: 'slack',
