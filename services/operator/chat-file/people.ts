@@ -2,7 +2,7 @@ import { nameIn } from './fields.ts';
 import { isObject } from './json-value.ts';
 
 /** Somebody of whom an archive tells more than the messages do. */
-export interface Person {
+interface Person {
   /** How texts show a mention. */
   readonly shown: string;
   /** All names: `--speaker` may use them. */
