@@ -32,6 +32,8 @@ const escaped: string[] = [];
 process.on('unhandledRejection', (reason) => escaped.push(`unhandled rejection: ${reason}`));
 process.on('uncaughtException', (error) => escaped.push(`uncaught exception: ${error.stack}`));
 
+process.on('warning', ({ name, message }) => escaped.push(`warning: ${name}: ${message}`));
+
 const outcomes: Record<string, string> = {};
 const problems: Record<string, number> = {};
 const acks = new Map<string, number>();

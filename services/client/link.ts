@@ -282,7 +282,7 @@ export class Link {
     if (error) this.#phase = { name: 'closed' };
     else if (!successor) this.#reconnectIn(this.#notBefore(meaning));
     else if (successor.isBegun) this.#phase = { name: 'connecting', attempt: successor.attempt };
-    else this.#reconnectIn(successor.dueAtMs - performance.now());
+    else this.#reconnectIn(Math.max(0, successor.dueAtMs - performance.now()));
     if (!successor) this.#tell(problemOf(end));
     if (phase.name === 'open') this.#events.lost(end.kind === 'connection' ? end.end.code : NORMAL);
     if (error) this.#events.failed(error);

@@ -49,8 +49,16 @@ export class KitGateway {
   }
 
   get socket(): WebSocket {
-    const socket = this.#open.at(-1);
-    if (!socket) throw new Error('there is no connection');
+    return this.#opened(-1);
+  }
+
+  get before(): WebSocket {
+    return this.#opened(-2);
+  }
+
+  #opened(index: number): WebSocket {
+    const socket = this.#open.at(index);
+    if (!socket) throw new Error('there is no such connection');
     return socket;
   }
 

@@ -52,6 +52,7 @@ async function take(step: Step, { gateway, client, url, stepTimeoutMs }: Run): P
   else if ('handshake' in step) check(step.handshake, await gateway.handshakes.next('handshake', stepTimeoutMs));
   else if ('frame' in step) check(step.frame, await gateway.frames.next('frame', stepTimeoutMs));
   else if ('say' in step) gateway.socket.send(JSON.stringify(step.say));
+  else if ('say_before' in step) gateway.before.send(JSON.stringify(step.say_before));
   else if ('text' in step) gateway.socket.send(step.text);
   else if ('drop' in step) gateway.socket.terminate();
   else if ('freeze' in step) gateway.socket.pause();

@@ -16,6 +16,8 @@ export type Step =
   /** The next frame of the client's. */
   | { readonly frame: Fields }
   | { readonly say: Fields }
+  /** Said over the connection before the last. */
+  | { readonly say_before: Fields }
   | { readonly text: string }
   /** WebSocket pings, so many, at the interval that `welcome` announced. */
   | { readonly pings: number }

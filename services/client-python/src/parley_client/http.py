@@ -9,9 +9,9 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
-from .errors import ParleyError, text_of
+from .connection_end import retry_after_of
+from .errors import ParleyError
 from .frames import FINAL_REFUSALS, TEMPORARY_NACKS, TOKEN_REFUSALS, seconds
-from .link import retry_after_of
 from .messages import Encoded, encode
 from .tokens import clean
 from .types import Message

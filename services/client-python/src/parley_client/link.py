@@ -2,33 +2,26 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
-from json import JSONDecodeError, loads
-from time import monotonic, time
-from typing import Any, Mapping, Protocol
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Coroutine, Mapping, Protocol
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.typing import Subprotocol
+from websockets.exceptions import ConnectionClosed
 
-from .connection_end import End, meaning_of
+from .connection_end import MAX_AWAY_S, End, meaning_of
 from .errors import ParleyError, text_of
-from .frames import Frame, parse, seconds
+from .frames import Frame, seconds
+from .session import Session, open_session
 from .tokens import TokenProvider, ask
 
-WELCOME_TIMEOUT_S = 10.0
 STABLE_S = 10.0
 """A session that lasted this long was a good one: the next failure starts the backoff anew."""
 RENEWABLE_AFTER_S = 1.0
-RENEW_DRAIN_S = 2.0
-"""How long a session whose token is about to expire waits for the answers to what it sent."""
-GOODBYE_TIMEOUT_S = 60.0
-CLOSE_TIMEOUT_S = 2.0
+"""Below this a renewal is met with backoff: a gateway that warns at once, again and again, is not answered in a loop."""
+HANDOVER_S = 2.0
+"""How long the next session waits for the answers to what the present one sent."""
 MAX_AUTH_REFUSALS = 3
-MAX_AWAY_S = 300.0
-"""The longest that a client stays away because it was told to: a ``Retry-After`` of days is a mistake somewhere."""
-MAX_FRAME_BYTES = 1 << 20
+NORMAL = 1000
 
 
 class LinkEvents(Protocol):
@@ -55,50 +48,25 @@ class LinkOptions:
     connect_options: Mapping[str, Any]
 
 
-class _Connect(connect):
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """A token goes where the caller said, and nowhere else."""
-        return exc
-
-
-@dataclass
-class _Session:
-    socket: ClientConnection
-    token: str
-    opened_at: float | None = None
-    refusal: str | None = None
-    retry_after_s: float = 0.0
-    problem: str | None = None
-    leaving_s: float | None = None
-    """Set once the session has said goodbye, or is ended for another token: how long to stay away."""
-    renewal: bool = False
-    answered_at: float = 0.0
-
-    def abort(self, problem: str) -> None:
-        self.problem = self.problem or problem
-        self.socket.transport.abort()
-
-
 class Link:
-    """Keeps one session with the gateway open: connects, watches for signs of life, comes back after a loss."""
+    """Keeps one session with the gateway open: connects, watches for signs of life, comes back after a loss.
+
+    Where the gateway says goodbye, or the token is about to expire, the next session is opened beside the present one and
+    takes over once it is there and all that was sent is answered: messages never travel over both.
+    """
 
     def __init__(self, options: LinkOptions, events: LinkEvents) -> None:
         self._options = options
         self._events = events
         self._failures = 0
         self._auth_refusals = 0
-        self._session: _Session | None = None
-        self._next_token: str | None = None
+        self._session: Session | None = None
+        self._successor: Session | None = None
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
-        self._helpers: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._sessions: set[Session] = set()
         self.last_problem: str | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether frames may be sent: a session is open and has not said goodbye."""
-        session = self._session
-        return session is not None and session.opened_at is not None and session.leaving_s is None
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -111,175 +79,158 @@ class Link:
             self._idle.set()
 
     async def say_goodbye(self) -> None:
-        session = self._session
-        if session and session.opened_at is not None:
-            await session.socket.close(1000, "done")
+        if self._session:
+            await self._session.close("done")
 
     async def run(self) -> None:
         """Until it is cancelled, or no further session may be tried."""
+        try:
+            await self._run()
+        except Exception as error:
+            self._events.on_failed(ParleyError("closed", f"a fault of this library: {text_of(error)}"))
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            for session in self._sessions:
+                session.abort("closed by the caller")
+
+    async def _run(self) -> None:
+        handover: asyncio.Task[Session | End] | None = None
         while True:
-            try:
-                token = self._next_token or await ask(self._options.token)
-            except ParleyError as problem:
-                self._tell(problem)
-                await asyncio.sleep(self._backoff())
-                continue
-            self._next_token = None
-            end, session = await self._connect_and_serve(token)
+            came = await (handover or self._open())
+            handover = None
+            if isinstance(came, Session):
+                end = await self._serve(came)
+                handover = came.handover
+                if came.left.is_set():
+                    self._events.on_lost(NORMAL)
+                    self._start(came.close("handed over"))
+                    continue
+            else:
+                end = came
             error = self._final_error_of(end)
-            if session is None or session.leaving_s is None:
-                self._tell(ParleyError("connection_lost", str(end)))
+            if handover is None or error:
+                self._tell(end.no_token or ParleyError("connection_lost", str(end)))
             if end.was_open:
                 self._events.on_lost(end.code)
             if error:
-                self._events.on_failed(error)
-                return
-            await asyncio.sleep(self._away_after(end, session))
+                return self._events.on_failed(error)
+            if handover is None:
+                await asyncio.sleep(self._not_before(end))
 
-    async def _connect_and_serve(self, token: str) -> tuple[End, _Session | None]:
-        """Raises nothing: whatever the network, or the library below, thinks of is the end of this one connection."""
-        try:
-            socket = await _Connect(
-                self._options.url,
-                additional_headers={"Authorization": f"Bearer {token}"},
-                subprotocols=[Subprotocol("parley.v1")],
-                compression=None,
-                max_size=MAX_FRAME_BYTES,
-                open_timeout=WELCOME_TIMEOUT_S,
-                close_timeout=CLOSE_TIMEOUT_S,
-                # A ping of our own, at the interval that the gateway announces: see _watch.
-                ping_interval=None,
-                **self._options.connect_options,
-            )
-        except InvalidStatus as error:
-            return _refusal_of(error), None
-        except Exception as error:
-            return End(problem=text_of(error)), None
-        session = _Session(socket, token)
-        self._session = session
-        try:
-            await self._serve(session)
-        except Exception as error:
-            session.abort(text_of(error))
-        finally:
-            self._session = None
-            for helper in self._helpers:
-                helper.cancel()
-            self._helpers.clear()
-            socket.transport.abort()
-        lasted_s = 0.0 if session.opened_at is None else monotonic() - session.opened_at
-        end = End(
-            code=socket.close_code or End.code,
-            reason=socket.close_reason or "",
-            problem=session.problem,
-            refusal=session.refusal,
-            retry_after_s=session.retry_after_s,
-            lasted_s=lasted_s,
-            was_open=session.opened_at is not None,
-        )
-        return end, session
+    async def _open(self, token: str | None = None) -> Session | End:
+        options = self._options
+        came = await open_session(options.url, options.token, token, options.connect_options, self._on_frame)
+        if isinstance(came, Session):
+            self._sessions.add(came)
+            came.reader.add_done_callback(lambda _: self._sessions.discard(came))
+        return came
 
-    async def _serve(self, session: _Session) -> None:
-        """Reads until the connection ends."""
-        welcome_by = monotonic() + WELCOME_TIMEOUT_S
-        try:
-            while True:
-                if session.opened_at is None:
-                    data = await asyncio.wait_for(session.socket.recv(), welcome_by - monotonic())
-                else:
-                    data = await session.socket.recv()
-                frame = parse(data)
-                if frame is None:
-                    session.abort("the other end sent what is no frame of Parley")
-                    return
-                self._on_frame(session, frame)
-        except asyncio.TimeoutError:
-            session.abort(f"no welcome within {WELCOME_TIMEOUT_S:g} s")
-        except ConnectionClosed:
-            return
-
-    def _on_frame(self, session: _Session, frame: Frame) -> None:
-        kind = frame["type"]
-        if session.opened_at is None:
-            if kind == "welcome":
-                self._on_welcome(session, frame["limits"])
-            elif kind == "error":
-                session.refusal = str(frame.get("code"))
-                session.retry_after_s = seconds(frame.get("retry_after_ms"), MAX_AWAY_S)
-            return
-        if kind == "goaway" and session.leaving_s is None:
-            session.leaving_s = seconds(frame.get("reconnect_after_ms"), MAX_AWAY_S)
-            self._help(self._end_after_goodbye(session))
-        elif kind == "token_expiring" and self._options.renewable:
-            self._help(self._renew(session, seconds(frame.get("expires_in_ms"), float("inf"))))
-        self._events.on_frame(frame)
-
-    def _on_welcome(self, session: _Session, limits: Mapping[str, float]) -> None:
-        session.opened_at = session.answered_at = monotonic()
+    async def _serve(self, session: Session) -> End:
+        """Until its connection ends, or another takes over."""
+        limits = session.limits or {}
+        self._session, self._successor = session, None
         self._auth_refusals = 0
         self._events.on_opened(limits)
-        self._help(self._send_all(session))
-        self._help(self._watch(session, limits["ping_interval_ms"] / 1_000))
+        session.use()
+        helpers = [
+            self._start(self._send_all(session)),
+            self._start(
+                session.watch(limits["ping_interval_ms"] / 1_000, self._options.answer_timeout_s, self._events.expects_answer)
+            ),
+        ]
+        left = self._start(session.left.wait())
         self.wake()
+        try:
+            await asyncio.wait({session.reader, left}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._session = None
+            for helper in (*helpers, left):
+                helper.cancel()
+        if monotonic() - session.opened_at >= STABLE_S:
+            self._failures = 0
+        return session.end()
 
-    def _help(self, work: Any) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)
-        self._helpers.add(task)
-        task.add_done_callback(self._helpers.discard)
-
-    async def _send_all(self, session: _Session) -> None:
+    async def _send_all(self, session: Session) -> None:
         try:
             while True:
                 self._work.clear()
-                while self.is_open and (frame := self._events.next_frame()) is not None:
-                    await session.socket.send(frame)
+                while self._may_send(session) and (frame := self._events.next_frame()) is not None:
+                    await session.send(frame)
                 await self._work.wait()
         except ConnectionClosed:
             return
         except Exception as error:
             session.abort(text_of(error))
 
-    async def _watch(self, session: _Session, interval_s: float) -> None:
-        """A half-open connection never reports its end; and one that lives but answers nothing is as good as dead."""
-        try:
-            while True:
-                await asyncio.sleep(interval_s)
-                if not self._events.expects_answer():
-                    session.answered_at = monotonic()
-                if monotonic() - session.answered_at > self._options.answer_timeout_s:
-                    return session.abort(f"no answer to any message for {self._options.answer_timeout_s:g} s")
-                await asyncio.wait_for(await session.socket.ping(), interval_s)
-        except asyncio.TimeoutError:
-            session.abort(f"no pong within {interval_s:g} s")
-        except ConnectionClosed:
+    def _may_send(self, session: Session) -> bool:
+        """It takes messages, and none is about to take over."""
+        return session is self._session and not session.is_refusing and self._successor is None
+
+    def _on_frame(self, session: Session, frame: Frame) -> None:
+        kind = frame["type"]
+        if session is self._successor:
+            # One that has to go itself is no successor: another is tried for.
+            if kind == "goaway":
+                return session.abort("a goodbye before it took over")
+        elif session is not self._session:
             return
+        elif kind == "goaway":
+            asked = seconds(frame.get("reconnect_after_ms"), MAX_AWAY_S)
+            young = monotonic() - session.opened_at < STABLE_S
+            self._hand_over(session, max(asked, self._backoff()) if young else asked)
+        elif kind == "token_expiring" and self._options.renewable:
+            self._start(self._renew(session, seconds(frame.get("expires_in_ms"), 86_400)))
+        self._events.on_frame(frame)
 
-    async def _end_after_goodbye(self, session: _Session) -> None:
-        await asyncio.sleep(GOODBYE_TIMEOUT_S)
-        session.abort(f"a goodbye, and no end within {GOODBYE_TIMEOUT_S:g} s")
+    def _hand_over(self, session: Session, after_s: float, token: str | None = None) -> None:
+        if session.handover is None and session is self._session:
+            session.handover = self._start(self._succeed(session, after_s, token))
 
-    async def _renew(self, session: _Session, expires_in_s: float) -> None:
-        """Some time before (drawn at random, since thousands of tokens may end at once) the session is handed over."""
-        await asyncio.sleep(min(random.random() * expires_in_s / 2, 86_400))
+    async def _succeed(self, session: Session, after_s: float, token: str | None) -> Session | End:
+        """The session that takes over; where the present one ends before, whatever came of the last try."""
+        while True:
+            await asyncio.sleep(after_s)
+            came = await self._open(token)
+            token = None
+            if isinstance(came, Session):
+                self._successor = came
+                came.use()
+                await self._answers_or_ends(session, came)
+                if not came.reader.done():
+                    session.left.set()
+                    return came
+                self._successor = None
+                came = came.end()
+            if session.reader.done():
+                return came
+            self._tell(came.no_token or ParleyError("connection_lost", str(came)))
+            # The present one may go on meanwhile.
+            self.wake()
+            after_s = self._not_before(came)
+
+    async def _answers_or_ends(self, session: Session, successor: Session) -> None:
+        self._idle.clear()
+        if not self._events.expects_answer():
+            return
+        idle = self._start(self._idle.wait())
+        ends = {idle, session.reader, successor.reader}
+        await asyncio.wait(ends, timeout=HANDOVER_S, return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
+
+    async def _renew(self, session: Session, expires_in_s: float) -> None:
+        """Some time before (drawn at random, since thousands of tokens may end at once) a session with another takes over."""
+        await asyncio.sleep(random.random() * expires_in_s / 2)
         try:
             token = await ask(self._options.token)
         except ParleyError as problem:
             # The session lives on to the token's end; then another is asked for again.
             return self._tell(problem)
-        if token == session.token or session.leaving_s is not None or session.opened_at is None:
+        if token == session.token or session.handover is not None or session is not self._session:
             return
-        self._next_token = token
-        # Nothing new is sent from here on. A gateway that warns at once, again and again, is not answered in a loop.
-        young = monotonic() - session.opened_at < RENEWABLE_AFTER_S
-        session.leaving_s, session.renewal = (self._backoff() if young else 0.0), True
         self._events.on_renewing()
-        self._idle.clear()
-        if self._events.expects_answer():
-            try:
-                await asyncio.wait_for(self._idle.wait(), RENEW_DRAIN_S)
-            except asyncio.TimeoutError:
-                pass
-        await session.socket.close(1000, "token renewal")
+        young = monotonic() - session.opened_at < RENEWABLE_AFTER_S
+        self._hand_over(session, self._backoff() if young else 0.0, token)
 
     def _final_error_of(self, end: End) -> ParleyError | None:
         kind, error = meaning_of(end)
@@ -290,15 +241,9 @@ class Link:
         self._auth_refusals += 1
         return None if self._auth_refusals < MAX_AUTH_REFUSALS else error
 
-    def _away_after(self, end: End, session: _Session | None) -> float:
-        """What the gateway asks for, but never in a loop: a session that did not last is met with backoff."""
-        if end.lasted_s >= STABLE_S:
-            self._failures = 0
-        leaving_s = session.leaving_s if session else None
-        if session and session.renewal and leaving_s is not None:
-            return leaving_s
-        asked = max(min(end.retry_after_s, MAX_AWAY_S), leaving_s or 0.0)
-        return asked if leaving_s is not None and end.lasted_s >= STABLE_S else max(asked, self._backoff())
+    def _not_before(self, end: End) -> float:
+        """What the gateway asks for, and the backoff at least."""
+        return max(min(end.retry_after_s, MAX_AWAY_S), self._backoff())
 
     def _backoff(self) -> float:
         """Full jitter: uniform between 0 and a ceiling that doubles. After an outage thousands come back spread out."""
@@ -307,29 +252,12 @@ class Link:
         self._failures += 1
         return random.random() * ceiling
 
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def _tell(self, problem: ParleyError) -> None:
         self.last_problem = str(problem)
         self._events.on_problem(problem)
-
-
-def _refusal_of(error: InvalidStatus) -> End:
-    response = error.response
-    try:
-        answer = loads(response.body or b"")
-        code = answer.get("code") if isinstance(answer, dict) else None
-    except (JSONDecodeError, UnicodeDecodeError, RecursionError):
-        code = None
-    end = End(status=response.status_code, refusal=code if isinstance(code, str) else None)
-    return replace(end, retry_after_s=retry_after_of(response.headers.get("Retry-After")))
-
-
-def retry_after_of(value: str | None) -> float:
-    """RFC 9110, 10.2.3: seconds, or a date. In seconds, 0 where there is none."""
-    if value is None:
-        return 0.0
-    if value.isascii() and value.isdigit():
-        return float(min(int(value[:12]), MAX_AWAY_S))
-    try:
-        return min(max(parsedate_to_datetime(value).timestamp() - time(), 0.0), MAX_AWAY_S)
-    except (ValueError, OverflowError):
-        return 0.0
