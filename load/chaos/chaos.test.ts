@@ -117,6 +117,7 @@ describe('the account of a killed enricher', () => {
       oldest_not_committed_ms: 40,
       repeated: 3,
       unexplained: [],
+      unexplained_calls: [],
     });
   });
 
@@ -127,20 +128,29 @@ describe('the account of a killed enricher', () => {
     expect([repeated, unexplained]).toEqual([5, ['below the watermark', 'above it']]);
   });
 
-  it('takes what a frozen process tries again on waking for no repeat of the kill, and all else for one', () => {
+  it('takes what a frozen process goes on with on waking for no repeat of the kill, and all else for one', () => {
     const [frozen, waking] = [new NlpCalls(), { life: other, fromMs: 500, toMs: 1_500 }];
-    for (const id of ['zombie', 'later', 'never before', 'not frozen']) {
-      if (id !== 'never before') frozen.begin(id, other, 450);
+    const repeat = (id: string, life: string, atMs: number) => {
       const call = frozen.begin(id, kill.life, 900);
       call.answeredAtMs = 920;
-      frozen.begin(id, id === 'not frozen' ? 'enricher-3#1' : other, id === 'later' ? 9_000 : 1_600);
-    }
+      frozen.begin(id, life, atMs);
+    };
+    frozen.begin('called before the freeze', other, 450);
+    repeat('called before the freeze', other, 1_600);
+    repeat('waiting at the freeze', other, 1_600);
+    repeat('later', other, 9_000);
+    frozen.begin('of the killed one', kill.life, 450);
+    repeat('of the killed one', other, 1_600);
+    repeat('not frozen', 'enricher-3#1', 1_600);
     const logged = new Map(
       [...frozen.byId().keys()].map((id) => [id, [{ topic: 'chat.events', partition: 0, offset: 1, atMs: 950 }]]),
     );
     const committed = new Map([[0, { watermark: 10, completed: new Set<number>() }]]);
     const account = accountForKill({ ...kill, committed }, frozen.byId(), logged, [waking]);
-    expect(account).toMatchObject({ repeated: 3, unexplained: ['later', 'never before', 'not frozen'] });
+    expect(account).toMatchObject({ repeated: 3, unexplained: ['later', 'of the killed one', 'not frozen'] });
+    expect(account.unexplained_calls[1]).toBe(
+      'of the killed one by enricher-1#1 at -0.55 s, enricher-1#1 at -0.10 s, enricher-2#1 at 0.60 s',
+    );
   });
 
   it('accuses nobody when the commit could not be read', () => {

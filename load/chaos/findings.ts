@@ -97,6 +97,6 @@ const killViolations = (kills: readonly KillAccount[]): string[] =>
   kills
     .filter(({ unexplained }) => unexplained.length > 0)
     .map(
-      ({ event, life, unexplained }) =>
-        `the kill of ${life} (event ${event}) repeated ${unexplained.length} calls that were committed: ${unexplained.slice(0, 5).join(', ')}`,
+      ({ event, life, unexplained, unexplained_calls }) =>
+        `the kill of ${life} (event ${event}) repeated ${unexplained.length} calls that were committed: ${unexplained_calls.join('; ')}`,
     );

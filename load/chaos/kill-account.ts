@@ -34,7 +34,7 @@ export interface EnricherFreeze {
   readonly toMs: number;
 }
 
-/** On waking it tries again what it was about, until its next heartbeat or commit (every 100 ms) tells it that it was expelled. */
+/** On waking it goes on with what it was about, until its next heartbeat or commit (every 100 ms) tells it that it was expelled. */
 const ZOMBIE_MS = 2_000;
 
 /** What one `kill -9` had repeated, and what it may. */
@@ -53,12 +53,19 @@ export interface KillAccount {
   readonly repeated: number;
   /** Repeated, though none of the three: empty, or the ledger did not do its work. */
   readonly unexplained: readonly string[];
+  /** Every call of the first few of those: by which process, and when, from the kill. */
+  readonly unexplained_calls: readonly string[];
 }
+
+const DESCRIBED = 5;
+
+const describeCalls = (id: string, all: readonly NlpCall[], killedAtMs: number): string =>
+  `${id} by ${all.map(({ life, atMs }) => `${life} at ${((atMs - killedAtMs) / 1_000).toFixed(2)} s`).join(', ')}`;
 
 /**
  * @param calls of each document, in order.
  * @param outcomes of each message. Those of several records are left out: each record may need a call.
- * @param freezes a call that was tried again by a process as it woke up is the freeze's doing, and no kill's.
+ * @param freezes a call that a process made as it woke up is the freeze's doing, and no kill's.
  */
 export function accountForKill(
   kill: EnricherKill,
@@ -96,17 +103,21 @@ export function accountForKill(
     oldest_not_committed_ms: oldestMs,
     repeated: counts.repeated,
     unexplained,
+    unexplained_calls: unexplained.slice(0, DESCRIBED).map((id) => describeCalls(id, calls.get(id) ?? [], kill.atMs)),
   };
 }
 
-/** Whether a process tried the call again as it woke up, having made it before it was frozen. */
+/**
+ * Whether a process made the call as it woke up, for a record that was its own when it was frozen: it had called before
+ * then, or nobody had (the record waited for the API, or in its socket).
+ */
 const isZombies = ({ life, atMs }: NlpCall, all: readonly NlpCall[], freezes: readonly EnricherFreeze[]): boolean =>
   freezes.some(
     (freeze) =>
       freeze.life === life &&
       atMs >= freeze.toMs &&
       atMs <= freeze.toMs + ZOMBIE_MS &&
-      all.some((earlier) => earlier.life === life && earlier.atMs <= freeze.fromMs),
+      all.filter((earlier) => earlier.atMs <= freeze.fromMs).every((earlier) => earlier.life === life),
   );
 
 /** Whether a message stood in the log as several records: sent again by its bot, or put on `chat.replay`. */

@@ -51,6 +51,7 @@ const report = (violations: readonly string[]): ChaosReport => ({
       oldest_not_committed_ms: 0,
       repeated: 3,
       unexplained: [],
+      unexplained_calls: [],
     },
   ],
   ended_by_themselves: { 'sink-1': 2 },
