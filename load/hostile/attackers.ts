@@ -1,23 +1,7 @@
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type End, frame, OPCODES, Wire } from '../../services/gateway/fuzz/testing/wire.ts';
-
-/** How many peers of each kind there are at any time. */
-export interface AttackPlan {
-  readonly url: string;
-  /** Good tokens of bots that do wrong with them. */
-  readonly tokens: readonly string[];
-  readonly half_open: number;
-  readonly no_token: number;
-  /** Loops of tries, one at a time each. */
-  readonly junk_token: number;
-  readonly deaf: number;
-  readonly refused: number;
-}
-
-type AttackKind = Exclude<keyof AttackPlan, 'url' | 'tokens'>;
-/** How often each kind ended in which way: a close code, an HTTP status, or `cut`. */
-export type AttackEnds = Readonly<Record<AttackKind, Readonly<Record<string, number>>>>;
+import { ATTACK_KINDS, type AttackKind, type AttackPlan } from './attack-plan.ts';
 
 const PAUSE_MS = 50;
 const DRIP_MS = 500;
@@ -117,7 +101,7 @@ process.on('message', (command: AttackPlan | 'ends') => {
     process.send?.(ends);
     return;
   }
-  for (const kind of Object.keys(ATTACKS) as AttackKind[]) {
+  for (const kind of ATTACK_KINDS) {
     for (let index = 0; index < command[kind]; index++) void keepAt(kind, command, index);
   }
 });

@@ -5,7 +5,7 @@ import { hostileRun } from './hostile.ts';
 it('honest bots lose nothing beside peers that do the worst, and the gateway ends in order under them', async () => {
   const bench = await Bench.create();
   try {
-    const options = { bots: 100, rate: 100, seconds: 6, calm: 1, peers: 60 };
+    const options = { bots: 100, rate: 100, seconds: 5, calm: 2, peers: 60 };
     const env = { HANDSHAKE_TIMEOUT_MS: '1000', DRAIN_HANDOVER_MS: '100' };
     const report = await hostileRun(bench, options, { progress: () => {}, env });
     expect(report.honest).toMatchObject({ acked: report.honest.sent, nacked: 0, closes: {} });

@@ -1,19 +1,22 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Bench, SystemUnderTest } from '../gateway/bench.ts';
 import { ackLatency, ClientProcesses } from '../gateway/client-processes.ts';
 import { median } from '../kit/percentiles.ts';
 import { sampleFamily } from '../kit/process-family.ts';
-import type { AttackEnds, AttackPlan } from './attackers.ts';
+import { ATTACK_KINDS, type AttackEnds, type AttackKind, type AttackPlan } from './attack-plan.ts';
 
 export interface HostileOptions {
   readonly bots: number;
   readonly rate: number;
   readonly seconds: number;
-  /** Length of the calm run before. */
+  /** Length of the calm runs, one before and one after. */
   readonly calm: number;
   /** Peers that do wrong, of all kinds together. */
   readonly peers: number;
+  /** All kinds by default. */
+  readonly only?: AttackKind;
 }
 
 export interface HostileReport {
@@ -47,21 +50,33 @@ const FLAT = { share: 1.15, mib: 16 };
 /** DRAIN_TIMEOUT_MS and what may follow it (docs/operations.md). */
 const STOP_BOUND_S = 15 + 5;
 const SAMPLE_MS = 1_000;
+const WARM_UP_S = 4;
+/** Long enough for the peers to be there again. */
+const BEFORE_STOP_MS = 1_000;
 const HONEST_PROCESSES = 1;
 const HOSTILE_BOTS = 16;
 
-/** Peers by kind, in parts of all. */
-const planOf = (url: string, tokens: readonly string[], peers: number): AttackPlan => ({
-  url,
-  tokens,
-  half_open: Math.ceil(peers * 0.6),
-  no_token: Math.ceil(peers * 0.2),
-  junk_token: Math.ceil(peers * 0.1),
-  deaf: Math.ceil(peers * 0.05),
-  refused: Math.ceil(peers * 0.05),
-});
+/** Parts of all peers. */
+const SHARES: Readonly<Record<AttackKind, number>> = {
+  half_open: 0.6,
+  no_token: 0.2,
+  junk_token: 0.1,
+  deaf: 0.05,
+  refused: 0.05,
+};
 
-/** Honest bots at a steady rate, first alone, then beside peers that do the worst. */
+function planOf(url: string, tokens: readonly string[], { peers, only }: HostileOptions): AttackPlan {
+  const counts = ATTACK_KINDS.map((kind) => [
+    kind,
+    only === undefined || only === kind ? Math.ceil(peers * SHARES[kind]) : 0,
+  ]);
+  return { url, tokens, ...(Object.fromEntries(counts) as Record<AttackKind, number>) };
+}
+
+/**
+ * Honest bots at a steady rate, alone, then beside peers that do the worst, then alone again: what else the machine does
+ * meets both. At the end the gateway is stopped while the peers are back.
+ */
 export async function hostileRun(
   bench: Bench,
   options: HostileOptions,
@@ -70,24 +85,31 @@ export async function hostileRun(
   const { bots, rate: ratePerS, seconds, calm } = options;
   const system = await bench.gateway(1, { DRAIN_HANDOVER_MS: '2000', ...env });
   const clients = new ClientProcesses(HONEST_PROCESSES);
-  const attackers = fork(join(import.meta.dirname, 'attackers.ts'));
+  const tokens = await bench.tokens(bots + HOSTILE_BOTS);
+  const plan = planOf(system.url, tokens.splice(0, HOSTILE_BOTS), options);
+  const attackers: ChildProcess[] = [];
   try {
-    const tokens = await bench.tokens(bots + HOSTILE_BOTS);
-    const hostile = tokens.splice(0, HOSTILE_BOTS);
     await clients.open(system.url, tokens);
-    const before = await clients.send({ ratePerS, seconds: calm });
+    await clients.send({ ratePerS, seconds: Math.min(WARM_UP_S, calm) });
+    const before = await clients.send({ ratePerS, seconds: calm / 2 });
     progress(`calm: ack p99 ${ackLatency(before).p99} ms`);
-    attackers.send(planOf(system.url, hostile, options.peers));
+    attackers.push(attack(plan));
     const memory = watchMemory(system);
     const during = await clients.send({ ratePerS, seconds });
     const memory_mib = memory.stop();
     progress(`hostile: ack p99 ${ackLatency(during).p99} ms`);
+    const attacks = await endsOf(attackers[0] as ChildProcess);
+    attackers[0]?.kill('SIGKILL');
+    const after = await clients.send({ ratePerS, seconds: calm / 2 });
+    progress(`calm again: ack p99 ${ackLatency(after).p99} ms`);
     const { closes } = await clients.status();
-    const attacks = await endsOf(attackers);
+    attackers.push(attack(plan));
+    await delay(BEFORE_STOP_MS);
     const stop = await stopped(system);
-    const [quiet, loud] = [ackLatency(before), ackLatency(during)];
+    const [quiet, loud] = [ackLatency([...before, ...after]), ackLatency(during)];
     const ratio = Math.round((loud.p99 / quiet.p99) * 100) / 100;
-    const total = (pick: 'sent' | 'acked' | 'nacked') => during.reduce((sum, report) => sum + report[pick], 0);
+    const total = (pick: 'sent' | 'acked' | 'nacked') =>
+      [...before, ...during, ...after].reduce((sum, report) => sum + report[pick], 0);
     const honest = { sent: total('sent'), acked: total('acked'), nacked: total('nacked'), closes };
     return {
       ok:
@@ -107,10 +129,16 @@ export async function hostileRun(
       stop,
     };
   } finally {
-    attackers.kill('SIGKILL');
+    for (const child of attackers) child.kill('SIGKILL');
     clients.stop();
     await system.stop();
   }
+}
+
+function attack(plan: AttackPlan): ChildProcess {
+  const attackers = fork(join(import.meta.dirname, 'attackers.ts'));
+  attackers.send(plan);
+  return attackers;
 }
 
 const endsOf = (attackers: ChildProcess): Promise<AttackEnds> =>
