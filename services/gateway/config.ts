@@ -220,6 +220,11 @@ export const GATEWAY_SPEC = {
   JWT_BOT_CLAIM: text({ default: 'sub', doc: 'Claim with the bot; a path with dots goes into objects' }),
   JWT_TENANT_CLAIM: text({ default: 'tenant', doc: 'Claim with the tenant' }),
   JWT_ROLES_CLAIM: text({ default: 'roles', doc: 'Claim with the roles: a list, or text with spaces (scope)' }),
+  JWT_CONVERSATION_CLAIM: optional(
+    text({ doc: 'Claim that binds a token to one conversation, where the token has it' }),
+  ),
+  JWT_USER_CLAIM: optional(text({ doc: 'Claim that binds a token to one user_id' })),
+  JWT_SPEAKER_CLAIM: optional(text({ doc: 'Claim that binds a token to one speaker' })),
   JWT_LEEWAY_S: int({ default: 5, min: 0, max: 300, doc: 'Clock difference allowed when a token is checked' }),
   MAX_TOKEN_LIFE_S: optional(
     int({ min: 60, max: 10 * 365 * 86_400, doc: 'Tokens that live longer, from iat or else from now, are refused' }),

@@ -309,6 +309,27 @@ describe('the claims of other identity providers', () => {
     );
   });
 
+  it('bind a token where they are asked for and it has them; one that cannot be understood is refused', () => {
+    const names = {
+      bot: 'sub',
+      tenant: 'tenant',
+      roles: 'roles',
+      conversation: 'chat.id',
+      user: 'uid',
+      speaker: 'says',
+    };
+    const boundOf = (payload: Record<string, unknown>, asked: ClaimNames = names) =>
+      readClaims({ sub: 'b', tenant: 't', roles: 'bot', ...payload }, asked).bound;
+    const payload = { chat: { id: 7 }, uid: 'u', says: 'user' };
+    expect(boundOf(payload)).toEqual({ conversationId: '7', userId: 'u', speaker: 'user' });
+    expect(boundOf({ uid: 'u' })).toEqual({ userId: 'u' });
+    expect(boundOf({})).toBeUndefined();
+    expect(boundOf(payload, { bot: 'sub', tenant: 'tenant', roles: 'roles' })).toBeUndefined();
+    for (const wrong of [{ says: 'robot' }, { uid: null }, { chat: { id: '' } }, { uid: ['u'] }]) {
+      expect(() => boundOf({ ...payload, ...wrong })).toThrow(HandshakeRefusal);
+    }
+  });
+
   it('never come from the prototype of an object', () => {
     expect(claimAt({}, 'constructor.name')).toBeUndefined();
     expect(claimAt({ a: {} }, 'a.__proto__.x')).toBeUndefined();

@@ -10,7 +10,7 @@ import {
 import type { BotIdentity } from '../../core/bot-identity.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { ParleyError } from '../../core/errors.ts';
-import { type ClaimNames, readClaims } from './claims.ts';
+import { type Bound, type ClaimNames, readClaims } from './claims.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
 import { type KeyId, keyIdOf } from './key-ids.ts';
 import { KeysUnavailableError, RemoteKeys } from './remote-keys.ts';
@@ -33,6 +33,8 @@ const JWKS_COOLDOWN_MS = 10_000;
 export interface Credentials extends BotIdentity {
   /** It brings history, whose times are kept. */
   readonly importer: boolean;
+  /** What it is good for alone, where the token says so. */
+  readonly bound?: Bound;
   /** Seconds since the epoch, as in the token. */
   readonly expiresAtS: number;
   /** Its `jti`. */

@@ -22,7 +22,7 @@ describe('Subscribers', () => {
     const older = subscriber('older', 50);
     const later = Array.from({ length: 10 }, (_, i) => subscriber(`later-${i}`, 200 + i));
     for (const each of [older, sender, ...later, subscriber('rival', 300, 'rival')]) all.add(each);
-    const message = { tenant_id: 'acme', bot_id: 'b', received_at: 150 };
+    const message = { tenant_id: 'acme', bot_id: 'b', conversation_id: 'c', received_at: 150 };
     const ids = (replyTo: string, of = message) => all.recipients(replyTo, of).map(({ id }) => id);
     const newest = later.slice(2).map(({ id }) => id);
     expect(ids('sender')).toEqual(['sender', ...newest]);
@@ -32,6 +32,18 @@ describe('Subscribers', () => {
     expect(ids('sender', { ...message, bot_id: 'c' })).toEqual([]);
     for (const each of [...later, sender]) all.remove(each);
     expect([all.size, ids('sender')]).toEqual([2, []]);
+  });
+
+  it('of a token that is bound to a conversation hear of no other, whoever was the sender', () => {
+    const all = new Subscribers();
+    const visitor = (id: string, conversationId: string): Subscriber => {
+      const { credentials, ...rest } = subscriber(id, 200);
+      return { ...rest, credentials: { ...credentials, bound: { conversationId } } };
+    };
+    for (const each of [visitor('one', 'c-1'), visitor('two', 'c-2'), subscriber('whole', 200)]) all.add(each);
+    const of = (conversation_id: string) =>
+      all.recipients('gone', { tenant_id: 'acme', bot_id: 'b', conversation_id, received_at: 150 }).map(({ id }) => id);
+    expect([of('c-1'), of('c-2'), of('c-3')]).toEqual([['one', 'whole'], ['two', 'whole'], ['whole']]);
   });
 
   it('are recognised by the key alone where the session is unknown, whatever the key holds', () => {

@@ -11,6 +11,17 @@ export interface Subscriber {
   readonly openedAt: number;
 }
 
+/** The message that an outcome is of. */
+interface AnsweredMessage {
+  readonly tenant_id: string;
+  readonly bot_id: string;
+  readonly conversation_id: string;
+  readonly received_at: number;
+}
+
+const mayHear = ({ credentials: { bound } }: Subscriber, conversationId: string): boolean =>
+  bound?.conversationId === undefined || bound.conversationId === conversationId;
+
 /** A bot with more connections than this gets an insight of a lost one on the newest of them. */
 const MAX_SUCCESSORS = 8;
 
@@ -63,12 +74,14 @@ export class Subscribers {
     return bot !== null && this.#byBot.has(bot);
   }
 
-  /** The sockets that get an outcome: only those of its own tenant and bot. */
-  recipients(replyTo: string, message: { tenant_id: string; bot_id: string; received_at: number }): Subscriber[] {
+  /** The sockets that get an outcome: only those of its own tenant and bot, and none whose token is bound to another conversation. */
+  recipients(replyTo: string, message: AnsweredMessage): Subscriber[] {
     const same = this.#byBot.get(botKey(message.tenant_id, message.bot_id));
     if (!same) return [];
     const sender = this.#byId.get(replyTo);
-    const since = [...same].filter((it) => it !== sender && it.openedAt >= message.received_at).slice(-MAX_SUCCESSORS);
+    const since = [...same]
+      .filter((it) => it !== sender && it.openedAt >= message.received_at && mayHear(it, message.conversation_id))
+      .slice(-MAX_SUCCESSORS);
     return sender && same.has(sender) ? [sender, ...since] : since;
   }
 }

@@ -227,6 +227,19 @@ describe('validateFrame', () => {
     expect(refusal({ ...good, bot_id: 7 })).toMatchObject({ id: 'm1', code: 'forbidden' });
   });
 
+  it('holds a bound token to its conversation, user and speaker, and fills in the user', () => {
+    const bound = { conversationId: 'c1', userId: 'u1', speaker: 'user' as const };
+    const check = (change: object) =>
+      validateFrame(JSON.stringify({ ...good, ...change }), { limits, textTooLong: 'refuse' }, { ...identity, bound });
+    expect(check({})).toMatchObject({ kind: 'message', message: { conversationId: 'c1', userId: 'u1' } });
+    expect(check({ user_id: 'u1' })).toMatchObject({ kind: 'message' });
+    const foreign = { conversation_id: 'c2', user_id: 'u2', speaker: 'agent' };
+    for (const [field, value] of Object.entries(foreign)) {
+      const message = expect.stringMatching(`^${field} is not the one`) as unknown;
+      expect(check({ [field]: value })).toMatchObject({ kind: 'refused', id: 'm1', code: 'forbidden', message });
+    }
+  });
+
   it('takes duplicate keys and __proto__ without harm', () => {
     const twice = `${JSON.stringify(good).slice(0, -1)},"text":"second","metadata":{"k":"1","k":"2","__proto__":"p"}}`;
     const message = accepted(twice);

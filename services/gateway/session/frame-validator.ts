@@ -1,6 +1,7 @@
 import type { BotIdentity } from '../../core/bot-identity.ts';
 import type { FinalNackCode } from '../../core/wire-codes.ts';
 import type { Limits } from '../config.ts';
+import type { Bound } from '../handshake/claims.ts';
 import type { ValidMessage } from '../intake/valid-message.ts';
 import {
   type FrameRepair,
@@ -29,6 +30,11 @@ export type FrameCheck =
   /** The answer to a heartbeat that the gateway does not send. */
   | { readonly kind: 'pong' }
   | Refusal;
+
+/** Whom a sender speaks for, and what its token is good for alone. */
+export interface Sender extends BotIdentity {
+  readonly bound?: Bound;
+}
 
 export interface FrameRules {
   readonly limits: Limits;
@@ -70,12 +76,12 @@ function parseObject(data: string): { readonly kind: 'object'; readonly frame: J
  * Checks a text frame field by field. Never throws; unknown fields are ignored, so that newer clients can talk to older
  * gateways; `null` stands for a missing optional field.
  */
-export function validateFrame(data: string, rules: FrameRules, identity: BotIdentity): FrameCheck {
+export function validateFrame(data: string, rules: FrameRules, sender: Sender): FrameCheck {
   const parsed = parseObject(data);
   if (parsed.kind === 'refused') return parsed;
   const { frame } = parsed;
   if (frame['type'] === 'ping' || frame['type'] === 'pong') return { kind: frame['type'] };
-  return validateMessage(frame, () => parseWritten(data), rules, identity);
+  return validateMessage(frame, () => parseWritten(data), rules, sender);
 }
 
 const usable = (frame: Json, field: 'id' | 'conversation_id', limits: Limits): string | undefined =>
@@ -86,7 +92,7 @@ export function validateMessage(
   frame: Json,
   written: () => Json,
   { limits, textTooLong }: FrameRules,
-  identity: BotIdentity,
+  sender: Sender,
 ): Extract<FrameCheck, { kind: 'message' | 'refused' }> {
   let repairs = normalizeFrame(frame, written);
   const truncatedFrom = textTooLong === 'truncate' ? truncateText(frame, limits) : undefined;
@@ -104,7 +110,7 @@ export function validateMessage(
   }
   for (const [field, claim] of CLAIMS) {
     const claimed = frame[field];
-    if (claimed === undefined || claimed === null || claimed === identity[claim]) continue;
+    if (claimed === undefined || claimed === null || claimed === sender[claim]) continue;
     return refuse(names, 'forbidden', `${field} is not the token's ${claim}; allowed is the token's own, or none`);
   }
   for (const [name, { required, check }] of FIELDS) {
@@ -113,7 +119,18 @@ export function validateMessage(
     const problem = check(value, limits);
     if (problem) return refuse(names, problem.code, `${name} ${problem.message}`);
   }
+  const foreign = sender.bound && foreignField(frame, sender.bound);
+  if (foreign)
+    return refuse(names, 'forbidden', `${foreign} is not the one that the token is bound to; allowed is that alone`);
+  if (sender.bound?.userId !== undefined) frame['user_id'] = sender.bound.userId;
   return { kind: 'message', message: toMessage(frame, truncatedFrom), repairs };
+}
+
+/** The field that names another than the token is bound to; a user who is not named is the token's. */
+function foreignField(frame: Json, { conversationId, userId, speaker }: Bound): MessageField | undefined {
+  if (conversationId !== undefined && frame['conversation_id'] !== conversationId) return 'conversation_id';
+  if (speaker !== undefined && frame['speaker'] !== speaker) return 'speaker';
+  return userId !== undefined && (frame['user_id'] ?? userId) !== userId ? 'user_id' : undefined;
 }
 
 function toMessage(frame: Json, truncatedFrom: number | undefined): ValidMessage {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '../../core/testing/eventually.ts';
+import { frame, Wire } from '../fuzz/testing/wire.ts';
 import { FrontDoor } from '../testing/front-door.ts';
 import { RawBot } from '../testing/raw-bot.ts';
 
@@ -136,6 +137,20 @@ describe('a client that gets nothing but refusals', () => {
     expect(bot.nacks('invalid_field').length).toBe(10);
     good.send(message('good'));
     expect(await good.answerTo('good')).toBe('ack');
+  });
+});
+
+describe('frames that never become whole', () => {
+  it('are bounded for all sockets together: the one with the most of them is closed 4103', async () => {
+    const { door } = await opened({ MAX_RECEIVING_BYTES: '1048576' });
+    const token = await door.maker.sign();
+    const wires = await Promise.all([1, 2, 3].map(() => Wire.open(door.url, token)));
+    for (const [index, wire] of wires.entries()) {
+      wire.write(frame({ payload: Buffer.alloc(350_000 + index * 40_000, 'x'), announce: 500_000n }));
+    }
+    expect(await wires[2]?.ended).toBe(4103);
+    for (const wire of wires) wire.destroy();
+    expect(await door.metrics).toMatch(/closes_total\{code="4103",.*\} 1\n/);
   });
 });
 
