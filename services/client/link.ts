@@ -243,7 +243,10 @@ export class Link {
 
   #onFrame(attempt: Attempt, frame: ServerFrame): void {
     if (this.#phase.name === 'open' && this.#isPresent(attempt)) {
-      if (frame.type === 'goaway') this.#onGoaway(frame.reconnect_after_ms, performance.now() - this.#phase.openedAtMs);
+      const lastedMs = performance.now() - this.#phase.openedAtMs;
+      if (frame.type === 'goaway') this.#onGoaway(frame.reconnect_after_ms, lastedMs);
+      // Nothing could be sent any more where the goodbye was lost on the way, or was never said.
+      else if (attempt.isRefusing) this.#onGoaway(0, lastedMs);
       this.#events.frame(frame);
     } else if (attempt === this.#successor?.attempt) {
       // One that has to go itself is no successor: another is tried for.
@@ -254,6 +257,7 @@ export class Link {
 
   /** What the gateway asks for, but never in a loop: a session that did not last is followed with backoff. */
   #onGoaway(afterMs: number, lastedMs: number): void {
+    if (this.#successor) return;
     const asked = delayMs(afterMs, MAX_AWAY_MS);
     this.#handOver(lastedMs >= STABLE_MS ? asked : Math.max(asked, this.#backoff.next()));
   }

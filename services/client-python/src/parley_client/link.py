@@ -175,7 +175,8 @@ class Link:
                 return session.abort("a goodbye before it took over")
         elif session is not self._session:
             return
-        elif kind == "goaway":
+        elif session.handover is None and (kind == "goaway" or session.is_refusing):
+            # Nothing could be sent any more where the goodbye was lost on the way, or was never said.
             asked = seconds(frame.get("reconnect_after_ms"), MAX_AWAY_S)
             young = monotonic() - session.opened_at < STABLE_S
             self._hand_over(session, max(asked, self._backoff()) if young else asked)
