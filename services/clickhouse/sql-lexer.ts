@@ -1,3 +1,5 @@
+import { endOfQuoted } from '../platform/clickhouse/sql-statements.ts';
+
 /**
  * A token of ClickHouse SQL. `text` is upper case for words and empty for string literals, whose contents never
  * matter here; `start` and `end` are offsets into the text that was given.
@@ -16,11 +18,7 @@ const WORD = /[A-Za-z_$][\w$]*/y;
 const NUMBER = /\d[\w.]*/y;
 const LINE_COMMENT = /(?:--|#!|# )[^\n]*/y;
 const BLOCK_COMMENT_EDGE = /\/\*|\*\//g;
-const QUOTED: Readonly<Record<string, RegExp>> = {
-  "'": /'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)/y,
-  '"': /"(?:[^"\\]|\\[\s\S]|"")*(?:"|$)/y,
-  '`': /`(?:[^`\\]|\\[\s\S]|``)*(?:`|$)/y,
-};
+const QUOTES = '\'"`';
 const HEREDOC_EDGE = /\$\w*\$/y;
 
 const endOf = (pattern: RegExp, sql: string, at: number): number => {
@@ -99,9 +97,8 @@ export function* tokenize(sql: string): Generator<Token> {
     }
     const char = sql.charAt(at);
     const token = (kind: Token['kind'], end: number, text = ''): Token => ({ kind, text, start: at, end, depth });
-    const quoted = QUOTED[char];
     let next: Token;
-    if (quoted) next = token(char === "'" ? 'string' : 'quoted', endOf(quoted, sql, at));
+    if (QUOTES.includes(char)) next = token(char === "'" ? 'string' : 'quoted', endOfQuoted(sql, at, char));
     else if (char === '$' && heredocs.endOf(at) > at) next = token('string', heredocs.endOf(at));
     else if (endOf(WORD, sql, at) > at) {
       const end = endOf(WORD, sql, at);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { Bulkhead } from './bulkhead.ts';
 import { fromEngine, renderException, statusOf } from './exception.ts';
 import { readRequest } from './request.ts';
@@ -94,6 +95,22 @@ describe('the lexer', () => {
     // Quadratic, these 100,000 openings in 0.7 MB would take minutes.
     const openings = Array.from({ length: 100_000 }, (_, index) => `$${index.toString(36)}$`);
     expect([...tokenize(`SELECT ${openings.join(' ')}`)].length).toBeGreaterThan(openings.length);
+  });
+
+  it('comes to an end with any text: one that broke off behind a backslash in quotes filled the memory', () => {
+    const piece = fc.constantFrom(...'\'"`\\$ab/*-# (){};\n\0é', '/*', '*/', '--', '# ', '$a$');
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+        const sql = pieces.join('');
+        let at = 0;
+        for (const { start, end } of tokenize(sql)) {
+          if (start < at || end <= start || end > sql.length) return false;
+          at = end;
+        }
+        return true;
+      }),
+      { numRuns: 20_000, examples: [[['"', 'a', '\\']]] },
+    );
   });
 });
 

@@ -70,9 +70,12 @@ export async function fuzz(
       if (isTouched()) breaches.push({ attack: batch[0] as Attack, what: 'a file was written within this batch' });
       options.onProgress?.(done + numRuns, byStatus);
     }
-    const alive = await post(endpoint, { sql: 'SELECT count() FROM parts', params: {} }, 'default');
-    if (options.user === 'analyst' && alive.text !== '0\n')
-      breaches.push({ attack: { sql: '', params: {} }, what: `the table has gone: ${alive.text}` });
+    const alive = await post(endpoint, { sql: 'SELECT count() FROM parts', params: {} }, 'default').then(
+      ({ text }) => text,
+      (error: unknown) => `no answer: ${error}`,
+    );
+    if (options.user === 'analyst' && alive !== '0\n')
+      breaches.push({ attack: { sql: '', params: {} }, what: `the table has gone: ${alive}` });
     return { byStatus, breaches };
   } finally {
     await endpoint.end('SIGKILL');

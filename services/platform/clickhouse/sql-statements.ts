@@ -39,8 +39,11 @@ function endOfQuoteOrComment(sql: string, at: number): number {
   return at;
 }
 
-/** ClickHouse knows both escapes: a backslash and the quote doubled. */
-function endOfQuoted(sql: string, at: number, quote: string): number {
+/**
+ * The index after the string or quoted name that begins at `at` with `quote`; the text's end where it does not end.
+ * ClickHouse knows both escapes: a backslash and the quote doubled.
+ */
+export function endOfQuoted(sql: string, at: number, quote: string): number {
   let index = at + 1;
   while (index < sql.length) {
     if (sql[index] === '\\') index += 2;
