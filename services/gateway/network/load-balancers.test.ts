@@ -120,9 +120,16 @@ describe.each(names)(
         for (const door of first) await world.isInTurn(door);
         await world.connect();
         const stop = world.stream();
-        for (const [index, old] of first.entries()) {
-          await world.isInTurn(await world.start((index + 3) % SLOTS));
+        // The one with the fewest sessions goes first: then the new one has fewer than any old one until it has all of them.
+        const remaining = new Map(first.map((door, slot) => [slot, door]));
+        for (let free = SLOTS - 1; remaining.size > 0; ) {
+          await world.isInTurn(await world.start(free));
+          const [[slot, old]] = [...remaining].sort(([, x], [, y]) => x.server.connections - y.server.connections) as [
+            [number, FrontDoor],
+          ];
           await old.server.drain();
+          remaining.delete(slot);
+          free = slot;
         }
         await stop();
         expect(world.clients.map(({ counters }) => counters.reconnects)).toEqual(Array(CLIENTS).fill(1));
