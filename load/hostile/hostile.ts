@@ -11,7 +11,7 @@ export interface HostileOptions {
   readonly bots: number;
   readonly rate: number;
   readonly seconds: number;
-  /** Length of the calm runs, one before and one after. */
+  /** Length of the calm runs, one before each turn of the hostile one, together. */
   readonly calm: number;
   /** Peers that do wrong, of all kinds together. */
   readonly peers: number;
@@ -51,6 +51,8 @@ const FLAT = { share: 1.15, mib: 16 };
 const STOP_BOUND_S = 15 + 5;
 const SAMPLE_MS = 1_000;
 const WARM_UP_S = 4;
+/** A turn of the hostile part; each begins with its share of the calm one. */
+const TURN_S = 60;
 /** Long enough for the peers to be there again. */
 const BEFORE_STOP_MS = 1_000;
 const HONEST_PROCESSES = 1;
@@ -74,8 +76,8 @@ function planOf(url: string, tokens: readonly string[], { peers, only }: Hostile
 }
 
 /**
- * Honest bots at a steady rate, alone, then beside peers that do the worst, then alone again: what else the machine does
- * meets both. At the end the gateway is stopped while the peers are back.
+ * Honest bots at a steady rate, alone and beside peers that do the worst, in turns: what else the machine does meets both.
+ * At the end the gateway is stopped while the peers are back.
  */
 export async function hostileRun(
   bench: Bench,
@@ -87,29 +89,34 @@ export async function hostileRun(
   const clients = new ClientProcesses(HONEST_PROCESSES);
   const tokens = await bench.tokens(bots + HOSTILE_BOTS);
   const plan = planOf(system.url, tokens.splice(0, HOSTILE_BOTS), options);
-  const attackers: ChildProcess[] = [];
+  let attackers: ChildProcess | undefined;
   try {
     await clients.open(system.url, tokens);
     await clients.send({ ratePerS, seconds: Math.min(WARM_UP_S, calm) });
-    const before = await clients.send({ ratePerS, seconds: calm / 2 });
-    progress(`calm: ack p99 ${ackLatency(before).p99} ms`);
-    attackers.push(attack(plan));
     const memory = watchMemory(system);
-    const during = await clients.send({ ratePerS, seconds });
+    const [quiet, loud]: [Sends, Sends] = [[], []];
+    const attacks: Record<string, Record<string, number>> = {};
+    const turns = Math.max(1, Math.round(seconds / TURN_S));
+    for (let turn = 1; turn <= turns; turn++) {
+      quiet.push(...(await clients.send({ ratePerS, seconds: calm / turns })));
+      attackers = attack(plan);
+      memory.watch(true);
+      loud.push(...(await clients.send({ ratePerS, seconds: seconds / turns })));
+      memory.watch(false);
+      addUp(attacks, await endsOf(attackers));
+      attackers.kill('SIGKILL');
+      const [p99, hostileP99] = [ackLatency(quiet).p99, ackLatency(loud).p99];
+      progress(`${turn} of ${turns}: ack p99 so far ${p99} ms calm, ${hostileP99} ms hostile`);
+    }
     const memory_mib = memory.stop();
-    progress(`hostile: ack p99 ${ackLatency(during).p99} ms`);
-    const attacks = await endsOf(attackers[0] as ChildProcess);
-    attackers[0]?.kill('SIGKILL');
-    const after = await clients.send({ ratePerS, seconds: calm / 2 });
-    progress(`calm again: ack p99 ${ackLatency(after).p99} ms`);
     const { closes } = await clients.status();
-    attackers.push(attack(plan));
+    attackers = attack(plan);
     await delay(BEFORE_STOP_MS);
     const stop = await stopped(system);
-    const [quiet, loud] = [ackLatency([...before, ...after]), ackLatency(during)];
-    const ratio = Math.round((loud.p99 / quiet.p99) * 100) / 100;
+    const [calmMs, hostileMs] = [ackLatency(quiet), ackLatency(loud)];
+    const ratio = Math.round((hostileMs.p99 / calmMs.p99) * 100) / 100;
     const total = (pick: 'sent' | 'acked' | 'nacked') =>
-      [...before, ...during, ...after].reduce((sum, report) => sum + report[pick], 0);
+      [...quiet, ...loud].reduce((sum, report) => sum + report[pick], 0);
     const honest = { sent: total('sent'), acked: total('acked'), nacked: total('nacked'), closes };
     return {
       ok:
@@ -120,18 +127,28 @@ export async function hostileRun(
         stop.exit_code === 0 &&
         stop.seconds <= STOP_BOUND_S,
       options,
-      calm_ack_ms: { p50: quiet.p50, p99: quiet.p99 },
-      hostile_ack_ms: { p50: loud.p50, p99: loud.p99 },
+      calm_ack_ms: { p50: calmMs.p50, p99: calmMs.p99 },
+      hostile_ack_ms: { p50: hostileMs.p50, p99: hostileMs.p99 },
       ratio,
       honest,
-      attacks,
+      attacks: attacks as AttackEnds,
       memory_mib,
       stop,
     };
   } finally {
-    for (const child of attackers) child.kill('SIGKILL');
+    attackers?.kill('SIGKILL');
     clients.stop();
     await system.stop();
+  }
+}
+
+type Sends = Awaited<ReturnType<ClientProcesses['send']>>;
+
+function addUp(sums: Record<string, Record<string, number>>, ends: AttackEnds): void {
+  for (const [kind, counts] of Object.entries(ends)) {
+    const sum = sums[kind] ?? {};
+    for (const [end, count] of Object.entries(counts)) sum[end] = (sum[end] ?? 0) + count;
+    sums[kind] = sum;
   }
 }
 
@@ -147,11 +164,17 @@ const endsOf = (attackers: ChildProcess): Promise<AttackEnds> =>
     attackers.send('ends');
   });
 
-function watchMemory({ pid }: SystemUnderTest): { stop: () => HostileReport['memory_mib'] } {
+function watchMemory({ pid }: SystemUnderTest) {
   const samples: number[] = [];
-  const timer = setInterval(() => samples.push(Math.round(sampleFamily(pid).rssBytes / 2 ** 20)), SAMPLE_MS);
+  let isWatched = false;
+  const timer = setInterval(() => {
+    if (isWatched) samples.push(Math.round(sampleFamily(pid).rssBytes / 2 ** 20));
+  }, SAMPLE_MS);
   return {
-    stop: () => {
+    watch: (watched: boolean) => {
+      isWatched = watched;
+    },
+    stop: (): HostileReport['memory_mib'] => {
       clearInterval(timer);
       const quarter = Math.floor(samples.length / 4);
       return { early: median(samples.slice(quarter, 2 * quarter)), late: median(samples.slice(-quarter)) };
