@@ -68,6 +68,12 @@ export const BENCHES: readonly Bench[] = [
     main: './message-keys/main.ts',
   },
   {
+    name: 'codecs',
+    question: 'What do codecs of the facts and receipts cost in CPU and save on disk?',
+    needs: OWN_STACK,
+    main: './codecs/main.ts',
+  },
+  {
     name: 'chaos',
     question: 'Is an acked message lost, or one counted twice, while every part is killed, frozen and cut off?',
     needs: OWN_STACK,

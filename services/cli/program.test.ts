@@ -180,17 +180,23 @@ describe('the verdict of verify in words', () => {
     missing: 0,
     no_record: 0,
   };
-  const report = (over: Partial<typeof nothing>, ok: boolean) =>
+  const lines = (over: Partial<typeof nothing>, ok: boolean) =>
     describeReport({
       ok,
       topics: { 'chat.events': { ...nothing, ...over }, 'chat.replay': nothing },
       scope: { since: null, partitions: null },
       violations: { double_receipts: 0, double_facts: 0, lost_facts: 0, rollup_mismatches: 0, log_mismatches: null },
       examples: { double_receipts: [], double_facts: [], lost_facts: [], rollup_mismatches: [], log_mismatches: [] },
-      by_partition: [],
-    })
-      .split('\n')
-      .at(0);
+      by_partition: [
+        {
+          ...nothing,
+          ...over,
+          ...{ topic: 'chat.events', topic_id: 'id', partition: 3, log_start: 0, log_end: 9, watermark: 9 },
+          missing_ranges: [],
+        },
+      ],
+    }).split('\n');
+  const report = (over: Partial<typeof nothing>, ok: boolean) => lines(over, ok).at(0);
 
   it('is one sentence, and the first line', () => {
     expect(report({ events: 5_000, enriched: 5_000 }, true)).toBe(
@@ -202,5 +208,11 @@ describe('the verdict of verify in words', () => {
     expect(report({ events: 9, gaps: 2 }, false)).toBe('NOT OK: 2 lost before they were read.');
     expect(report({ events: 9, gaps: 2 }, true)).toMatch(/, 2 lost before they were read \(accepted\)\.$/);
     expect(report({ events: 9, in_flight: 4 }, false)).toMatch(/^NOT DONE:.*4 records are still in flight/);
+  });
+
+  it('says where markers may be among the gaps, which nothing tells from records once they are removed', () => {
+    const markers = (over: Partial<typeof nothing>) =>
+      lines(over, false).filter((line) => /^Markers/.test(line)).length;
+    expect([markers({ gaps: 2, no_record: 1 }), markers({ gaps: 2 }), markers({ no_record: 1 })]).toEqual([1, 0, 0]);
   });
 });
