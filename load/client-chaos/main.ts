@@ -12,6 +12,7 @@ usage: npm run load -- client-chaos [options]
   --seconds N   how long the worst lasts (default 60)
   --seed N      of the faults (default: drawn, and printed)
   --clients N   bots in the host's process (default 8)
+  --host CMD    another host than the TypeScript client's, as one text: services/client-python/tests/chaos_host.py is Python's
   --json        one JSON document on stdout
   --help        this text
 
@@ -27,7 +28,7 @@ function options() {
   try {
     const text = { type: 'string' } as const;
     const flags = { json: { type: 'boolean' }, help: { type: 'boolean' } } as const;
-    return parseArgs({ options: { seconds: text, seed: text, clients: text, ...flags } }).values;
+    return parseArgs({ options: { seconds: text, seed: text, clients: text, host: text, ...flags } }).values;
   } catch (error) {
     return usage(messageOf(error));
   }
@@ -51,7 +52,7 @@ function textOf({ violations, faults, ...figures }: ChaosReport): string {
   ].join('\n');
 }
 
-const { seconds, seed, clients, json, help } = options();
+const { seconds, seed, clients, host, json, help } = options();
 if (help) process.stdout.write(HELP);
 else {
   const report = await runClientChaos(
@@ -59,6 +60,7 @@ else {
       seconds: countOf('seconds', seconds, 60),
       seed: countOf('seed', seed, 1 + Math.floor(Math.random() * 1e6)),
       clients: countOf('clients', clients, 8),
+      host: host?.split(' '),
     },
     interruptSignal(),
   );

@@ -9,6 +9,8 @@ export interface ChaosOptions {
   readonly seconds: number;
   readonly seed: number;
   readonly clients: number;
+  /** The host's command, where it is another than the TypeScript client's; it gets the same arguments. */
+  readonly host?: readonly string[] | undefined;
 }
 
 export interface ChaosReport extends Omit<HostReport, 'outcomes'> {
@@ -24,19 +26,21 @@ export interface ChaosReport extends Omit<HostReport, 'outcomes'> {
 /** The most that the host's heap may grow, in MiB: clients that hold a hundred messages each, and a flood being read. */
 const MAX_HEAP_GROWTH_MIB = 64;
 
+const TYPESCRIPT_HOST = [process.execPath, '--expose-gc', join(import.meta.dirname, 'host.ts')];
+
 export async function runClientChaos(
-  { seconds, seed, clients }: ChaosOptions,
+  { seconds, seed, clients, host: command = TYPESCRIPT_HOST }: ChaosOptions,
   signal?: AbortSignal,
 ): Promise<ChaosReport> {
   const gateway = new WorstGateway(seededRandom(seed));
   const url = await gateway.listen();
-  const args = ['--expose-gc', join(import.meta.dirname, 'host.ts'), url, `${seed}`, `${clients}`];
-  const host = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [program = '', ...args] = command;
+  const host = spawn(program, [...args, url, `${seed}`, `${clients}`], { stdio: ['pipe', 'pipe', 'inherit'] });
   let output = '';
   host.stdout.on('data', (chunk) => {
     output += chunk;
   });
-  const ended = new Promise<number | null>((resolve) => host.once('exit', resolve));
+  const ended = new Promise<number | null>((resolve) => host.once('close', resolve).once('error', () => resolve(null)));
   try {
     await Promise.race([sleep(seconds * 1_000, undefined, signal && { signal }).catch(() => {}), ended]);
     gateway.becomeHonest();
