@@ -66,6 +66,7 @@ function judge({ outcomes, ...host }: HostReport, gateway: WorstGateway, seed: n
     ...objections.slice(0, 20),
     ...(host.unsettled === 0 ? [] : [`${host.unsettled} messages never settled`]),
     ...(entries.length === host.sent ? [] : [`${host.sent} were sent, and ${entries.length} have an outcome`]),
+    ...(gateway.unnoticed === 0 ? [] : [`${gateway.unnoticed} dead connections were not noticed`]),
     ...(host.ackedTwice === 0 ? [] : [`${host.ackedTwice} messages were told to be acked twice`]),
     ...(tooLarge <= gateway.books.tooBig ? [] : [`${tooLarge} messages for ${gateway.books.tooBig} closes with 1009`]),
     ...(host.heapMiB.most - host.heapMiB.first <= MAX_HEAP_GROWTH_MIB

@@ -17,7 +17,12 @@ export interface Session {
 /** How one session misbehaves; `begin` returns what becomes of each message. */
 export type Temper =
   | 'honest'
-  | { readonly name: string; readonly begin: (session: Session) => (message: Message) => void };
+  | {
+      readonly name: string;
+      /** Nothing comes any more, and no end: the client has to find out. */
+      readonly silent?: true;
+      readonly begin: (session: Session) => (message: Message) => void;
+    };
 
 const CODES = [1000, 1001, 1003, 1008, 1009, 1011, 1012, 3000, 4101, 4102, 4103, 4104, 4999];
 const TEMPORARY = [
@@ -64,6 +69,7 @@ const NOISE: readonly object[] = [
   },
 ];
 const FLOOD = 2_000;
+const FROZEN_MS = 3_000;
 
 export function closeSomehow({ socket, raw, random, books }: Session): void {
   const how = pick(['code', 'code', 'code', 'cut', 'half a frame'], random);
@@ -134,16 +140,20 @@ export const TEMPERS: readonly Exclude<Temper, 'honest'>[] = [
       return (message) => books.ack(message, say);
     },
   },
-  { name: 'never answers', begin: () => () => {} },
+  { name: 'never answers', silent: true, begin: () => () => {} },
   {
     name: 'half open',
-    begin: (session) => {
-      let left = Math.floor(session.random() * 10);
+    silent: true,
+    begin: ({ socket, pings, books, say, random }) => {
+      let left = Math.floor(random() * 10);
       return (message) => {
-        session.books.ack(message, session.say);
-        if (--left > 0) return;
-        clearInterval(session.pings);
-        session.socket.pause();
+        if (left < 0) return;
+        books.ack(message, say);
+        if (--left >= 0) return;
+        clearInterval(pings);
+        socket.pause();
+        // Who has left by then is seen to have left.
+        setTimeout(() => socket.resume(), FROZEN_MS);
       };
     },
   },

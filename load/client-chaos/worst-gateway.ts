@@ -18,6 +18,8 @@ const ANNOUNCED: readonly unknown[] = [
   null,
 ];
 const MAX_SESSION_MS = 1_500;
+/** Many times the ping interval, and the time that the host's clients wait for an answer (1 s). */
+const MAX_SILENCE_MS = 10_000;
 /** Handshakes of a hundred that come to a WebSocket. */
 const WELCOMED = 70;
 /** Sessions of a hundred that are left alone. */
@@ -27,11 +29,15 @@ const HONEST = 25;
 export class WorstGateway {
   readonly books = new Books();
   readonly faults: Record<string, number> = {};
+  /** Connections that had been silent for long when the worst was over. */
+  unnoticed = 0;
   readonly #random: Random;
   readonly #http: Server = createServer();
   readonly #sockets = new WebSocketServer({ noServer: true, handleProtocols: () => 'parley.v1' });
   readonly #open = new Set<WebSocket>();
   readonly #raw = new Set<Duplex>();
+  /** Since when. */
+  readonly #silent = new Map<WebSocket, number>();
   #honest = false;
 
   constructor(random: Random) {
@@ -49,6 +55,8 @@ export class WorstGateway {
   /** From here on as a gateway should be; who is connected is sent away first. */
   becomeHonest(): void {
     this.#honest = true;
+    const longAgo = performance.now() - MAX_SILENCE_MS;
+    this.unnoticed = [...this.#silent.values()].filter((since) => since < longAgo).length;
     this.#cutAll();
   }
 
@@ -72,23 +80,30 @@ export class WorstGateway {
     this.#raw.add(socket);
     socket.once('close', () => this.#raw.delete(socket));
     if (this.#honest || this.#random() * 100 < WELCOMED) {
-      this.#sockets.handleUpgrade(request, socket, head, (it) => this.#serve(it, socket));
+      this.#sockets.handleUpgrade(request, socket, head, (it) => this.#serve(it, socket, request));
     } else this.#count(refuseHandshake(socket, this.#random));
   }
 
-  #serve(socket: WebSocket, raw: Duplex): void {
+  #serve(socket: WebSocket, raw: Duplex, { headers }: IncomingMessage): void {
     this.#open.add(socket);
     socket.on('error', () => {});
-    socket.on('close', () => this.#open.delete(socket));
+    socket.on('close', () => {
+      this.#open.delete(socket);
+      this.#silent.delete(socket);
+    });
     const temper: Temper = this.#honest || this.#random() * 100 < HONEST ? 'honest' : pick(TEMPERS, this.#random);
     this.#count(temper === 'honest' ? 'none' : temper.name);
     const pings = setInterval(() => socket.ping(), LIMITS.ping_interval_ms / 2);
     socket.on('close', () => clearInterval(pings));
-    const limits = this.#honest ? LIMITS : pick(ANNOUNCED, this.#random);
+    const isSilent = temper !== 'honest' && temper.silent === true;
+    // With other limits it would be noticed later: a ping interval that is none is taken for 25 s.
+    const limits = this.#honest || isSilent ? LIMITS : pick(ANNOUNCED, this.#random);
     const say = (frame: unknown) => socket.readyState === socket.OPEN && socket.send(JSON.stringify(frame));
     const session = { socket, raw, pings, say, random: this.#random, books: this.books };
     // However it goes, it ends soon, and the next one draws anew.
-    if (!this.#honest) setTimeout(() => closeSomehow(session), this.#random() * MAX_SESSION_MS);
+    // A global WebSocket, which sets no header, can only be asked to close: the connection itself stays for long.
+    if (isSilent && headers.authorization !== undefined) this.#silent.set(socket, performance.now());
+    else if (!this.#honest && !isSilent) setTimeout(() => closeSomehow(session), this.#random() * MAX_SESSION_MS);
     const onMessage = temper === 'honest' ? (message: Message) => this.books.ack(message, say) : temper.begin(session);
     socket.on('message', (data) => {
       const message = JSON.parse(String(data)) as Message;

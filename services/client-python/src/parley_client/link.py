@@ -165,7 +165,8 @@ class Link:
 
     def _may_send(self, session: Session) -> bool:
         """It takes messages, and none is about to take over."""
-        return session is self._session and not session.is_refusing and self._successor is None
+        is_taking = not session.is_refusing and not session.is_gone
+        return session is self._session and is_taking and self._successor is None
 
     def _on_frame(self, session: Session, frame: Frame) -> None:
         kind = frame["type"]

@@ -106,6 +106,11 @@ class Session:
         self._problem = self._problem or problem
         self._socket.transport.abort()
 
+    @property
+    def is_gone(self) -> bool:
+        """The connection below has ended, which the reader will see in a moment; what is written meanwhile is lost."""
+        return self._socket.transport.is_closing()
+
     async def send(self, frame: str) -> None:
         await self._socket.send(frame)
 
