@@ -132,6 +132,21 @@ describe('the commands on a running pipeline', () => {
     expect(await duplicates()).toEqual([{ n: Number(before?.n) + 500 }]);
   }, 120_000);
 
+  it('forget takes the words of a bot, which a resend does not bring back, and verify finds nothing', async () => {
+    const [bot] = await clickhouse.query<{ tenant_id: string; bot_id: string; n: number }>(
+      "SELECT tenant_id, bot_id, count() AS n FROM messages FINAL WHERE message_id LIKE 'twice-%' GROUP BY ALL ORDER BY n DESC LIMIT 1",
+    );
+    const words = () => count(`countIf(bot_id = '${bot?.bot_id}' AND tenant_id = '${bot?.tenant_id}' AND text != '')`);
+    const all = await count('count()');
+    expect(await words()).toBeGreaterThanOrEqual(Number(bot?.n));
+    const forget = ['forget', '--tenant', bot?.tenant_id ?? '', '--bot', bot?.bot_id ?? '', '--yes'];
+    expect(await parley(...forget)).toMatchObject({ code: 0, document: { outcome: 'done', left_rows: 0 } });
+    await parley('send', '--demo', '--bots', '20', '--tenants', '3', '--limit', '500', '--run-id', 'twice');
+    expect(await parley<VerifyReport>('verify', '--wait', '60s')).toMatchObject({ code: 0, document: { ok: true } });
+    expect([await words(), await count('count()')]).toEqual([0, all]);
+    expect(await parley('forget', '--tenant', 't', '--user', '')).toMatchObject({ code: 2 });
+  });
+
   it('send names bad lines and refusals, sends the rest, and exits 1 unless they are allowed', async () => {
     const file = join(dataDir, 'mixed.jsonl');
     const line = (fields: object) =>
