@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import threading
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Iterator
 
 import pytest
@@ -125,7 +126,7 @@ def test_a_program_without_asyncio_sends_and_reads(running: str) -> None:
         client.send(message("1"))
         futures = [client.submit(message(str(n), "lose" if n == 5 else "Hi")) for n in range(2, 9)]
         assert [future.result(10) for future in futures] == [None] * 7
-        with pytest.raises(TimeoutError):
+        with pytest.raises(FutureTimeoutError):
             client.submit(message("2", "silence")).result(0.01)
         assert {insight["id"] for insight in client.insights(timeout=0.2)} == set(map(str, range(1, 9)))
         client.close(timeout=0)

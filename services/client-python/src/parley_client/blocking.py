@@ -45,7 +45,7 @@ class BlockingClient:
         return self._client.pending
 
     def send(self, message: Message, timeout: float | None = None) -> None:
-        """Returns when the message is safe. TimeoutError ends the waiting, not the sending."""
+        """Returns when the message is safe. ``concurrent.futures.TimeoutError`` ends the waiting, not the sending."""
         self.submit(message).result(timeout)
 
     def submit(self, message: Message) -> Future[None]:
