@@ -182,7 +182,7 @@ describe('a client with a token provider', () => {
     });
     await eventually(() => expect(client.counters.insights).toBe(sent));
     expect(client.counters).toMatchObject({ sent, acked: sent, resent: 0, postponed: 0, errors: 0 });
-    expect(client.counters.reconnects).toBe(client.counters.renewals);
+    await eventually(() => expect(client.counters.reconnects).toBe(client.counters.renewals));
     await client.close();
     const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text();
     expect(metrics).not.toMatch(/^parley_gateway_closes_total\{[^}]*code="4001"/m);

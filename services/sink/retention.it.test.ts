@@ -19,15 +19,20 @@ afterAll(async () => {
   await client.close();
 });
 
-/** Messages of one bot, sent so many days ago. */
-const store = (bot: string, days: number) =>
+/** Messages of one bot, sent and taken in so many days ago. */
+const store = (bot: string, days: number, takenDays = days) =>
   client.command(`INSERT INTO ingest (to_messages, sign, rollups, latency_counts, message_id, tenant_id, bot_id, conversation_id,
     sent_at, enriched_at, outcome) SELECT 1, 1, 1, 1, toString(number), 't', '${bot}', 'c', now64(3) - INTERVAL ${days} DAY,
-    now64(3), 'enriched' FROM numbers(10)`);
+    now64(3) - INTERVAL ${takenDays} DAY, 'enriched' FROM numbers(10)`);
+
+const TABLES = ['messages', 'rollup_sums', 'rollup_conversations'];
+
+const empty = async () => {
+  for (const table of TABLES) await client.command(`TRUNCATE TABLE ${table}`);
+};
 
 const counts = async () => {
-  for (const table of ['messages', 'rollup_sums', 'rollup_conversations'])
-    await client.command(`OPTIMIZE TABLE ${table} FINAL`);
+  for (const table of TABLES) await client.command(`OPTIMIZE TABLE ${table} FINAL`);
   const [row] = await client.query(`SELECT (SELECT groupUniqArray(bot_id) FROM messages FINAL) AS facts,
     (SELECT arraySort(groupUniqArray(bot_id)) FROM bot_minute) AS minutes, (SELECT arraySort(groupUniqArray(bot_id)) FROM bot_hour) AS hours`);
   return { ...(row as object), mismatches: (await rollupMismatches(client, client.database)).count };
@@ -49,9 +54,17 @@ it('facts and minutes go when they are too old, hours stay, and what verify reco
   expect(await counts()).toMatchObject({ mismatches: 4 });
 });
 
+it('history that was brought in later is kept as long as what was sent on that day', async () => {
+  await empty();
+  await store('imported', 200, 1);
+  await store('old', 200);
+  await keepRetention(client, { ...FOREVER, facts: 150 });
+  expect(await counts()).toMatchObject({ facts: ['imported'], mismatches: 0 });
+  await keepRetention(client, FOREVER);
+});
+
 it('what a shorter time to live removed is not looked for after it is raised or given up', async () => {
-  await client.command('TRUNCATE TABLE messages');
-  for (const table of ['rollup_sums', 'rollup_conversations']) await client.command(`TRUNCATE TABLE ${table}`);
+  await empty();
   await store('new', 3);
   await store('older', 145);
   await store('old', 200);
@@ -70,7 +83,7 @@ it('what a shorter time to live removed is not looked for after it is raised or 
   await client.command("DELETE FROM messages WHERE bot_id = 'older' AND message_id = '3'");
   expect(await counts()).toMatchObject({ mismatches: 2 });
   const kept = await client.query(
-    "SELECT name FROM system.tables WHERE database = currentDatabase() AND create_table_query LIKE '%TTL toDateTime(sent_at)%'",
+    "SELECT name FROM system.tables WHERE database = currentDatabase() AND create_table_query LIKE '%TTL toDateTime(greatest(sent_at%'",
   );
   expect(kept).toEqual([]);
 });

@@ -4,7 +4,10 @@ import { forCluster } from '../platform/clickhouse/cluster-statements.ts';
 /** Days that rows are kept; undefined: for ever. */
 export interface Retention {
   readonly messageKeys: number;
-  /** By `sent_at`. A table partition is a month of it, and goes whole once all of it is that old. */
+  /**
+   * By `sent_at`, and for history that an importer brought in later by when it came: gone at once, it would be counted as
+   * lost. A table partition is a month of `sent_at`, and goes whole once all of it is that old.
+   */
   readonly facts: number | undefined;
   /** For the rollups by minute; those by hour stay. */
   readonly minutes: number | undefined;
@@ -19,7 +22,7 @@ interface Rule {
 
 const rulesOf = ({ messageKeys, facts, minutes }: Retention): Rule[] => [
   { table: 'message_keys', column: 'toDateTime(enriched_at)', days: messageKeys },
-  { table: 'messages', column: 'toDateTime(sent_at)', days: facts },
+  { table: 'messages', column: 'toDateTime(greatest(sent_at, enriched_at))', days: facts },
   { table: 'rollup_sums', column: 'at', days: minutes, where: "grain = 'minute'" },
   { table: 'rollup_conversations', column: 'at', days: minutes, where: "grain = 'minute'" },
 ];
@@ -38,8 +41,8 @@ export async function keepRetention(client: ClickHouse, retention: Retention): P
     const create = creates.get(table);
     if (create === undefined) continue;
     const before = daysOf(create);
-    if (before === days) continue;
-    if (before !== undefined) {
+    if (days === undefined ? before === undefined : create.includes(`TTL ${column} + toIntervalDay(${days})`)) continue;
+    if (before !== undefined && before !== days) {
       await client.command(
         `INSERT INTO retention_floors (table_name, floor) SELECT '${table}', toStartOfDay(now('UTC')) - INTERVAL ${before - 1} DAY`,
       );

@@ -12,6 +12,7 @@ import { openCluster } from './kafkajs/kafkajs-internals.ts';
 import { requestMetadata } from './kafkajs/metadata-request.ts';
 import { BatchProducer } from './produce/batch-producer.ts';
 import { TailReader } from './read/tail-reader.ts';
+import { KafkaAdmin } from './testing/kafka-admin.ts';
 import { ensureTopics, topicNames } from './topics.ts';
 
 const PARTITIONS = 6;
@@ -35,16 +36,23 @@ async function leaders(topic = TOPIC): Promise<Map<number, number>> {
   }
 }
 
+/** kafkajs' own wait asks once, and fails where the broker that it asks has not heard of the topic. */
+const ledTopics = (topics: readonly string[]) =>
+  KafkaAdmin.use(kafka, async (admin) => {
+    for (const topic of topics) await eventually(() => admin.leaders(topic));
+  });
+
 beforeAll(async () => {
   cluster = await startKafkaCluster(3);
   kafka = createKafka({ brokers: [...cluster.brokers], clientId: 'cluster-test', log: testLog() });
   const admin = clientOf(kafka).admin();
   await admin.connect();
   await admin.createTopics({
-    waitForLeaders: true,
+    waitForLeaders: false,
     topics: [{ topic: TOPIC, numPartitions: PARTITIONS, replicationFactor: 3 }],
   });
   await admin.disconnect();
+  await ledTopics([TOPIC]);
   proxies = await KafkaProxy.startAll(cluster.brokers);
   const proxied = createKafka({ brokers: proxies.map(({ address }) => address), clientId: 'proxied', log: testLog() });
   producer = await BatchProducer.connect(proxied, { log: testLog(), metrics: new Metrics('test'), lingerMs: 50 });
@@ -184,13 +192,14 @@ describe('a partition without a leader', () => {
     await admin.connect();
     const replicaAssignment = [1, 2, 3].map((node, partition) => ({ partition, replicas: [node] }));
     await admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: [
         ...Object.values(names).map((each) => ({ topic: each, replicaAssignment })),
         { topic: 'another-team', replicaAssignment: [{ partition: 0, replicas: [3] }] },
       ],
     });
     await admin.disconnect();
+    await ledTopics([...Object.values(names), 'another-team']);
   });
 
   it('waits for its leader with its records, while producers, openings, joins, commits and starts go on beside it', async () => {
