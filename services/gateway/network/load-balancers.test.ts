@@ -109,41 +109,40 @@ describe.each(names)(
   'gateways behind %s (skipped where it is not installed: apt-get install nginx haproxy)',
   (name) => {
     const onItsMachine = isInstalled(name) ? it : it.skip;
-    // HAProxy once: its two files differ in what the gateway hears of the source.
-    const once = name === 'haproxy-tcp' ? it.skip : onItsMachine;
-
-    once(
-      'are restarted one after another: each client comes back once, and no message is lost, resent or nacked',
-      async () => {
-        const world = await World.open(name);
-        const first = [await world.start(0), await world.start(1), await world.start(2)];
-        for (const door of first) await world.isInTurn(door);
-        await world.connect();
-        const stop = world.stream();
-        // The one with the fewest sessions goes first: then the new one has fewer than any old one until it has all of them.
-        const remaining = new Map(first.map((door, slot) => [slot, door]));
-        for (let free = SLOTS - 1; remaining.size > 0; ) {
-          await world.isInTurn(await world.start(free));
-          const [[slot, old]] = [...remaining].sort(([, x], [, y]) => x.server.connections - y.server.connections) as [
-            [number, FrontDoor],
-          ];
-          await old.server.drain();
-          remaining.delete(slot);
-          free = slot;
-        }
-        await stop();
-        expect(world.clients.map(({ counters }) => counters.reconnects)).toEqual(Array(CLIENTS).fill(1));
-        expect([world.sum('resent'), world.sum('postponed')]).toEqual([0, 0]);
-        expect(world.sum('acked')).toBe(world.sum('sent'));
-        expect(world.sum('acked')).toBeGreaterThan(CLIENTS * 10);
-        // Stored once each, those of a client in the order in which it sent them.
-        const stored = world.storedIds;
-        expect(stored.length).toBe(world.sum('acked'));
-        const own = stored.filter((id) => id.startsWith('7-'));
-        expect(own).toEqual(own.map((_, i) => `7-${i}`));
-        for (const door of first) expect(await door.metrics).not.toMatch(/goaways_total\{end="closed"/);
-      },
-    );
+    // HAProxy restarts them with one of its two files: these differ in what the gateway hears of the source.
+    if (name !== 'haproxy-tcp')
+      onItsMachine(
+        'are restarted one after another: each client comes back once, and no message is lost, resent or nacked',
+        async () => {
+          const world = await World.open(name);
+          const first = [await world.start(0), await world.start(1), await world.start(2)];
+          for (const door of first) await world.isInTurn(door);
+          await world.connect();
+          const stop = world.stream();
+          // The one with the fewest sessions goes first: then the new one has fewer than any old one until it has all of them.
+          const remaining = new Map(first.map((door, slot) => [slot, door]));
+          for (let free = SLOTS - 1; remaining.size > 0; ) {
+            await world.isInTurn(await world.start(free));
+            const [[slot, old]] = [...remaining].sort(
+              ([, x], [, y]) => x.server.connections - y.server.connections,
+            ) as [[number, FrontDoor]];
+            await old.server.drain();
+            remaining.delete(slot);
+            free = slot;
+          }
+          await stop();
+          expect(world.clients.map(({ counters }) => counters.reconnects)).toEqual(Array(CLIENTS).fill(1));
+          expect([world.sum('resent'), world.sum('postponed')]).toEqual([0, 0]);
+          expect(world.sum('acked')).toBe(world.sum('sent'));
+          expect(world.sum('acked')).toBeGreaterThan(CLIENTS * 10);
+          // Stored once each, those of a client in the order in which it sent them.
+          const stored = world.storedIds;
+          expect(stored.length).toBe(world.sum('acked'));
+          const own = stored.filter((id) => id.startsWith('7-'));
+          expect(own).toEqual(own.map((_, i) => `7-${i}`));
+          for (const door of first) expect(await door.metrics).not.toMatch(/goaways_total\{end="closed"/);
+        },
+      );
 
     onItsMachine('see the true source of a connection, whatever its header says', async () => {
       const world = await World.open(name);
