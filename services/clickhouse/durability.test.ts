@@ -117,7 +117,7 @@ describe('a block that is inserted again', () => {
     await migrate(client, { log });
     await insertBlock(client, 'before', now);
     await insertBlock(client, 'after', now);
-    await widenDedupWindows(client, neededBlocks({ partitions: 96, minAgeMs: 1_050 }));
+    await widenDedupWindows(client, neededBlocks({ partitions: 96, gapMs: 1_050 }));
     for (const token of ['before', 'after']) await insertBlock(client, token, now);
     const once = await storedRows(client);
     await client.close();

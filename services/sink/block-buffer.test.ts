@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { ManualClock } from '../core/clock.ts';
 import { BlockBuffer, MemoryBudget } from './block-buffer.ts';
+import { blockGapMsFor, fetchWaitMsFor } from './cadence.ts';
 import { recordOf, records } from './testing/fetched-records.ts';
 
 describe('the buffer', () => {
@@ -154,5 +155,23 @@ describe('the buffer', () => {
     const start = clock.monotonicMs();
     buffer.take([{ ...recordOf(0), timestamp: clock.now() + producedMs }, recordOf(1)]);
     expect((buffer.oldestAtMs ?? Number.NaN) - start).toBe(since);
+  });
+
+  it('lets blocks follow one another no faster than the deduplication windows reckon with, whatever times records bear', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 10, max: 5_000 }),
+        fc.integer({ min: -10_000, max: 10_000 }),
+        (minAgeMs, producedMs) => {
+          const clock = new ManualClock();
+          const limits = { maxRecords: 10, maxBytes: 1e9, fetchWaitMs: fetchWaitMsFor(minAgeMs) };
+          const buffer = new BlockBuffer(valve(), limits, new MemoryBudget(1e9), 0, clock);
+          const cutAt = clock.monotonicMs();
+          buffer.take([{ ...recordOf(0), timestamp: clock.now() + producedMs }]);
+          const dueAt = (buffer.oldestAtMs ?? Number.NaN) + minAgeMs;
+          return dueAt - cutAt >= blockGapMsFor(minAgeMs);
+        },
+      ),
+    );
   });
 });

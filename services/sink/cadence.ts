@@ -3,6 +3,15 @@ export interface CadenceLimits {
   readonly maxAgeMs: number;
 }
 
+/** Long enough that fetches cost little, short of a block's age by far: what came meanwhile is as old as it is. */
+const MAX_FETCH_WAIT_MS = 500;
+
+/** How long a fetch may wait in Kafka for more: a record can be so old when it comes. */
+export const fetchWaitMsFor = (minAgeMs: number): number => Math.min(MAX_FETCH_WAIT_MS, Math.ceil(minAgeMs / 3));
+
+/** The least time between two blocks of a partition that are not full: the first record of the second may have waited. */
+export const blockGapMsFor = (minAgeMs: number): number => minAgeMs - fetchWaitMsFor(minAgeMs);
+
 /** Inserting may take this share of the time: what a block costs is its parts, so fewer and larger ones are cheaper. */
 const TARGET_SHARE = 0.25;
 const SMOOTHING = 0.2;

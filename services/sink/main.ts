@@ -17,7 +17,7 @@ import { startStep } from '../platform/start-step.ts';
 import { exportStuck, stuckCheck } from '../platform/stuck-places.ts';
 import { startTracing } from '../platform/tracing/tracing.ts';
 import { MemoryBudget } from './block-buffer.ts';
-import { Cadence } from './cadence.ts';
+import { blockGapMsFor, Cadence, fetchWaitMsFor } from './cadence.ts';
 import { SINK_SPEC } from './config.ts';
 import { FactStore } from './fact-store.ts';
 import { InsertSlots } from './insert-slots.ts';
@@ -27,9 +27,6 @@ import { keepRetention } from './retention.ts';
 import type { SinkDeps } from './sink-deps.ts';
 import { SinkLayout } from './sink-layout.ts';
 import { createSinkMetrics } from './sink-metrics.ts';
-
-/** Long enough that fetches cost little, short of a block's age by far: what came meanwhile is as old as it is. */
-const MAX_FETCH_WAIT_MS = 500;
 
 async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   const config = readConfig(SINK_SPEC, env);
@@ -43,7 +40,7 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
     requestTimeoutMs: config.SINK_CLICKHOUSE_TIMEOUT_MS,
     log,
   });
-  const fetchWaitMs = Math.min(MAX_FETCH_WAIT_MS, Math.ceil(config.SINK_MIN_AGE_MS / 3));
+  const fetchWaitMs = fetchWaitMsFor(config.SINK_MIN_AGE_MS);
   const ages = { minAgeMs: config.SINK_MIN_AGE_MS, maxAgeMs: config.SINK_MAX_AGE_MS };
   await startStep(log, 'migrations of ClickHouse', migrate(clickhouse, { log }));
   const retention = {
@@ -57,7 +54,7 @@ async function start({ env, log, metrics, instance, fail }: ServiceContext) {
   const view = await startStep(log, 'Kafka', ClusterView.connect(kafka, config.KAFKA_BROKERS));
   const { enrichedPartitions } = await startStep(log, 'topics', ensureTopics(kafka, { ...topicOptions(config), log }));
   const widen = async (partitions: number) => {
-    const blocks = neededBlocks({ partitions, minAgeMs: ages.minAgeMs });
+    const blocks = neededBlocks({ partitions, gapMs: blockGapMsFor(ages.minAgeMs) });
     await widenDedupWindows(clickhouse, blocks);
     await assertDedupWindows(clickhouse, blocks);
   };

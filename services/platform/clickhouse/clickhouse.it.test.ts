@@ -178,7 +178,7 @@ describe('deduplication windows', () => {
 
 describe('deduplication windows of many partitions', () => {
   it('follow from their number and cadence, are widened, and asserted', async () => {
-    expect([2, 12, 96].map((partitions) => neededBlocks({ partitions, minAgeMs: 1_050 }))).toEqual([
+    expect([2, 12, 96].map((partitions) => neededBlocks({ partitions, gapMs: 1_050 }))).toEqual([
       100_000, 100_000, 658_286,
     ]);
     const client = await migrated();
