@@ -41,7 +41,8 @@ export function registryPart(options: RegistryOptions): ProcessPart {
       APICURIO_KAFKASQL_CONSUMER_POLL_TIMEOUT: '500',
     },
     ports: [{ port: options.port, variable: 'SCHEMA_REGISTRY_PORT' }],
-    ready: httpProbe(`${address}/subjects`),
+    // The API answers before the journal was read to its end, as if what is registered were not.
+    ready: httpProbe(`http://127.0.0.1:${options.port}/health/ready`),
     readyTimeoutMs: 120_000,
     afterStop: options.archive.keep,
     // The first stop also writes the class archive.

@@ -30,6 +30,36 @@ const encodeWith = (type: avro.Type, id: number, value: object): Buffer => {
   return Buffer.concat([header, type.toBuffer(value)]);
 };
 
+/** Before the registry of the stack: it lets through what it is not told to refuse. */
+async function registryFront() {
+  let refusal = { status: 503, times: 0 };
+  const server = createServer(async (request, response) => {
+    if (refusal.times-- > 0) {
+      response.writeHead(refusal.status).end();
+      return;
+    }
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const answer = await fetch(`${registryUrl}${request.url}`, {
+      method: request.method ?? 'GET',
+      headers: { 'content-type': 'application/vnd.schemaregistry.v1+json' },
+      ...(chunks.length > 0 && { body: Buffer.concat(chunks) }),
+    });
+    response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    refuse: (next: { status: number; times: number }) => {
+      refusal = { ...next };
+    },
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
 beforeAll(async () => {
   registryUrl = stack().registryUrl;
   codec = await ChatCodec.connect({ registry: openRegistry(registryUrl), topicNames: names });
@@ -118,34 +148,29 @@ describe('ChatCodec', () => {
   });
 
   it('rejects while the registry is away: an outage is not poison', async () => {
-    // Lets the schemas be registered, then breaks.
-    let broken = false;
-    const front = createServer(async (request, response) => {
-      if (broken) {
-        response.writeHead(503).end();
-        return;
-      }
-      const chunks: Buffer[] = [];
-      for await (const chunk of request) chunks.push(chunk as Buffer);
-      const answer = await fetch(`${registryUrl}${request.url}`, {
-        method: request.method ?? 'GET',
-        headers: { 'content-type': 'application/vnd.schemaregistry.v1+json' },
-        ...(chunks.length > 0 && { body: Buffer.concat(chunks) }),
-      });
-      response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
-    });
-    await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
-    const url = `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
-    const fragile = await ChatCodec.connect({ registry: openRegistry(url), topicNames: names });
+    const front = await registryFront();
+    const fragile = await ChatCodec.connect({ registry: openRegistry(front.url), topicNames: names });
     const version = schemaWith((fields) => [...fields, { name: 'late', type: 'int', default: 0 } as Field]);
     const id = await new RegistryClient(openRegistry(registryUrl)).idOf(subject, version);
     const bytes = encodeWith(version.type, id, { ...sampleEvent(), metadata: {}, late: 1 });
-    broken = true;
+    front.refuse({ status: 503, times: Number.POSITIVE_INFINITY });
     await expect(fragile.decodeEvent(bytes)).rejects.toThrow(RegistryUnavailableError);
     await expect(fragile.check(AbortSignal.timeout(1_000))).rejects.toThrow();
-    broken = false;
+    front.refuse({ status: 503, times: 0 });
     expect(await fragile.decodeEvent(bytes)).toMatchObject({ ok: true });
-    front.closeAllConnections();
+    front.close();
+  });
+
+  it('believes that an id is unknown once a registry that may still be starting has said so three times', async () => {
+    const front = await registryFront();
+    const patient = await ChatCodec.connect({ registry: openRegistry(front.url), topicNames: names });
+    const version = schemaWith((fields) => [...fields, { name: 'early', type: 'int', default: 0 } as Field]);
+    const id = await new RegistryClient(openRegistry(registryUrl)).idOf(subject, version);
+    const bytes = encodeWith(version.type, id, { ...sampleEvent(), metadata: {}, early: 1 });
+    front.refuse({ status: 404, times: 2 });
+    expect(await patient.decodeEvent(bytes)).toMatchObject({ ok: true });
+    const unknown = encodeWith(version.type, 2 ** 30, { ...sampleEvent(), metadata: {}, early: 1 });
+    expect(await patient.decodeEvent(unknown)).toMatchObject({ ok: false, reason: 'schema_unknown' });
     front.close();
   });
 });

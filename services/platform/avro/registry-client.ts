@@ -21,6 +21,8 @@ const REGISTER_ATTEMPTS = 4;
 /** A cold registry on a busy machine takes its time. */
 const START_BOUND_MS = 20_000;
 const REGISTER_RETRY_MS = 500;
+/** A registry that has just started may still be reading its journal, and a replica of it lag: waits before asking again. */
+const UNKNOWN_RETRY_MS = [500, 1_500];
 
 const withTimeout = <T>(what: string, work: Promise<T>): Promise<T> =>
   within(TIMEOUT_MS, work, () => {
@@ -135,7 +137,8 @@ export class RegistryClient {
   }
 
   /**
-   * The writer's type of a schema id, or undefined when the registry does not know it or it is no Avro schema.
+   * The writer's type of a schema id, or undefined when the registry, asked three times over two seconds, does not know
+   * it, or it is no Avro schema.
    *
    * @throws {RegistryUnavailableError}
    */
@@ -155,7 +158,13 @@ export class RegistryClient {
    */
   async #schema(id: number): Promise<string | undefined> {
     try {
-      const response = await this.#fetch(`/schemas/ids/${id}`);
+      let response = await this.#fetch(`/schemas/ids/${id}`);
+      for (const wait of UNKNOWN_RETRY_MS) {
+        if (response.status !== 404) break;
+        await response.body?.cancel();
+        await delay(wait);
+        response = await this.#fetch(`/schemas/ids/${id}`);
+      }
       const text = await response.text();
       if (response.status === 404 || response.status === 422) return undefined;
       if (!response.ok) throw new Error(`the registry answered ${response.status}`);
