@@ -1,6 +1,6 @@
 import { BlockList } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { type ConfigOf, int, oneOf, optional, redisUrl, text, type Variable } from '../core/config.ts';
+import { type ConfigOf, int, number, oneOf, optional, redisUrl, text, type Variable } from '../core/config.ts';
 import { JWT_SPEC, KAFKA_SPEC, REGISTRY_SPEC } from '../platform/settings.ts';
 import { parseBlocks, SOURCE_HEADERS } from './handshake/trusted-proxies.ts';
 
@@ -118,6 +118,13 @@ const PROTECTION_SPEC = {
     max: 2 ** 33,
     doc: 'Unsent bytes of all sockets; above it the slowest readers are closed 4101',
   }),
+  TENANT_MEMORY_SHARE: number({
+    default: 0.75,
+    min: 0.01,
+    max: 1,
+    doc: 'Part of MAX_UNSENT_BYTES, and of MAX_PENDING_BYTES, that one tenant may hold',
+  }),
+  BOT_MEMORY_SHARE: number({ default: 0.25, min: 0.01, max: 1, doc: 'The same of one bot' }),
   MAX_RECEIVING_BYTES: int({
     default: 64 << 20,
     min: 1 << 20,

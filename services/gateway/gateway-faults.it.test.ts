@@ -180,6 +180,8 @@ describe('Kafka that does not answer', () => {
     const gateway = await spawnGateway({
       KAFKA_BROKERS: proxy.address,
       MAX_PENDING_BYTES: String(maxBytes),
+      TENANT_MEMORY_SHARE: '1',
+      BOT_MEMORY_SHARE: '1',
       KAFKA_ACK_TIMEOUT_MS: '60000',
       MAX_IN_FLIGHT: '10000',
     });

@@ -27,6 +27,7 @@ import { InsightFeed } from './insights/insight-feed.ts';
 import { Intake } from './intake/intake.ts';
 import { KnownMessages } from './intake/known-messages.ts';
 import type { ConnectionPlaces, PlaceLimits } from './limits/connection-places.ts';
+import { MemoryShares, shareSizesOf } from './limits/memory-shares.ts';
 import type { RateLimits } from './limits/rate-limits.ts';
 import type { Buckets } from './limits/token-bucket.ts';
 import { GatewayMetrics } from './metrics.ts';
@@ -125,6 +126,8 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
     encode: (event) => codec.encodeEvent(event),
     producer,
     known,
+    shares: new MemoryShares(Math.ceil(config.MAX_PENDING_BYTES / shared.workers), shareSizesOf(config)),
+    onShareUsedUp: (share) => metrics.shareUsedUp('pending', share),
     onClamped: () => metrics.clamped.inc(),
     ...(shared.onUnheard && { onUnheard: shared.onUnheard }),
     tracer,
@@ -318,7 +321,11 @@ export function serverOptions(
     session: {
       rules,
       maxSendBufferBytes: config.MAX_SEND_BUFFER_BYTES,
-      unsent: new UnsentBudget(Math.ceil(config.MAX_UNSENT_BYTES / shared.workers)),
+      unsent: new UnsentBudget({
+        maxBytes: Math.ceil(config.MAX_UNSENT_BYTES / shared.workers),
+        shares: shareSizesOf(config),
+        onShareUsedUp: (share) => metrics.shareUsedUp('unsent', share),
+      }),
       maxMalformedPerMinute: config.MAX_MALFORMED_PER_MINUTE,
       maxRefusedInARow: config.MAX_REFUSED_IN_A_ROW,
       leewayS: config.JWT_LEEWAY_S,

@@ -1,6 +1,7 @@
 import type { HandshakeCode, NackCode } from '../core/wire-codes.ts';
 import { LATENCY_BUCKETS_S, type Metrics } from '../platform/metrics.ts';
 import type { Revoked } from './handshake/revocation.ts';
+import type { Share } from './limits/memory-shares.ts';
 import type { FrameRepair } from './session/frame-normalizer.ts';
 
 /** Outcome of a frame: acked after Kafka's ack, known from before, joined to one in flight, or refused. */
@@ -25,6 +26,7 @@ export class GatewayMetrics {
   readonly repaired: { inc(labels: { repair: FrameRepair }): void };
   readonly #ended: { inc(labels: { reason: Revoked | 'operator' }): void };
   readonly #departed: { inc(labels: { end: 'left' | 'closed' }): void };
+  readonly #shares: { inc(labels: { what: 'unsent' | 'pending'; share: Share }): void };
   readonly #denyFileProblems: { inc(): void };
   readonly #denyRedisFailures: { inc(labels: { why: 'away' | 'unusable' }): void };
   readonly #metrics: Metrics;
@@ -50,6 +52,11 @@ export class GatewayMetrics {
       'Sessions that were sent away: they left for their next one, or were closed without',
       ['end'],
     );
+    this.#shares = metrics.counter(
+      'parley_gateway_shares_used_up_total',
+      'Sockets closed (unsent) and messages refused (pending) since a bot or a tenant held its share of these bytes',
+      ['what', 'share'],
+    );
     this.#denyFileProblems = metrics.counter(
       'parley_gateway_deny_file_problems_total',
       'Changes of DENY_FILE that could not be used; what was read before still counts',
@@ -73,6 +80,11 @@ export class GatewayMetrics {
       ['repair'],
     );
     this.clamped = metrics.counter('parley_gateway_sent_at_clamped_total', 'Messages whose sent_at was moved');
+  }
+
+  /** A bot or a tenant would have held more than its share: unsent bytes cost a socket, pending ones a message's nack. */
+  shareUsedUp(what: 'unsent' | 'pending', share: Share): void {
+    this.#shares.inc({ what, share });
   }
 
   /** Sessions that ended for another reason than their peer's behaviour. */

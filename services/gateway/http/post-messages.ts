@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../core/clock.ts';
 import type { NackCode } from '../../core/wire-codes.ts';
 import type { Credentials } from '../handshake/auth.ts';
-import type { Intake } from '../intake/intake.ts';
+import { type Intake, overloadedText } from '../intake/intake.ts';
 import type { ValidMessage } from '../intake/valid-message.ts';
 import { botNameOf } from '../limits/connection-places.ts';
 import type { RateLimits } from '../limits/rate-limits.ts';
@@ -170,7 +170,7 @@ export class MessagePosts {
         metrics.message('duplicate');
         return { ...names, status: 'acked', ...(acceptance.differs && { differs: true }) };
       case 'overloaded':
-        return this.#nack(message, 'overloaded', 'too much waits for Kafka', behind);
+        return this.#nack(message, 'overloaded', overloadedText(acceptance), behind);
       case 'unavailable':
         return this.#nack(message, 'unavailable', 'Kafka does not answer', behind);
     }

@@ -7,6 +7,7 @@ import { createLogger } from '../../platform/logger.ts';
 import { REPLY_TO_HEADER } from '../../platform/record-headers.ts';
 import { openTracing } from '../../platform/testing/test-tracing.ts';
 import type { Tracer } from '../../platform/tracing/tracer.ts';
+import { MemoryShares } from '../limits/memory-shares.ts';
 import { BucketTable, TokenBucket } from '../limits/token-bucket.ts';
 import { HandProducer } from '../testing/hand-producer.ts';
 import { clampSentAt, toChatEvent } from './event.ts';
@@ -170,7 +171,7 @@ describe('KnownMessages', () => {
   });
 });
 
-function intakeWith(producer: HandProducer, tracer?: Tracer) {
+function intakeWith(producer: HandProducer, tracer?: Tracer, pendingBytes = 64 << 20) {
   const calls: string[] = [];
   const intake = new Intake({
     topic: 'chat.events',
@@ -180,6 +181,8 @@ function intakeWith(producer: HandProducer, tracer?: Tracer) {
     encode: (event) => Buffer.from(JSON.stringify(event)),
     producer,
     known: new KnownMessages({ maxEntries: 100, maxBytes: 1 << 20, windowMs: 60_000 }),
+    shares: new MemoryShares(pendingBytes, { bot: 0.25, tenant: 0.5 }),
+    onShareUsedUp: (share) => calls.push(`share of the ${share}`),
     onClamped: () => calls.push('clamped'),
     tracer,
     log: createLogger('test', 'silent'),
@@ -190,8 +193,8 @@ function intakeWith(producer: HandProducer, tracer?: Tracer) {
     unavailable: (id: string) => calls.push(`${name} unavailable ${id}`),
     refused: (id: string, { code }: { code: string }) => calls.push(`${name} refused ${id} ${code}`),
   });
-  const accept = (name: string, it: ValidMessage, replyTo?: string) =>
-    intake.accept(identity, it, NOW, waiter(name, replyTo)).kind;
+  const accept = (name: string, it: ValidMessage, replyTo?: string, sender = identity) =>
+    intake.accept(sender, it, NOW, waiter(name, replyTo)).kind;
   return { intake, calls, accept };
 }
 
@@ -283,6 +286,30 @@ describe('Intake', () => {
     expect([intake.inFlight, producer.sent.length]).toEqual([0, 0]);
     producer.room = true;
     expect(accept('a', message('1'))).toBe('waiting');
+  });
+
+  it('refuses a bot, and a tenant, that has its share of the bytes waiting, and takes all others', async () => {
+    const producer = new HandProducer();
+    const { intake, calls, accept } = intakeWith(producer, undefined, 100_000);
+    const flood = (bot: string) =>
+      Array.from({ length: 100 }, (_, i) => accept('a', message(`${bot}${i}`), undefined, { tenant: 't', bot })).filter(
+        (it) => it === 'waiting',
+      ).length;
+    const floods = ['b1', 'b2', 'b3'].map(flood);
+    expect(floods[0]).toBeGreaterThan(20);
+    expect(floods).toEqual([floods[0], floods[0], 0]);
+    expect([...new Set(calls)]).toEqual(['share of the bot', 'share of the tenant']);
+    expect(accept('a', message('1'), undefined, { tenant: 'other', bot: 'b1' })).toBe('waiting');
+    // What is in flight already is joined, not refused: it takes no further room.
+    expect(accept('a', message('b10'), undefined, { tenant: 't', bot: 'b1' })).toBe('joined');
+    for (const [index, { ack, fail }] of producer.sent.entries()) index % 2 ? ack() : fail(new Error('no answer'));
+    await intake.idle();
+    expect(accept('a', message('2'), undefined, { tenant: 't', bot: 'b3' })).toBe('waiting');
+  });
+
+  it('takes one message that is larger than a share while nothing else of its bot waits', () => {
+    const { accept } = intakeWith(new HandProducer(), undefined, 1_000);
+    expect([accept('a', message('1')), accept('a', message('2'))]).toEqual(['waiting', 'overloaded']);
   });
 
   it('puts all messages of a conversation on one partition', () => {

@@ -3,12 +3,17 @@ import { messageOf } from '../../core/errors.ts';
 import { partitionOf } from '../../core/partitioner.ts';
 import type { ChatEvent } from '../../core/records.ts';
 import type { FinalNackCode } from '../../core/wire-codes.ts';
-import { type OutgoingRecord, RecordRefusedError } from '../../platform/kafka/produce/batch-producer.ts';
+import {
+  type OutgoingRecord,
+  RECORD_OVERHEAD_BYTES,
+  RecordRefusedError,
+} from '../../platform/kafka/produce/batch-producer.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { REPLY_TO_HEADER } from '../../platform/record-headers.ts';
 import { startSend } from '../../platform/tracing/messaging-spans.ts';
 import { traceHeaders } from '../../platform/tracing/trace-context.ts';
 import type { Span, Tracer } from '../../platform/tracing/tracer.ts';
+import type { MemoryShares, Share } from '../limits/memory-shares.ts';
 import { type Sender, type SentAtWindow, toChatEvent } from './event.ts';
 import { contentOf, type KnownMessages, keysOf } from './known-messages.ts';
 import type { ValidMessage } from './valid-message.ts';
@@ -30,7 +35,9 @@ export interface Waiter {
  * bytes wait for Kafka, or Kafka does not answer.
  */
 export type Acceptance =
-  | { readonly kind: 'waiting' | 'overloaded' | 'unavailable' }
+  | { readonly kind: 'waiting' | 'unavailable' }
+  /** `share`: whose own part of these bytes is used up; without it all of them are. */
+  | { readonly kind: 'overloaded'; readonly share?: Share }
   /** `differs`: the content is another than that of the message that was taken under this id. */
   | { readonly kind: 'joined' | 'known'; readonly differs: boolean };
 
@@ -38,11 +45,17 @@ const WAITING: Acceptance = { kind: 'waiting' };
 const OVERLOADED: Acceptance = { kind: 'overloaded' };
 const UNAVAILABLE: Acceptance = { kind: 'unavailable' };
 
+/** What the sender of an overloaded message is told. */
+export const overloadedText = ({ share }: { readonly share?: Share }): string =>
+  share === undefined ? 'too much waits for Kafka' : `too much of this ${share} waits for Kafka`;
+
 /** A message that waits for Kafka. */
 interface InFlight {
   readonly messageId: string;
   readonly content: number;
   readonly waiters: Waiter[];
+  readonly sender: Sender;
+  readonly bytes: number;
 }
 
 /** The part of the producer that the intake needs. */
@@ -60,6 +73,9 @@ export interface IntakeOptions {
   readonly encode: (event: ChatEvent) => Buffer;
   readonly producer: EventSink;
   readonly known: KnownMessages;
+  /** Bytes that wait for Kafka by bot and tenant. */
+  readonly shares: MemoryShares;
+  readonly onShareUsedUp?: (share: Share) => void;
   readonly onClamped: () => void;
   /** A message is safe, and all its senders have gone: it will come again, to this process or to another. */
   readonly onUnheard?: (messageKey: string) => void;
@@ -95,7 +111,7 @@ export class Intake {
   }
 
   accept(sender: Sender, message: ValidMessage, receivedAt: EpochMs, waiter: Waiter): Acceptance {
-    const { producer, known } = this.#options;
+    const { producer, known, shares } = this.#options;
     const { recordKey, messageKey } = keysOf(sender, message);
     const content = contentOf(message);
     const pending = this.#pending.get(messageKey);
@@ -116,8 +132,15 @@ export class Intake {
     });
     if (event.sent_at_original !== null) onClamped();
     const value = encode(event);
-    if (!producer.hasRoomFor(value.length + recordKey.length)) return OVERLOADED;
-    this.#pending.set(messageKey, { messageId: message.id, content, waiters: [waiter] });
+    const bytes = value.length + recordKey.length + RECORD_OVERHEAD_BYTES;
+    if (!producer.hasRoomFor(bytes)) return OVERLOADED;
+    const share = shares.exceededBy(sender, bytes);
+    if (share !== undefined) {
+      this.#options.onShareUsedUp?.(share);
+      return { kind: 'overloaded', share };
+    }
+    shares.add(sender, bytes);
+    this.#pending.set(messageKey, { messageId: message.id, content, waiters: [waiter], sender, bytes });
     const { topic, partitions, tracer } = this.#options;
     const resendValue = () => encode({ ...event, resent: true });
     const partition = partitionOf(recordKey, partitions());
@@ -172,6 +195,7 @@ export class Intake {
     const pending = this.#pending.get(messageKey);
     if (!pending) throw new Error('a record was settled twice');
     this.#pending.delete(messageKey);
+    this.#options.shares.add(pending.sender, -pending.bytes);
     if (this.#pending.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
     return pending;
   }

@@ -1,4 +1,6 @@
 import type { WebSocket } from 'ws';
+import type { BotIdentity } from '../../core/bot-identity.ts';
+import { MemoryShares, type Share, type ShareSizes } from '../limits/memory-shares.ts';
 
 /**
  * Memory of one unsent frame beside its bytes: Node's write request, its buffers and the callback. A reader that stops
@@ -9,15 +11,28 @@ const FRAME_OVERHEAD_BYTES = 512;
 const STOP_READING_SHARE = 0.5;
 const READ_AGAIN_SHARE = 0.25;
 
-/** The unsent bytes of all sockets of this process, bounded together: the slowest readers go first. */
+export interface UnsentBudgetOptions {
+  /** Unsent bytes of all sockets together. */
+  readonly maxBytes: number;
+  readonly shares: ShareSizes;
+  /** A socket is closed for the sake of a share that its bot or its tenant has used up. */
+  readonly onShareUsedUp?: (share: Share) => void;
+}
+
+/**
+ * The unsent bytes of all sockets of this process, bounded together: the slowest readers go first. Before a bot or a
+ * tenant has more than its share it loses its own slowest readers, so that nobody else pays for them.
+ */
 export class UnsentBudget {
-  readonly #maxBytes: number;
+  readonly #options: UnsentBudgetOptions;
+  readonly #shares: MemoryShares;
   /** Outboxes with unsent frames alone: few at any time. */
   readonly #waiting = new Set<Outbox>();
   #bytes = 0;
 
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
+  constructor(options: UnsentBudgetOptions) {
+    this.#options = options;
+    this.#shares = new MemoryShares(options.maxBytes, options.shares);
   }
 
   get bytes(): number {
@@ -25,28 +40,42 @@ export class UnsentBudget {
   }
 
   add(outbox: Outbox, bytes: number): void {
+    const { owner } = outbox;
     this.#bytes += bytes;
+    this.#shares.add(owner, bytes);
     if (outbox.unsentBytes > 0) this.#waiting.add(outbox);
     else this.#waiting.delete(outbox);
-    if (bytes > 0 && this.#bytes > this.#maxBytes) this.#closeLargest();
+    if (bytes <= 0) return;
+    // An outbox gives its bytes back as it is closed, so each of these ends with the fewest of them closed.
+    for (let share = this.#shares.exceeded(owner); share !== undefined; share = this.#shares.exceeded(owner)) {
+      const isBot = share === 'bot';
+      const closed = this.#closeLargest(
+        (it) => it.owner.tenant === owner.tenant && (!isBot || it.owner.bot === owner.bot),
+      );
+      if (!closed) break;
+      this.#options.onShareUsedUp?.(share);
+    }
+    while (this.#bytes > this.#options.maxBytes && this.#closeLargest(() => true));
   }
 
-  /** An outbox gives its bytes back as it is closed, so this ends below the bound with the fewest of them closed. */
-  #closeLargest(): void {
-    while (this.#bytes > this.#maxBytes) {
-      let largest: Outbox | undefined;
-      for (const outbox of this.#waiting) if (outbox.unsentBytes > (largest?.unsentBytes ?? 0)) largest = outbox;
-      if (!largest) return;
-      largest.giveUp();
+  /** @returns whether there was one. */
+  #closeLargest(among: (outbox: Outbox) => boolean): boolean {
+    let largest: Outbox | undefined;
+    for (const outbox of this.#waiting) {
+      if (outbox.unsentBytes > (largest?.unsentBytes ?? 0) && among(outbox)) largest = outbox;
     }
+    largest?.giveUp();
+    return largest !== undefined;
   }
 }
 
 export interface OutboxOptions {
   readonly budget: UnsentBudget;
+  /** Whose socket it is. */
+  readonly owner: BotIdentity;
   /** Unsent bytes of this socket above which it is a slow reader. */
   readonly maxBytes: number;
-  /** The socket has too many unsent bytes, for its own bound or for that of the process, and is to be closed. */
+  /** The socket has too many unsent bytes, for its own bound, its owner's share or the process, and is to be closed. */
   readonly onSlow: () => void;
   /** Called with false when the peer's frames should wait for it to read, and with true when it has caught up. */
   readonly onReadable: (readable: boolean) => void;
@@ -66,6 +95,10 @@ export class Outbox {
   constructor(socket: WebSocket, options: OutboxOptions) {
     this.#socket = socket;
     this.#options = options;
+  }
+
+  get owner(): BotIdentity {
+    return this.#options.owner;
   }
 
   get unsentBytes(): number {
@@ -98,7 +131,7 @@ export class Outbox {
     if (this.#unsentBytes === 0 && socket.bufferedAmount === 0 && socket.readyState === socket.OPEN) socket.pong(data);
   }
 
-  /** The process has too many unsent bytes. What is unsent here no longer counts: a closing socket has two seconds left. */
+  /** Its owner or the process has too many unsent bytes. What is unsent here no longer counts: a closing socket has two seconds left. */
   giveUp(): void {
     this.release();
     this.#options.onSlow();

@@ -186,6 +186,29 @@ describe('a client that does not read', () => {
     expect(door.producer.sent.length).toBeLessThan(14_000);
   }, 90_000);
 
+  it('costs its own bot or tenant sockets alone, before the process has too much unsent', async () => {
+    const { door } = await opened({
+      ...GENEROUS,
+      MAX_UNSENT_BYTES: '4000000',
+      TENANT_MEMORY_SHARE: '0.05',
+      BOT_MEMORY_SHARE: '0.05',
+      PING_INTERVAL_MS: '600000',
+    });
+    const open = async (claims: { tenant: string; bot: string }) => {
+      const bot = await RawBot.open(door.url, await door.maker.sign(claims));
+      bots.push(bot);
+      return bot;
+    };
+    const honest = await open({ tenant: 'honest', bot: 'honest' });
+    const greedy = await Promise.all(['b1', 'b2'].map((bot) => open({ tenant: 'greedy', bot })));
+    for (const each of greedy) await flood(each);
+    const usedUp = /parley_gateway_shares_used_up_total\{what="unsent",share="(bot|tenant)",.*\} 2\n/;
+    await eventually(async () => expect(await door.metrics).toMatch(usedUp), { timeoutMs: 60_000 });
+    for (let i = 0; i < 100; i++) honest.send(message(`h${i}`));
+    await honest.frame(() => honest.ackedIds.length === 100);
+    expect(await door.metrics).toMatch(/parley_gateway_closes_total\{code="4101",.*\} 2\n/);
+  }, 90_000);
+
   it('gets no answer to a flood of pings in memory either', async () => {
     const { door, bot } = await opened({ PING_INTERVAL_MS: '600000' });
     bot.socket.pause();

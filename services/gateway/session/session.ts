@@ -3,7 +3,7 @@ import { messageOf } from '../../core/errors.ts';
 import { CLOSE_CODES, type NackCode, type TemporaryNackCode } from '../../core/wire-codes.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { Credentials } from '../handshake/auth.ts';
-import type { Acceptance, Intake } from '../intake/intake.ts';
+import { type Acceptance, type Intake, overloadedText } from '../intake/intake.ts';
 import type { ValidMessage } from '../intake/valid-message.ts';
 import { botNameOf } from '../limits/connection-places.ts';
 import type { RateLimits } from '../limits/rate-limits.ts';
@@ -119,6 +119,7 @@ export class Session {
     });
     this.outbox = new Outbox(socket, {
       budget: deps.unsent,
+      owner: credentials,
       maxBytes: deps.maxSendBufferBytes,
       onSlow: () => this.close(CLOSE_CODES.slow_reader, 'slow reader'),
       onReadable: (readable) => (readable ? this.#flow.go('unread') : this.#flow.stop('unread')),
@@ -288,7 +289,7 @@ export class Session {
 
   #accepted(valid: ValidMessage, acceptance: Acceptance, nowMs: number): void {
     if (acceptance.kind === 'overloaded') {
-      this.#postpone(valid, 'overloaded', this.#jitter(OVERLOADED_RETRY_MS), 'too much waits for Kafka');
+      this.#postpone(valid, 'overloaded', this.#jitter(OVERLOADED_RETRY_MS), overloadedText(acceptance));
       return;
     }
     if (acceptance.kind === 'unavailable') {

@@ -7,6 +7,7 @@ import { type SharedState, serverOptions } from '../gateway.ts';
 import { Intake } from '../intake/intake.ts';
 import { KnownMessages } from '../intake/known-messages.ts';
 import { Places } from '../limits/connection-places.ts';
+import { MemoryShares, shareSizesOf } from '../limits/memory-shares.ts';
 import { RateLimits } from '../limits/rate-limits.ts';
 import { BucketTable } from '../limits/token-bucket.ts';
 import { GatewayMetrics } from '../metrics.ts';
@@ -83,6 +84,8 @@ export class FrontDoor {
       encode: (event) => Buffer.from(JSON.stringify({ ...event, metadata: [...event.metadata] })),
       producer,
       known: new KnownMessages({ maxEntries: 1_000, maxBytes: 1 << 20, windowMs: 60_000 }),
+      shares: new MemoryShares(config.MAX_PENDING_BYTES, shareSizesOf(config)),
+      onShareUsedUp: (share) => metrics.shareUsedUp('pending', share),
       onClamped: () => metrics.clamped.inc(),
       log,
     });

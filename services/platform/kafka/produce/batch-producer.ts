@@ -39,7 +39,7 @@ class ProducerClosedError extends Error {
 }
 
 /** Bytes of a record beyond key and value: headers, framing and our own bookkeeping, rounded up. */
-const RECORD_OVERHEAD_BYTES = 200;
+export const RECORD_OVERHEAD_BYTES = 200;
 const SWEEP_MS = 250;
 
 /**
