@@ -28,7 +28,7 @@ export interface LateKeys {
 
 /** A window of receipts reaches back this far below the highest source offset taken. */
 const WINDOW_OFFSETS = 16_384;
-/** Late keys of one source partition: at 12 partitions, 24 million keys of 8 bytes are half of what RecentKeys forgets beyond. */
+/** Late keys of one source partition: the 24 million of twelve fit into the two generations of one RecentKeys. */
 const MAX_LATE_KEYS = 2_000_000;
 
 const HERE = 'topic_id = {topic_id:String} AND partition = {partition:Int32}';

@@ -48,4 +48,18 @@ describe('recent keys', () => {
       keys.mayBeOlder(outcomeOf({ partition: 0, offset: 0, received_at: 10_000, sent_at, sent_at_original }));
     expect([sent(9_500), sent(8_999), sent(9_500, 2_000), sent(11_000)]).toEqual([false, true, true, false]);
   });
+
+  it('forget before the window ends where more come than there is room for, and say so of what was sent before that', () => {
+    const clock = new ManualClock();
+    const keys = new RecentKeys(clock, 1_000, nothing, 100);
+    const sentBefore = (ms: number) =>
+      keys.mayBeOlder(outcomeOf({ partition: 0, offset: 0, received_at: 10_000, sent_at: 10_000 - ms }));
+    for (let hash = 1; hash <= 200; hash++) keys.add(hash);
+    clock.advance(300);
+    expect([keys.mayHave(1), sentBefore(900)]).toEqual([true, false]);
+    keys.add(201);
+    clock.advance(300);
+    expect([keys.mayHave(1), keys.mayHave(101)]).toEqual([false, true]);
+    expect([sentBefore(599), sentBefore(601)]).toEqual([false, true]);
+  });
 });
