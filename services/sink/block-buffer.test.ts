@@ -55,6 +55,17 @@ describe('the buffer', () => {
     expect(budget.bytes).toBe(1_200);
   });
 
+  it('leaves the whole budget to a partition that is alone', () => {
+    const gate = valve();
+    const budget = new MemoryBudget(4_000);
+    const limits = { maxRecords: 1_000, maxBytes: 1e9, fetchWaitMs: 0 };
+    const buffer = new BlockBuffer(gate, limits, budget, 0, new ManualClock());
+    buffer.take(records(0, 9));
+    expect(gate.calls).toEqual([]);
+    buffer.take(records(9, 10));
+    expect(gate.calls).toEqual(['pause']);
+  });
+
   it('leaves room for the other partitions, however many cannot go on', () => {
     const LIMIT = 64_000;
     const action = fc.record({ buffer: fc.nat(5), records: fc.integer({ min: 1, max: 10 }), inserts: fc.boolean() });

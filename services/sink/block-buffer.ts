@@ -35,11 +35,11 @@ export class MemoryBudget {
     this.#limit = limitBytes;
   }
 
-  /** Bytes that one partition may hold as things stand. */
-  get allowance(): number {
+  /** Bytes that a partition may hold as things stand: all of them where it is alone. */
+  allowanceOf(buffer: BlockBuffer): number {
     const own = this.#limit / 2 / Math.max(this.#buffers.size, 1);
     let left = this.#limit / 2;
-    for (const { bytes } of this.#buffers) left -= Math.max(0, bytes - own);
+    for (const other of this.#buffers) if (other !== buffer) left -= Math.max(0, other.bytes - own);
     return own + Math.max(0, left);
   }
 
@@ -203,7 +203,7 @@ export class BlockBuffer {
     const records = this.#records.length + this.#heldRecords;
     const { maxRecords, maxBytes } = this.#limits;
     const isNeeded = this.position < this.#neededUpTo;
-    const allowed = Math.min(maxBytes, this.#budget.allowance);
+    const allowed = Math.min(maxBytes, this.#budget.allowanceOf(this));
     const isOver = records >= maxRecords || this.bytes >= allowed;
     const isLow = records <= maxRecords / 2 && this.bytes <= allowed / 2;
     if (!this.#paused && isOver && !isNeeded) {
