@@ -20,6 +20,8 @@ const NLP_LATENCY = { NLP_LATENCY_MEAN_MS: '100', NLP_LATENCY_P99_MS: '250' };
 
 const SETTINGS = {
   TOPIC_PARTITIONS: String(PARTITIONS),
+  // Both sinks are at work; with one partition the second would stand by.
+  TOPIC_ENRICHED_PARTITIONS: '2',
   SINK_SESSION_TIMEOUT_MS: '6000',
   // Retries outlast every fault of the schedule: a dead letter is poison, or wrong.
   NLP_MAX_RETRIES: '20',

@@ -23,7 +23,7 @@ PARLEY_TEST_STACK names. Linux alone: it reads /proc.`,
   )
   .option('--baseline', 'run the baseline instead of the sink')
   .option('--dir <checkout>', 'whose sink is run', '.')
-  .option('--partitions <n>', 'of chat.enriched', integerOption(1, 100), 2)
+  .option('--partitions <n>', 'of chat.enriched', integerOption(1, 100), 1)
   .option('--rate <n>', 'messages a second', integerOption(1, 20_000), 1_000)
   .option('--seconds <n>', 'after five to warm up', integerOption(5, 300), 20)
   .option('--admin-port <n>', 'of the sink', integerOption(1_024, 65_535), 19_482)
@@ -87,7 +87,7 @@ async function baseline() {
 
 try {
   const figures = options.baseline ? await baseline() : await sink();
-  const subject = options.baseline ? 'baseline' : `sink, ${options.partitions} partitions`;
+  const subject = options.baseline ? 'baseline' : `sink, E = ${options.partitions}`;
   process.stdout.write(`${JSON.stringify({ subject, rate: rate.perS, messages, ...figures })}\n`);
 } finally {
   await clickhouse.command(`DROP DATABASE IF EXISTS ${run}`);

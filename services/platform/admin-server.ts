@@ -4,7 +4,7 @@ import { messageOf } from '../core/errors.ts';
 import type { Metrics } from './metrics.ts';
 
 /** A dependency's check: resolves with what is known about it (its version, say), rejects when it is not usable. */
-export type Check = (signal: AbortSignal) => Promise<{ version?: string }>;
+export type Check = (signal: AbortSignal) => Promise<{ version?: string; note?: string }>;
 export type Checks = Readonly<Record<string, Check>>;
 /** A service's own route on its admin port; the key is `METHOD /path`. */
 export type AdminRoutes = Readonly<
@@ -15,6 +15,8 @@ export interface CheckResult {
   readonly state: 'up' | 'down';
   readonly latency_ms: number;
   readonly version?: string;
+  /** What to know of it while it is up. */
+  readonly note?: string;
   readonly error?: string;
   /** False where a service stays ready without this dependency, as it needs it for few messages or can do without. */
   readonly gates?: false;
@@ -49,8 +51,8 @@ export async function runCheck(check: Check): Promise<CheckResult> {
     });
   });
   try {
-    const found = await Promise.race([check(signal), timedOut]);
-    return { state: 'up', latency_ms: elapsed(), ...(found.version && { version: found.version }) };
+    const { version, note } = await Promise.race([check(signal), timedOut]);
+    return { state: 'up', latency_ms: elapsed(), ...(version && { version }), ...(note && { note }) };
   } catch (error) {
     return { state: 'down', latency_ms: elapsed(), error: messageOf(error) };
   }

@@ -13,7 +13,7 @@ export const KAFKA_SPEC = {
     max: 1_000,
     doc: 'Partitions of chat.events, chat.dlq and chat.replay, when created',
   }),
-  TOPIC_ENRICHED_PARTITIONS: int({ default: 2, min: 1, max: 1_000, doc: 'Partitions of chat.enriched, when created' }),
+  TOPIC_ENRICHED_PARTITIONS: int({ default: 1, min: 1, max: 1_000, doc: 'Partitions of chat.enriched, when created' }),
   TOPIC_REPLICATION: int({
     default: 1,
     min: -1,

@@ -105,8 +105,10 @@ function resultOf(
 }
 
 function serviceRow({ name, pid, ready, url, admin_url, error, dependencies }: ServiceStatus): Cell[] {
-  const states = Object.entries(dependencies).map(([dependency, { state, latency_ms, version, error: why }]) =>
-    state === 'up' ? `${dependency}${version ? ` ${version}` : ''} ${latency_ms} ms` : `${dependency} DOWN: ${why}`,
+  const states = Object.entries(dependencies).map(([dependency, { state, latency_ms, version, note, error: why }]) =>
+    state === 'up'
+      ? `${dependency}${version ? ` ${version}` : ''} ${latency_ms} ms${note ? ` (${note})` : ''}`
+      : `${dependency} DOWN: ${why}`,
   );
   return [name, String(pid), ready ? 'yes' : 'NO', url, admin_url, error ?? (states.join(', ') || '-')];
 }

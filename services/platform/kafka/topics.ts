@@ -131,6 +131,11 @@ async function whenKnown(kafka: Kafka, topics: readonly string[], created: reado
   }
 }
 
+const partitionsOf = (
+  topic: string,
+  { prefix, partitions, enrichedPartitions = partitions }: EnsureTopicsOptions,
+): number => (topic === topicNames(prefix).enriched ? enrichedPartitions : partitions);
+
 const NOT_ALLOWED = new Set(['INVALID_CONFIG', 'POLICY_VIOLATION']);
 
 /** Hosted brokers may allow smaller records than Parley asks for: then as large as they do, a cap of 8 MiB at the least. */
@@ -141,11 +146,8 @@ async function createMissing(
   options: EnsureTopicsOptions,
 ): Promise<void> {
   if (options.create === false) {
-    const [them, partitions] = [missing.join(', '), options.partitions];
-    throw new ParleyError(
-      'TOPIC_MISSING',
-      `TOPIC_CREATE is false, and these topics do not exist: ${them} (${partitions} partitions)`,
-    );
+    const them = missing.map((topic) => `${topic} (partitions: ${partitionsOf(topic, options)})`).join(', ');
+    throw new ParleyError('TOPIC_MISSING', `TOPIC_CREATE is false, and these topics do not exist: ${them}`);
   }
   try {
     await createTopics(admin, missing, settings, options);
@@ -170,16 +172,16 @@ async function createTopics(
   admin: Admin,
   topics: readonly string[],
   settings: Record<string, Record<string, string>>,
-  { prefix, partitions, enrichedPartitions = partitions, replicationFactor }: EnsureTopicsOptions,
+  options: EnsureTopicsOptions,
 ): Promise<void> {
-  const { enriched } = topicNames(prefix);
+  const { replicationFactor } = options;
   try {
     await admin.createTopics({
       // It would ask once and fail where the broker does not know the topic yet; whenKnown asks again.
       waitForLeaders: false,
       topics: topics.map((topic) => ({
         topic,
-        numPartitions: topic === enriched ? enrichedPartitions : partitions,
+        numPartitions: partitionsOf(topic, options),
         replicationFactor,
         configEntries: Object.entries({
           ...settings[topic],

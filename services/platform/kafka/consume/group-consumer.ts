@@ -133,11 +133,11 @@ export class GroupConsumer implements ClaimOwner {
     return consumer;
   }
 
-  /** Up while a member of the group whose partitions can all go on; the error says what cannot. */
+  /** Up while a member of the group whose partitions can all go on, or that stands by; the error says what cannot. */
   readonly check: Check = async () => {
     this.#member?.assertMember();
     this.#troubles.assertNone();
-    return {};
+    return this.#claims.size > 0 ? {} : { note: 'stands by: other members hold every partition' };
   };
 
   /** Every claim that is held now. */
