@@ -6,7 +6,8 @@ import { askForToken, type TokenProvider } from './token-source.ts';
 import type { Connection, Transport, TransportEnd } from './transport.ts';
 
 export interface AttemptOptions {
-  readonly url: string;
+  /** @param earlier the sessions before, the newest first. */
+  readonly urlOf: (earlier: readonly string[]) => string;
   readonly transport: Transport;
   readonly token: TokenProvider;
 }
@@ -18,7 +19,9 @@ export type AttemptEnd =
   | { readonly kind: 'connection'; readonly end: TransportEnd; readonly told: ErrorFrame | undefined };
 
 export interface AttemptEvents {
-  welcomed(attempt: Attempt, limits: WelcomeLimits): void;
+  welcomed(attempt: Attempt, session: string): void;
+  /** The sessions before this one, the newest first. */
+  earlier(): readonly string[];
   /** What comes after the welcome. */
   frame(attempt: Attempt, frame: ServerFrame): void;
   alive(attempt: Attempt): void;
@@ -65,7 +68,7 @@ export class Attempt {
       return;
     }
     if (this.#ended) return;
-    this.#connection = openGuarded(this.#options.transport, this.#options.url, this.#token, {
+    this.#connection = openGuarded(this.#options.transport, this.#options.urlOf(this.#events.earlier()), this.#token, {
       frame: (data) => this.#onFrame(data),
       alive: () => this.#events.alive(this),
       closed: (end) => this.#end({ kind: 'connection', end, told: this.#told }),
@@ -101,7 +104,7 @@ export class Attempt {
     else if (frame.type === 'welcome') {
       clearTimeout(this.#timer);
       this.limits = frame.limits;
-      this.#events.welcomed(this, frame.limits);
+      this.#events.welcomed(this, frame.session);
     }
   }
 

@@ -51,6 +51,8 @@ const STABLE_MS = 10_000;
 /** Below this a renewal is met with backoff: a gateway that warns at once, again and again, is not answered in a loop. */
 const RENEWABLE_AFTER_MS = 1_000;
 const MAX_AUTH_REFUSALS = 3;
+/** The gateway looks at no more. */
+const MAX_EARLIER_SESSIONS = 8;
 const NORMAL = 1_000;
 /** How long the next session waits for the answers to what the present one sent. */
 const HANDOVER_MS = 2_000;
@@ -71,6 +73,8 @@ export class Link {
   #successor: Successor | undefined;
   /** Left for a successor, not closed yet. */
   readonly #left = new Set<Attempt>();
+  /** The sessions so far, the newest first: the next one takes over their insights. */
+  #sessions: readonly string[] = [];
   #authRefusals = 0;
   #renewTimer: Timer | undefined;
   #lastProblem: string | undefined;
@@ -154,7 +158,8 @@ export class Link {
 
   #newAttempt(token?: string): Attempt {
     const events: AttemptEvents = {
-      welcomed: (attempt) => this.#onWelcome(attempt),
+      welcomed: (attempt, session) => this.#onWelcome(attempt, session),
+      earlier: () => this.#sessions,
       frame: (attempt, frame) => this.#onFrame(attempt, frame),
       alive: (attempt) => {
         if (this.#isPresent(attempt)) this.#silence.heard();
@@ -231,7 +236,10 @@ export class Link {
     return (this.#phase.name === 'connecting' || this.#phase.name === 'open') && this.#phase.attempt === attempt;
   }
 
-  #onWelcome(attempt: Attempt): void {
+  #onWelcome(attempt: Attempt, session: string): void {
+    if (session !== '') {
+      this.#sessions = [session, ...this.#sessions.filter((it) => it !== session)].slice(0, MAX_EARLIER_SESSIONS);
+    }
     const successor = this.#successor;
     if (this.#isPresent(attempt)) this.#open(attempt);
     else if (attempt === successor?.attempt) {
@@ -252,6 +260,9 @@ export class Link {
       // One that has to go itself is no successor: another is tried for.
       if (frame.type === 'goaway') attempt.terminate('a goodbye before it took over');
       else this.#events.frame(frame);
+    } else if (frame.type === 'insight' && this.#left.has(attempt)) {
+      // On its way when the session was left; no other one gets it.
+      this.#events.frame(frame);
     }
   }
 

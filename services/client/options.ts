@@ -87,8 +87,11 @@ export const DEFAULTS = {
 
 const invalid = (what: string): ParleyClientError => new ParleyClientError('invalid_option', what);
 
-/** @returns the URL of the stream. @throws {ParleyClientError} `invalid_option` */
-export function streamUrlOf({ url, insights }: ClientOptions): string {
+/**
+ * @returns the URL of the stream for a client that had these sessions before, the newest first.
+ * @throws {ParleyClientError} `invalid_option`
+ */
+export function streamUrlOf({ url, insights }: ClientOptions): (earlier: readonly string[]) => string {
   let parsed: URL | undefined;
   try {
     parsed = new URL(url);
@@ -101,8 +104,14 @@ export function streamUrlOf({ url, insights }: ClientOptions): string {
   }
   parsed.protocol = scheme;
   parsed.hash = '';
-  if (insights) parsed.searchParams.set('insights', 'true');
-  return parsed.href;
+  const { href } = parsed;
+  if (!insights) return () => href;
+  return (earlier) => {
+    const asking = new URL(href);
+    asking.searchParams.set('insights', 'true');
+    asking.searchParams.set('resume', earlier.join(','));
+    return asking.href;
+  };
 }
 
 /** @throws {ParleyClientError} `invalid_option` */

@@ -71,7 +71,7 @@ export class ParleyClient {
     this.#maxBuffered = options.maxBuffered ?? DEFAULTS.maxBuffered;
     this.#link = new Link(
       {
-        url: streamUrlOf(options),
+        urlOf: streamUrlOf(options),
         transport,
         token: tokenOf(options),
         renewable: options.tokenProvider !== undefined,

@@ -24,6 +24,7 @@ import { TrustedProxies } from './handshake/trusted-proxies.ts';
 import { HttpApi } from './http/http-api.ts';
 import { MessagePosts } from './http/post-messages.ts';
 import { InsightFeed } from './insights/insight-feed.ts';
+import type { Presence, Wanted } from './insights/subscribers.ts';
 import { Intake } from './intake/intake.ts';
 import { KnownMessages } from './intake/known-messages.ts';
 import type { ConnectionPlaces, PlaceLimits } from './limits/connection-places.ts';
@@ -56,6 +57,8 @@ export interface SharedState {
   readonly placeLimits: PlaceLimits;
   /** TCP connections that this process may have. */
   readonly maxSockets: number;
+  /** What the other processes have of a session. */
+  readonly elsewhere?: (wanted: Wanted) => Promise<Presence>;
   /** Notifies the other processes of a safe message whose bot has gone and may come back to one of them. */
   readonly onUnheard?: (messageKey: string) => void;
 }
@@ -65,6 +68,8 @@ export interface Gateway extends RunningService {
   readonly url: string;
   readonly known: KnownMessages;
   readonly connections: () => number;
+  /** What this process has of a session. */
+  readonly presenceOf: (wanted: Wanted) => Presence;
   /** Takes no further connections; open ones go on. */
   readonly stopListening: () => void;
   /** From now on load balancers are told to send nothing new; all else goes on. */
@@ -136,6 +141,7 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
   const insights = new InsightFeed({
     follow: (since, take) => new TailReader({ kafka, topic: names.enriched, since, take, log }),
     decode: (value) => codec.decodeOutcome(value),
+    elsewhere: shared.elsewhere,
     maxUnreadBytes: config.MAX_SEND_BUFFER_BYTES / 4,
     clock: systemClock,
     metrics: registry,
@@ -162,6 +168,7 @@ export async function startGateway(config: GatewayConfig, shared: SharedState, c
     url: `${config.GATEWAY_TLS_CERT === undefined ? 'ws' : 'wss'}://${config.GATEWAY_HOST}:${server.port}${STREAM_PATH}`,
     known,
     connections: () => server.connections,
+    presenceOf: (wanted) => insights.presenceOf(wanted),
     stopListening: () => server.stopListening(),
     announceDrain: () => server.announceDrain(),
     disconnect: (selector) => server.disconnect(selector),

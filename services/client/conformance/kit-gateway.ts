@@ -20,7 +20,7 @@ const LIMITS = { max_frame_bytes: 65_536, max_in_flight: 64, max_id_chars: 128, 
 
 /** The other end of one scenario: says nothing but `welcome` by itself, and keeps what it is told. */
 export class KitGateway {
-  readonly handshakes = new Inbox<{ path: string; token: string; protocol: string }>();
+  readonly handshakes = new Inbox<{ path: string; query: object; token: string; protocol: string }>();
   readonly frames = new Inbox<unknown>();
   readonly closes = new Inbox<number>();
   readonly limits: Readonly<Record<string, number>>;
@@ -72,7 +72,13 @@ export class KitGateway {
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
       socket.end(`HTTP/1.1 ${answer.status} No\r\n${lines.join('\r\n')}\r\n\r\n${answer.body}`);
     } else this.#sockets.handleUpgrade(request, socket, head, (it) => this.#welcome(it, answer));
-    this.handshakes.push({ path: String(request.url), token: bearer?.[1] ?? '', protocol });
+    const { pathname, searchParams } = new URL(String(request.url), 'ws://kit');
+    this.handshakes.push({
+      path: pathname,
+      query: Object.fromEntries(searchParams),
+      token: bearer?.[1] ?? '',
+      protocol,
+    });
   }
 
   #welcome(socket: WebSocket, answer: 'welcome' | { readonly error: string; readonly close: number }): void {
@@ -81,7 +87,9 @@ export class KitGateway {
     socket.on('message', (data) => this.frames.push(JSON.parse(String(data))));
     socket.on('close', (code) => this.closes.push(code));
     if (answer === 'welcome') {
-      socket.send(JSON.stringify({ type: 'welcome', session: 'kit', insights: false, limits: this.limits }));
+      socket.send(
+        JSON.stringify({ type: 'welcome', session: `kit-${this.#open.length}`, insights: false, limits: this.limits }),
+      );
       return;
     }
     socket.send(JSON.stringify({ type: 'error', code: answer.error, message: answer.error }));

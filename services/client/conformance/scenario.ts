@@ -11,7 +11,7 @@ export type Step =
   | { readonly send: Fields & { readonly id: string } }
   /** The client is closed, and waits for acks for so many milliseconds. */
   | { readonly end: number }
-  /** The next handshake, as `{"path","token"}`. */
+  /** The next handshake, as `{"path","query","token"}`; `welcome` calls the sessions `kit-1`, `kit-2` and so on. */
   | { readonly handshake: Fields }
   /** The next frame of the client's. */
   | { readonly frame: Fields }

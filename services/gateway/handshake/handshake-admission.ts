@@ -28,6 +28,8 @@ export interface AdmittedHandshake {
   readonly credentials: Credentials;
   /** Whether the insights of its messages come back to it. */
   readonly insights: boolean;
+  /** Earlier sessions whose insights it takes over; undefined where its client does not say. */
+  readonly resumes: readonly string[] | undefined;
   /** Gives its place back before its socket closes, where another session is to follow it. */
   readonly giveUpPlace: () => void;
 }
@@ -74,7 +76,7 @@ export class HandshakeAdmission {
    */
   async admit(request: IncomingMessage, socket: Duplex): Promise<AdmittedHandshake> {
     const { places } = this.#options;
-    const { credentials, insights } = await this.#authenticate(request);
+    const { credentials, insights, resumes } = await this.#authenticate(request);
     const refusal = await places.enter(credentials);
     if (refusal) throw this.#noPlace(refusal);
     let isHeld = true;
@@ -85,7 +87,7 @@ export class HandshakeAdmission {
     if (socket.destroyed) giveUpPlace();
     else socket.once('close', giveUpPlace);
     this.#refuseWhenShut();
-    return { credentials, insights, giveUpPlace };
+    return { credentials, insights, resumes, giveUpPlace };
   }
 
   /**
@@ -119,13 +121,13 @@ export class HandshakeAdmission {
     return this.#isAnnounced;
   }
 
-  #authenticate(request: IncomingMessage): Promise<Pick<AdmittedHandshake, 'credentials' | 'insights'>> {
+  #authenticate(request: IncomingMessage): Promise<Omit<AdmittedHandshake, 'giveUpPlace'>> {
     const { allowedOrigins, authenticate } = this.#options;
     return this.#charged(request, async (failsOften) => {
-      const { token, insights } = readHandshake(request, allowedOrigins);
+      const { token, ...asked } = readHandshake(request, allowedOrigins);
       this.#countHandshake(failsOften);
       this.checkPlace();
-      return { credentials: await authenticate(token), insights };
+      return { credentials: await authenticate(token), ...asked };
     });
   }
 

@@ -10,15 +10,28 @@ export interface HandshakeRequest {
   readonly token: string;
   /** Whether the socket wants the insights of its messages: `?insights=true` or `?insights=1`. */
   readonly insights: boolean;
+  /** Earlier sessions whose insights it takes over: `?resume=<id>,<id>`, newest first; undefined where it does not say. */
+  readonly resumes: readonly string[] | undefined;
 }
 
 /** A request's path without its query, and without a slash at its end. */
 export const pathOf = (request: IncomingMessage): string =>
   ((request.url ?? '/').split('?', 1)[0] as string).replace(/(?<=.)\/$/, '');
 
-function wantsInsights({ url = '' }: IncomingMessage): boolean {
-  const query = url.indexOf('?');
-  return query >= 0 && /^(true|1)$/.test(new URLSearchParams(url.slice(query)).get('insights') ?? '');
+/** As many reconnects as may lie between a message and its insight. */
+const MAX_RESUMED = 8;
+/** Longer names are no session's. */
+const MAX_SESSION_CHARS = 64;
+
+function readQuery({ url = '' }: IncomingMessage): Pick<HandshakeRequest, 'insights' | 'resumes'> {
+  const at = url.indexOf('?');
+  if (at < 0) return { insights: false, resumes: undefined };
+  const query = new URLSearchParams(url.slice(at));
+  const named = query.get('resume')?.split(',', MAX_RESUMED);
+  return {
+    insights: /^(true|1)$/.test(query.get('insights') ?? ''),
+    resumes: named?.filter((id) => id.length > 0 && id.length <= MAX_SESSION_CHARS),
+  };
 }
 
 function subprotocols(request: IncomingMessage): string[] {
@@ -68,5 +81,5 @@ export function readHandshake(request: IncomingMessage, allowedOrigins: readonly
     const forms = `Authorization: Bearer <token>, or Sec-WebSocket-Protocol: ${SUBPROTOCOL}, bearer.<token>`;
     throw new HandshakeRefusal('token_missing', `a token is required: ${forms}`);
   }
-  return { token, insights: wantsInsights(request) };
+  return { token, ...readQuery(request) };
 }

@@ -1,3 +1,4 @@
+import type { BotIdentity } from '../../core/bot-identity.ts';
 import type { Clock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { ChatOutcome } from '../../core/records.ts';
@@ -11,12 +12,16 @@ import type { InsightDelivery } from '../session/socket-server.ts';
 import { insightFrame } from './insight-frame.ts';
 import { InsightMetrics } from './insight-metrics.ts';
 import { RecentSets } from './recent-sets.ts';
-import { type Subscriber, Subscribers } from './subscribers.ts';
+import { type Presence, type Subscriber, Subscribers, type Wanted } from './subscribers.ts';
+
+type ListeningSession = Pick<Subscriber, 'id' | 'credentials' | 'outbox' | 'heardSince'>;
 
 export interface InsightFeedOptions {
   /** Follows `chat.enriched` from a time on (ms since the epoch) until it is closed. */
   readonly follow: (since: number, take: TakeSet) => { close(): Promise<void> };
   readonly decode: (value: Buffer | null) => Decoded<ChatOutcome> | Promise<Decoded<ChatOutcome>>;
+  /** What the other processes of this gateway have of a session; undefined where there are none. */
+  readonly elsewhere?: ((wanted: Wanted) => Promise<Presence>) | undefined;
   /** Unread bytes of a socket above which its insights are dropped: well below what costs it its place. */
   readonly maxUnreadBytes: number;
   readonly clock: Clock;
@@ -43,6 +48,9 @@ const MAX_UNDECODED = 1_000;
 export class InsightFeed implements InsightDelivery {
   readonly #options: InsightFeedOptions;
   readonly #metrics: InsightMetrics;
+  /** All that are here. */
+  readonly #present = new Subscribers();
+  /** Those of them that get what comes from now on; the newcomers have not had the recent records yet. */
   readonly #subscribers = new Subscribers();
   readonly #recent: RecentSets;
   readonly #newcomers = new Set<Subscriber>();
@@ -55,33 +63,48 @@ export class InsightFeed implements InsightDelivery {
     this.#options = options;
     this.#recent = new RecentSets({ maxBytes: RECENT_BYTES, maxAgeMs: RECENT_MS });
     this.#metrics = new InsightMetrics(options.metrics, {
-      sockets: () => this.#size,
+      sockets: () => this.#present.size,
       recentBytes: () => this.#recent.bytes,
     });
   }
 
-  open({ id, credentials, outbox }: Pick<Subscriber, 'id' | 'credentials' | 'outbox'>): () => void {
-    const subscriber: Subscriber = { id, credentials, outbox, openedAt: this.#options.clock.now() };
+  open(session: ListeningSession, resumes: readonly string[] | undefined): () => void {
+    const { id, credentials, outbox } = session;
+    const subscriber: Subscriber = {
+      id,
+      credentials,
+      outbox,
+      resumes,
+      openedAt: this.#options.clock.now(),
+      heardSince: (ms) => session.heardSince(ms),
+    };
+    this.#present.probeBefore(subscriber);
+    // The newest is the only one of them that may still be open, as a rule.
+    const [newest] = resumes ?? [];
+    if (newest !== undefined) void this.#options.elsewhere?.(wantedOf(newest, credentials, subscriber.openedAt));
+    this.#present.add(subscriber);
     if (this.#tail) {
       this.#newcomers.add(subscriber);
       this.#catchUp ??= setTimeout(() => this.#catchUpNow(), CATCH_UP_MS);
     } else this.#subscribers.add(subscriber);
     this.#follow();
     return () => {
+      this.#present.remove(subscriber);
       this.#subscribers.remove(subscriber);
       this.#newcomers.delete(subscriber);
-      if (this.#size === 0) this.#linger ??= setTimeout(() => this.#unfollow(), LINGER_MS);
+      if (this.#present.size === 0) this.#linger ??= setTimeout(() => this.#unfollow(), LINGER_MS);
     };
+  }
+
+  /** What this process has of a session. */
+  presenceOf(wanted: Wanted): Presence {
+    return this.#present.presenceOf(wanted);
   }
 
   async close(): Promise<void> {
     clearTimeout(this.#catchUp);
     clearTimeout(this.#linger);
     await this.#tail?.close();
-  }
-
-  get #size(): number {
-    return this.#subscribers.size + this.#newcomers.size;
   }
 
   #follow(): void {
@@ -150,16 +173,39 @@ export class InsightFeed implements InsightDelivery {
       this.#metrics.insight('undecodable');
       return;
     }
-    const recipients = audience.recipients(replyTo, decoded.value);
-    if (recipients.length === 0) return;
-    const frame = JSON.stringify(insightFrame(decoded.value));
-    const latencyMs = this.#options.clock.now() - decoded.value.received_at;
+    const outcome = decoded.value;
+    const { sender, heirs, isNamed } = this.#present.addressees(replyTo, outcome);
+    if (sender && audience.has(sender)) this.#send([sender], outcome);
+    const meant = heirs.filter((it) => audience.has(it) && !sender?.heardSince(it.openedAt));
+    if (meant.length === 0) return;
+    const { elsewhere } = this.#options;
+    if (sender || !elsewhere) {
+      this.#send(meant, outcome);
+      return;
+    }
+    const bot = { tenant: outcome.tenant_id, bot: outcome.bot_id };
+    const newestMs = Math.max(...meant.map(({ openedAt }) => openedAt));
+    void elsewhere(wantedOf(replyTo, bot, newestMs)).then((found) => {
+      if (found === null || (found === 'heir' && isNamed)) this.#send(meant, outcome);
+    });
+  }
+
+  #send(recipients: readonly Subscriber[], outcome: ChatOutcome): void {
+    const frame = JSON.stringify(insightFrame(outcome));
+    const latencyMs = this.#options.clock.now() - outcome.received_at;
     for (const { outbox } of recipients) {
       if (outbox.unsentBytes > this.#options.maxUnreadBytes) {
         this.#metrics.insight('dropped');
         continue;
       }
-      if (outbox.send(frame)) this.#metrics.sent(decoded.value.provisional, latencyMs);
+      if (outbox.send(frame)) this.#metrics.sent(outcome.provisional, latencyMs);
     }
   }
 }
+
+const wantedOf = (session: string, { tenant, bot }: BotIdentity, since: number): Wanted => ({
+  session,
+  tenant,
+  bot,
+  since,
+});

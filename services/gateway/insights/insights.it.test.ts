@@ -239,6 +239,99 @@ describe('a bot that reconnects', () => {
   });
 });
 
+describe('a bot with two connections', () => {
+  const reconnected = async (gateway: ServiceHandle, who: { bot: string }, ...earlier: RawBot[]) => {
+    const names = earlier.map(({ frames }) => String(frames[0]?.['session']));
+    const url = `${gateway.url}?insights=true&resume=${names.join(',')}`;
+    const bot = await RawBot.open(url, await maker.sign(who));
+    bots.push(bot);
+    return bot;
+  };
+  /** Those of a message that is sent last come last through the same partition. */
+  const barrier = async (bot: RawBot, id: string) => {
+    bot.send(message(id, 'c-same'));
+    await insight(bot, id);
+  };
+
+  it.each(['1', '2'])(
+    'hears of a message on the one that sent it; when that has gone, on the one that continues it, once (%s workers)',
+    async (workers) => {
+      const gateway = await spawnGateway({ GATEWAY_WORKERS: workers });
+      const who = { bot: `pair-${workers}` };
+      // Several of each, so that workers have them in every combination.
+      const pairs = await Promise.all(
+        Array.from({ length: 6 }, async () => {
+          const first = await reconnected(gateway, who);
+          return { first, second: await reconnected(gateway, who, first) };
+        }),
+      );
+      for (const [i, { first }] of pairs.entries()) await barrier(first, `alive-${i}`);
+      for (const [i, { second }] of pairs.entries()) await barrier(second, `own-${i}`);
+      for (const [i, { first, second }] of pairs.entries()) {
+        expect([insightIds(first), insightIds(second)]).toEqual([[`alive-${i}`], [`own-${i}`]]);
+      }
+      const strangers = await Promise.all(
+        pairs.flatMap(({ first }) => [reconnected(gateway, { bot: 'stranger' }, first), reconnected(gateway, who)]),
+      );
+      enricher.signal('SIGSTOP');
+      for (const [i, { first }] of pairs.entries()) {
+        first.send(message(`left-${i}`, 'c-same'));
+        expect(await first.answerTo(`left-${i}`)).toBe('ack');
+        first.end();
+      }
+      await eventually(async () => expect(await metricOf(gateway, 'parley_gateway_insight_sockets')).toBe(18));
+      enricher.signal('SIGCONT');
+      for (const [i, { second }] of pairs.entries()) await insight(second, `left-${i}`);
+      for (const [i, { second }] of pairs.entries()) await barrier(second, `later-${i}`);
+      for (const [i, { second }] of pairs.entries()) {
+        expect(insightIds(second)).toEqual([`own-${i}`, `left-${i}`, `later-${i}`]);
+      }
+      for (const [i, each] of strangers.entries()) {
+        await barrier(each, `stranger-${i}`);
+        expect(insightIds(each)).toEqual([`stranger-${i}`]);
+      }
+      await gateway.kill();
+    },
+    60_000,
+  );
+
+  it('hears of it on the second where the first is half-open: it gives no sign of life', async () => {
+    const who = { bot: 'half-open' };
+    const first = await reconnected(one, who);
+    enricher.signal('SIGSTOP');
+    first.send(message('in-doubt'));
+    expect(await first.answerTo('in-doubt')).toBe('ack');
+    // It answers no ping from here on.
+    first.socket.pause();
+    const second = await reconnected(one, who, first);
+    enricher.signal('SIGCONT');
+    await insight(second, 'in-doubt');
+    first.socket.resume();
+  });
+
+  it('hears of it over a chain of reconnects, to another gateway, and an old client hears as it did', async () => {
+    const who = { bot: 'chain' };
+    enricher.signal('SIGSTOP');
+    const first = await reconnected(one, who);
+    first.send(message('chained'));
+    expect(await first.answerTo('chained')).toBe('ack');
+    first.end();
+    const second = await reconnected(two, who, first);
+    second.end();
+    const third = await reconnected(two, who, second, first);
+    const old = await open(one, { bot: 'old' });
+    old.send(message('old'));
+    expect(await old.answerTo('old')).toBe('ack');
+    old.end();
+    const [oldAgain, modern] = [await open(two, { bot: 'old' }), await reconnected(two, { bot: 'old' })];
+    enricher.signal('SIGCONT');
+    await insight(third, 'chained');
+    await insight(oldAgain, 'old');
+    await barrier(modern, 'modern');
+    expect([insightIds(third), insightIds(oldAgain), insightIds(modern)]).toEqual([['chained'], ['old'], ['modern']]);
+  });
+});
+
 describe('a socket that does not read', () => {
   it('loses insights, counted, and keeps its place and its acks', async () => {
     // Insights stop at a quarter of it, and the bot's own frames at half: room for 300 acks of 0.6 KiB in between.

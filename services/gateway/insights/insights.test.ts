@@ -7,48 +7,91 @@ import { RecentSets } from './recent-sets.ts';
 import { type Subscriber, Subscribers } from './subscribers.ts';
 
 const outbox = (): Subscriber['outbox'] => ({ unsentBytes: 0, send: jest.fn(() => true) });
-const subscriber = (id: string, openedAt = 0, tenant = 'acme', bot = 'b'): Subscriber => ({
-  id,
-  credentials: { tenant, bot, importer: false, expiresAtS: 0 },
-  outbox: outbox(),
-  openedAt,
-});
+
+/** @param change its `heardSince` says no unless it is given: nothing has come from its peer. */
+const subscriber = (id: string, change: Partial<Subscriber> & { tenant?: string; bot?: string } = {}): Subscriber => {
+  const { tenant = 'acme', bot = 'b', ...rest } = change;
+  return {
+    id,
+    credentials: { tenant, bot, importer: false, expiresAtS: 0 },
+    outbox: outbox(),
+    openedAt: 0,
+    resumes: undefined,
+    heardSince: () => false,
+    ...rest,
+  };
+};
 const key = (tenant: string, bot: string) => Buffer.from(JSON.stringify([tenant, bot, 'c']));
+const message = { tenant_id: 'acme', bot_id: 'b', conversation_id: 'c', received_at: 150 };
+
+/** The ids of sender and heirs. */
+function addresseesOf(all: Subscribers, replyTo: string, of = message) {
+  const { sender, heirs } = all.addressees(replyTo, of);
+  return [sender?.id, ...heirs.map(({ id }) => id)];
+}
 
 describe('Subscribers', () => {
-  it('give an insight to its sender and to the newest eight that the same bot opened since', () => {
+  it('have as heirs the newest eight that the same bot opened since, where nobody says whom he continues', () => {
     const all = new Subscribers();
-    const sender = subscriber('sender', 100);
-    const older = subscriber('older', 50);
-    const later = Array.from({ length: 10 }, (_, i) => subscriber(`later-${i}`, 200 + i));
-    for (const each of [older, sender, ...later, subscriber('rival', 300, 'rival')]) all.add(each);
-    const message = { tenant_id: 'acme', bot_id: 'b', conversation_id: 'c', received_at: 150 };
-    const ids = (replyTo: string, of = message) => all.recipients(replyTo, of).map(({ id }) => id);
+    const sender = subscriber('sender', { openedAt: 100 });
+    const older = subscriber('older', { openedAt: 50 });
+    const later = Array.from({ length: 10 }, (_, i) => subscriber(`later-${i}`, { openedAt: 200 + i }));
+    for (const each of [older, sender, ...later, subscriber('rival', { openedAt: 300, tenant: 'rival' })])
+      all.add(each);
     const newest = later.slice(2).map(({ id }) => id);
-    expect(ids('sender')).toEqual(['sender', ...newest]);
-    expect(ids('gone')).toEqual(newest);
+    expect(addresseesOf(all, 'sender')).toEqual(['sender', ...newest]);
+    expect(addresseesOf(all, 'gone')).toEqual([undefined, ...newest]);
     // Its session is here, but the message is another tenant's or another bot's.
-    expect(ids('sender', { ...message, tenant_id: 'rival' })).toEqual(['rival']);
-    expect(ids('sender', { ...message, bot_id: 'c' })).toEqual([]);
+    expect(addresseesOf(all, 'sender', { ...message, tenant_id: 'rival' })).toEqual([undefined, 'rival']);
+    expect(addresseesOf(all, 'sender', { ...message, bot_id: 'c' })).toEqual([undefined]);
     for (const each of [...later, sender]) all.remove(each);
-    expect([all.size, ids('sender')]).toEqual([2, []]);
+    expect([all.size, addresseesOf(all, 'sender')]).toEqual([2, [undefined]]);
+  });
+
+  it('have as heirs those that named the sender, whenever they came, and nobody else then', () => {
+    const all = new Subscribers();
+    const named = (id: string, ...resumes: string[]) => subscriber(id, { openedAt: 200, resumes });
+    for (const each of [subscriber('old client', { openedAt: 200 }), named('nobody’s'), named('other’s', 'x')]) {
+      all.add(each);
+    }
+    expect(addresseesOf(all, 'gone')).toEqual([undefined, 'old client']);
+    all.add(subscriber('heir', { openedAt: 100, resumes: ['x', 'gone'] }));
+    all.add(named('second heir', 'gone'));
+    all.add(subscriber('thief', { openedAt: 300, resumes: ['gone'], tenant: 'rival' }));
+    all.add(subscriber('colleague', { openedAt: 300, resumes: ['gone'], bot: 'c' }));
+    expect(addresseesOf(all, 'gone')).toEqual([undefined, 'heir', 'second heir']);
+    expect(addresseesOf(all, 'x')).toEqual([undefined, 'other’s', 'heir']);
   });
 
   it('of a token that is bound to a conversation hear of no other, whoever was the sender', () => {
     const all = new Subscribers();
     const visitor = (id: string, conversationId: string): Subscriber => {
-      const { credentials, ...rest } = subscriber(id, 200);
+      const { credentials, ...rest } = subscriber(id, { openedAt: 200 });
       return { ...rest, credentials: { ...credentials, bound: { conversationId } } };
     };
-    for (const each of [visitor('one', 'c-1'), visitor('two', 'c-2'), subscriber('whole', 200)]) all.add(each);
-    const of = (conversation_id: string) =>
-      all.recipients('gone', { tenant_id: 'acme', bot_id: 'b', conversation_id, received_at: 150 }).map(({ id }) => id);
+    for (const each of [visitor('one', 'c-1'), visitor('two', 'c-2'), subscriber('whole', { openedAt: 200 })]) {
+      all.add(each);
+    }
+    const of = (conversation_id: string) => addresseesOf(all, 'gone', { ...message, conversation_id }).slice(1);
     expect([of('c-1'), of('c-2'), of('c-3')]).toEqual([['one', 'whole'], ['two', 'whole'], ['whole']]);
+  });
+
+  it('say to another process who is there: the sender if it was heard since, else one that continues it', () => {
+    const all = new Subscribers();
+    const wanted = { session: 's', tenant: 'acme', bot: 'b', since: 100 };
+    const sender = subscriber('s', { heardSince: (ms) => ms <= 100 });
+    expect(all.presenceOf(wanted)).toBeNull();
+    all.add(sender);
+    expect([all.presenceOf(wanted), all.presenceOf({ ...wanted, since: 101 })]).toEqual(['sender', null]);
+    expect([all.presenceOf({ ...wanted, bot: 'c' }), all.presenceOf({ ...wanted, tenant: 't' })]).toEqual([null, null]);
+    all.add(subscriber('heir', { resumes: ['s'] }));
+    all.remove(sender);
+    expect([all.presenceOf(wanted), all.presenceOf({ ...wanted, bot: 'c' })]).toEqual(['heir', null]);
   });
 
   it('are recognised by the key alone where the session is unknown, whatever the key holds', () => {
     const all = new Subscribers();
-    all.add(subscriber('s', 0, 'te"nant', 'b\\,"'));
+    all.add(subscriber('s', { tenant: 'te"nant', bot: 'b\\,"' }));
     expect(all.concerns('s', null)).toBe(true);
     expect(all.concerns('t', key('te"nant', 'b\\,"'))).toBe(true);
     for (const other of [null, key('te"nant', 'b'), key('b\\,"', 'te"nant'), Buffer.from('['), Buffer.from('null')]) {
@@ -100,21 +143,21 @@ describe('InsightFeed', () => {
       log: testLog(),
     });
     expect(follows).toEqual([]);
-    const endFirst = feed.open(subscriber('a'));
-    const endSecond = feed.open(subscriber('b'));
+    const endFirst = feed.open(subscriber('a'), undefined);
+    const endSecond = feed.open(subscriber('b'), undefined);
     expect(follows).toEqual([40_000]);
     endFirst();
     jest.advanceTimersByTime(60_000);
     expect(closed).toBe(0);
     endSecond();
     jest.advanceTimersByTime(20_000);
-    const endThird = feed.open(subscriber('c'));
+    const endThird = feed.open(subscriber('c'), undefined);
     jest.advanceTimersByTime(60_000);
     expect([closed, follows.length]).toEqual([0, 1]);
     endThird();
     jest.advanceTimersByTime(60_000);
     expect(closed).toBe(1);
-    feed.open(subscriber('d'));
+    feed.open(subscriber('d'), undefined);
     expect(follows).toEqual([40_000, 40_000]);
   });
 });

@@ -1,3 +1,4 @@
+import type { BotIdentity } from '../../core/bot-identity.ts';
 import type { Credentials } from '../handshake/auth.ts';
 import type { Outbox } from '../session/outbox.ts';
 
@@ -9,6 +10,10 @@ export interface Subscriber {
   readonly outbox: Pick<Outbox, 'unsentBytes' | 'send'>;
   /** Milliseconds since the epoch. */
   readonly openedAt: number;
+  /** Sessions that it continues; undefined where its client does not say, being older than that question. */
+  readonly resumes: readonly string[] | undefined;
+  /** Whether its peer has given a sign of life since then (ms since the epoch); if not, it is asked for one. */
+  heardSince(ms: number): boolean;
 }
 
 /** The message that an outcome is of. */
@@ -19,19 +24,39 @@ interface AnsweredMessage {
   readonly received_at: number;
 }
 
+/** Who is here for an outcome. */
+export interface Addressees {
+  readonly sender: Subscriber | undefined;
+  /** Those who get it where the sender has gone. */
+  readonly heirs: readonly Subscriber[];
+  /** Whether the heirs said that they continue the sender's session; else they are only of the same bot, and later. */
+  readonly isNamed: boolean;
+}
+
+/** A session, and since when it is to have given a sign of life. */
+export interface Wanted extends BotIdentity {
+  readonly session: string;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+}
+
+/** What a process has of a session: itself, alive; one that continues it; or nothing. */
+export type Presence = 'sender' | 'heir' | null;
+
 const mayHear = ({ credentials: { bound } }: Subscriber, conversationId: string): boolean =>
   bound?.conversationId === undefined || bound.conversationId === conversationId;
 
-/** A bot with more connections than this gets an insight of a lost one on the newest of them. */
-const MAX_SUCCESSORS = 8;
+/** The newest are taken where there are more heirs. */
+const MAX_HEIRS = 8;
+
+const NOBODY: Addressees = { sender: undefined, heirs: [], isNamed: false };
 
 /** Names hold no U+0000: the token check refuses it. */
 const botKey = (tenant: string, bot: string) => `${tenant}\0${bot}`;
 
 /**
  * The sockets of this process that asked for insights, by session and by bot. An insight belongs to the connection that
- * sent the message and to every connection that the same bot opened since: so a reconnect, to whichever process, loses
- * none, whether or not the first one is still there.
+ * sent the message; where that has gone, to those that continue it, so that a reconnect, to whichever process, loses none.
  */
 export class Subscribers {
   readonly #byId = new Map<string, Subscriber>();
@@ -44,6 +69,10 @@ export class Subscribers {
 
   all(): Iterable<Subscriber> {
     return this.#byId.values();
+  }
+
+  has({ id }: Subscriber): boolean {
+    return this.#byId.has(id);
   }
 
   add(subscriber: Subscriber): void {
@@ -74,15 +103,33 @@ export class Subscribers {
     return bot !== null && this.#byBot.has(bot);
   }
 
-  /** The sockets that get an outcome: only those of its own tenant and bot, and none whose token is bound to another conversation. */
-  recipients(replyTo: string, message: AnsweredMessage): Subscriber[] {
+  /** Those whom an outcome may go to: only of its own tenant and bot, and no heir whose token is bound to another conversation. */
+  addressees(replyTo: string, message: AnsweredMessage): Addressees {
     const same = this.#byBot.get(botKey(message.tenant_id, message.bot_id));
-    if (!same) return [];
-    const sender = this.#byId.get(replyTo);
-    const since = [...same]
-      .filter((it) => it !== sender && it.openedAt >= message.received_at && mayHear(it, message.conversation_id))
-      .slice(-MAX_SUCCESSORS);
-    return sender && same.has(sender) ? [sender, ...since] : since;
+    if (!same) return NOBODY;
+    const known = this.#byId.get(replyTo);
+    const sender = known && same.has(known) ? known : undefined;
+    const others = [...same].filter((it) => it !== sender && mayHear(it, message.conversation_id));
+    const named = others.filter(({ resumes }) => resumes?.includes(replyTo));
+    const isNamed = named.length > 0;
+    const heirs = isNamed
+      ? named
+      : others.filter(({ resumes, openedAt }) => resumes === undefined && openedAt >= message.received_at);
+    return { sender, heirs: heirs.slice(-MAX_HEIRS), isNamed };
+  }
+
+  presenceOf({ tenant, bot, session, since }: Wanted): Presence {
+    const same = this.#byBot.get(botKey(tenant, bot));
+    const found = this.#byId.get(session);
+    if (found && same?.has(found) && found.heardSince(since)) return 'sender';
+    return [...(same ?? [])].some(({ resumes }) => resumes?.includes(session)) ? 'heir' : null;
+  }
+
+  /** Asks those whom it may continue for a sign of life, so that it is known soon whether they have gone. */
+  probeBefore({ credentials, resumes, openedAt }: Subscriber): void {
+    const same = [...(this.#byBot.get(botKey(credentials.tenant, credentials.bot)) ?? [])];
+    const earlier = resumes ? same.filter(({ id }) => resumes.includes(id)) : same.slice(-MAX_HEIRS);
+    for (const each of earlier) each.heardSince(openedAt);
   }
 }
 

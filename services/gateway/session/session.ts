@@ -90,6 +90,9 @@ export class Session {
   #phase: Phase = { name: 'open' };
   #inFlight = 0;
   #acks: Acks | undefined;
+  /** When the last whole frame came, in milliseconds since the epoch. */
+  #heardAt = 0;
+  #isProbed = false;
   /** Bytes read when the last whole frame came. */
   #readUntil = 0;
   #nextPingAtMs: number;
@@ -139,6 +142,15 @@ export class Session {
   /** Bytes in memory of frames that are not whole yet, or held. */
   get receivingBytes(): number {
     return this.#bytesRead() - this.#readUntil + this.#flow.heldBytes;
+  }
+
+  /** Whether the peer has given a sign of life since then (ms since the epoch); if not, it is pinged for one. */
+  heardSince(ms: number): boolean {
+    if (this.#phase.name === 'closed') return false;
+    if (this.#heardAt >= ms) return true;
+    if (!this.#isProbed) this.#socket.ping();
+    this.#isProbed = true;
+    return false;
   }
 
   /** Called about once a second: the token's end and the warning before it, pings, missing pongs. */
@@ -228,14 +240,20 @@ export class Session {
     this.#socket.ping();
   }
 
-  #onMessage(frame: RawFrame): void {
+  #onHeard(): void {
     this.#readUntil = this.#bytesRead();
+    this.#heardAt = this.#deps.clock.now();
+    this.#isProbed = false;
+  }
+
+  #onMessage(frame: RawFrame): void {
+    this.#onHeard();
     if (this.#phase.name === 'open') this.#flow.offer(frame);
     else if (this.#phase.name === 'draining') this.#handle(frame);
   }
 
   #onControl(): void {
-    this.#readUntil = this.#bytesRead();
+    this.#onHeard();
     this.#misuse ??= new Misuse(this.#deps);
     this.#penalize(this.#misuse.control());
   }

@@ -31,8 +31,14 @@ import {
 
 /** Brings insights to the sockets that asked for them. */
 export interface InsightDelivery {
-  /** @returns what ends it, when the socket is gone. */
-  open(session: Pick<Session, 'id' | 'credentials' | 'outbox'>): () => void;
+  /**
+   * @param resumes sessions that this one continues; undefined where its client does not say.
+   * @returns what ends it, when the socket is gone.
+   */
+  open(
+    session: Pick<Session, 'id' | 'credentials' | 'outbox' | 'heardSince'>,
+    resumes: readonly string[] | undefined,
+  ): () => void;
 }
 
 /** Answers what is no WebSocket. */
@@ -271,7 +277,7 @@ export class SocketServer {
 
   #open(
     webSocket: WebSocket,
-    { credentials, insights, giveUpPlace }: AdmittedHandshake,
+    { credentials, insights, resumes, giveUpPlace }: AdmittedHandshake,
     bytesRead: () => number,
   ): void {
     const { session: deps } = this.#options;
@@ -285,7 +291,7 @@ export class SocketServer {
     this.#sessions.add(session);
     // Its credentials may have been revoked while the handshake waited for its place.
     this.#endIfRevoked(session);
-    const endInsights = insights ? this.#options.insights.open(session) : undefined;
+    const endInsights = insights ? this.#options.insights.open(session, resumes) : undefined;
     deps.metrics.handshake('accepted');
     deps.log.debug({ session: session.id, tenant: credentials.tenant, bot: credentials.bot }, 'session opened');
     webSocket.on('close', (code) => {

@@ -9,6 +9,7 @@ import { adminRoutes, type CommandOutcome } from '../admin-routes.ts';
 import type { GatewayConfig } from '../config.ts';
 import { authOptions } from '../gateway.ts';
 import { createAuthenticator } from '../handshake/auth.ts';
+import type { Wanted } from '../insights/subscribers.ts';
 import { readCapacity } from '../limits/capacity.ts';
 import { Places } from '../limits/connection-places.ts';
 import { RateLimits } from '../limits/rate-limits.ts';
@@ -17,6 +18,7 @@ import { Member } from './member.ts';
 import { WorkerPool } from './pool.ts';
 import { PoolMetrics } from './pool-metrics.ts';
 import { SharedLimits } from './shared-limits.ts';
+import { presenceAmong } from './shared-presence.ts';
 
 const CHECK_TIMEOUT_MS = 1_900;
 /** After the drain's own bound: the producer's end and the farewell. */
@@ -50,6 +52,13 @@ export async function startSupervisor(config: GatewayConfig, context: ServiceCon
       const worker = cluster.fork({ GATEWAY_PORT: String(port) });
       const handlers = {
         ...sharedLimits.handlersFor(worker.id),
+        presence: (wanted: readonly Wanted[]) => {
+          const others = [...members.values()].filter(({ id, state }) => id !== worker.id && state !== 'starting');
+          return presenceAmong(
+            others.map(({ channel }) => channel),
+            wanted,
+          );
+        },
         unheard: (keys: readonly string[]) => {
           for (const other of members.values()) {
             if (other.id !== worker.id) other.channel.notify('safe-elsewhere', keys);

@@ -9,6 +9,7 @@ import { createLogger, type Logger } from '../../platform/logger.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { GATEWAY_SPEC, type GatewayConfig } from '../config.ts';
 import { type Gateway, type SharedState, startGateway } from '../gateway.ts';
+import type { Wanted } from '../insights/subscribers.ts';
 import type { Lease } from '../limits/budget.ts';
 import { readCapacity } from '../limits/capacity.ts';
 import { LeasedTokenBuckets } from '../limits/leased-token-bucket.ts';
@@ -18,6 +19,7 @@ import type { GoawayRequest, Selector } from '../session/session-control.ts';
 import { Channel, type Handlers } from './channel.ts';
 import type { FailedNotice, UpNotice } from './member.ts';
 import { SharedPlaces } from './shared-places.ts';
+import { presenceElsewhere } from './shared-presence.ts';
 
 const LEASE_TIMEOUT_MS = 1_000;
 
@@ -85,6 +87,7 @@ export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise
 const requestsOf = (metrics: Metrics, gateway: () => Gateway | undefined): Handlers => ({
   disconnect: (selector: Selector) => gateway()?.disconnect(selector) ?? 0,
   goaway: (request: GoawayRequest) => gateway()?.sendAway(request) ?? 0,
+  presence: (wanted: readonly Wanted[]) => wanted.map((each) => gateway()?.presenceOf(each) ?? null),
   ping: () => ({ connections: gateway()?.connections() ?? 0 }),
   metrics: () => metrics.snapshot(),
   check: (name: string) => {
@@ -119,6 +122,7 @@ function sharedStateOf(
     places: new SharedPlaces(channel, capacity.connectionsPerWorker, (bot, n) => bots.divide(bot, n)),
     placeLimits: places,
     maxSockets: capacity.socketsPerWorker,
+    elsewhere: presenceElsewhere(channel),
     onUnheard: unheardNotifier(channel),
   };
 }

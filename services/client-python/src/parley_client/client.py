@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 from types import TracebackType
-from typing import Any, AsyncIterator, Callable, Mapping
+from typing import Any, AsyncIterator, Callable, Mapping, Sequence
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from . import frames
@@ -55,7 +55,7 @@ class ParleyClient:
         if min(max_buffered, max_buffered_insights, max_in_flight or 1) < 1:
             raise ParleyError("invalid_option", "max_buffered, max_buffered_insights and max_in_flight are from 1")
         self._options = LinkOptions(
-            url=_stream_url(url, insights),
+            url_of=_stream_url(url, insights),
             token=_provider(token),
             renewable=callable(token),
             backoff_s=backoff,
@@ -334,7 +334,8 @@ class ParleyClient:
                 self._tell(self._on_problem, ParleyError("listener_failed", f"a listener raised: {text_of(raised)}"))
 
 
-def _stream_url(url: str, insights: bool) -> str:
+def _stream_url(url: str, insights: bool) -> Callable[[Sequence[str]], str]:
+    """From the sessions before, the newest first."""
     try:
         parts = urlsplit(url)
         scheme = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}.get(parts.scheme)
@@ -343,10 +344,16 @@ def _stream_url(url: str, insights: bool) -> str:
     except (ValueError, AttributeError, TypeError):
         what = f"url is {url!r}; allowed is ws://HOST[:PORT]/v1/stream, or wss:// with TLS"
         raise ParleyError("invalid_option", what) from None
-    query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != "insights" or not insights]
-    if insights:
-        query.append(("insights", "true"))
-    return urlunsplit((scheme, parts.netloc, parts.path or "/", urlencode(query), ""))
+    given = parse_qsl(parts.query, keep_blank_values=True)
+
+    def url_of(earlier: Sequence[str]) -> str:
+        query = given
+        if insights:
+            query = [(name, value) for name, value in given if name not in ("insights", "resume")]
+            query += [("insights", "true"), ("resume", ",".join(earlier))]
+        return urlunsplit((scheme, parts.netloc, parts.path or "/", urlencode(query), ""))
+
+    return url_of
 
 
 def _provider(token: str | TokenProvider) -> TokenProvider:

@@ -30,6 +30,8 @@ class End:
     lasted_s: float = 0.0
     """How long the session was open; 0 where there was none."""
     was_open: bool = False
+    session: str = ""
+    """Where it was open."""
     no_token: ParleyError | None = None
     """There was no token to begin with."""
 

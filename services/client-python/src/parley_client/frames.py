@@ -68,7 +68,8 @@ def _welcome(frame: Frame) -> Frame | None:
     limits["max_in_flight"] = min(_count(limits.get("max_in_flight"), 1), _MAX_IN_FLIGHT)
     limits["max_frame_bytes"] = _count(limits.get("max_frame_bytes"), 65_536)
     limits["max_id_chars"] = _count(limits.get("max_id_chars"), 128)
-    return {**frame, "limits": limits}
+    name = frame.get("session")
+    return {**frame, "session": name if isinstance(name, str) else "", "limits": limits}
 
 
 def _count(value: object, fallback: int) -> int:

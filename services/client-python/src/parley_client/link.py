@@ -4,7 +4,7 @@ import asyncio
 import random
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Coroutine, Mapping, Protocol
+from typing import Any, Callable, Coroutine, Mapping, Protocol, Sequence
 
 from websockets.exceptions import ConnectionClosed
 
@@ -21,6 +21,8 @@ RENEWABLE_AFTER_S = 1.0
 HANDOVER_S = 2.0
 """How long the next session waits for the answers to what the present one sent."""
 MAX_AUTH_REFUSALS = 3
+MAX_EARLIER_SESSIONS = 8
+"""The gateway looks at no more."""
 NORMAL = 1000
 
 
@@ -39,7 +41,8 @@ class LinkEvents(Protocol):
 
 @dataclass(frozen=True)
 class LinkOptions:
-    url: str
+    url_of: Callable[[Sequence[str]], str]
+    """From the sessions before, the newest first."""
     token: TokenProvider
     renewable: bool
     """Whether ``token`` may give another one next time."""
@@ -66,6 +69,8 @@ class Link:
         self._idle = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sessions: set[Session] = set()
+        self._names: list[str] = []
+        """The sessions so far, the newest first: the next one takes over their insights."""
         self.last_problem: str | None = None
 
     def wake(self) -> None:
@@ -120,7 +125,11 @@ class Link:
 
     async def _open(self, token: str | None = None) -> Session | End:
         options = self._options
-        came = await open_session(options.url, options.token, token, options.connect_options, self._on_frame)
+        url = options.url_of(self._names)
+        came = await open_session(url, options.token, token, options.connect_options, self._on_frame)
+        name = came.name if isinstance(came, Session) else came.session
+        if name:
+            self._names = [name, *(it for it in self._names if it != name)][:MAX_EARLIER_SESSIONS]
         if isinstance(came, Session):
             self._sessions.add(came)
             came.reader.add_done_callback(lambda _: self._sessions.discard(came))
@@ -175,6 +184,9 @@ class Link:
             if kind == "goaway":
                 return session.abort("a goodbye before it took over")
         elif session is not self._session:
+            # On its way when the session was left; no other one gets it.
+            if kind == "insight":
+                self._events.on_frame(frame)
             return
         elif session.handover is None and (kind == "goaway" or session.is_refusing):
             # Nothing could be sent any more where the goodbye was lost on the way, or was never said.

@@ -31,6 +31,8 @@ class Session:
 
     def __init__(self, socket: ClientConnection, token: str, on_frame: Callable[[Session, Frame], None]) -> None:
         self.token = token
+        self.name = ""
+        """What the gateway calls it."""
         self.limits: Mapping[str, float] | None = None
         """Announced by its ``welcome``."""
         self.opened_at = self.answered_at = monotonic()
@@ -99,6 +101,7 @@ class Session:
             retry_after_s=seconds(told.get("retry_after_ms"), _MAX_RETRY_S),
             lasted_s=monotonic() - self.opened_at if was_open else 0.0,
             was_open=was_open,
+            session=self.name,
         )
 
     def abort(self, problem: str) -> None:
@@ -164,6 +167,7 @@ class Session:
             else:
                 self._early.append(frame)
         elif frame["type"] == "welcome":
+            self.name = frame["session"]
             self.limits = frame["limits"]
             self.opened_at = self.answered_at = monotonic()
             self._welcomed.set()
