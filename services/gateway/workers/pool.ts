@@ -36,6 +36,8 @@ export class WorkerPool {
   readonly #pinger: NodeJS.Timeout;
   #deathsInARow = 0;
   #replacing = 0;
+  /** All workers are to be drained soon, those as well that take the place of dead ones until then. */
+  #leaving = false;
   #stopping = false;
   #restarting: Promise<void> | undefined;
 
@@ -76,6 +78,7 @@ export class WorkerPool {
 
   /** Tells all workers that they will be drained soon. */
   announceDrain(): void {
+    this.#leaving = true;
     for (const { channel } of this.members) channel.notify('announce-drain', null);
   }
 
@@ -127,6 +130,7 @@ export class WorkerPool {
   #spawn(): Member {
     const member = this.#options.spawn();
     this.#members.add(member);
+    if (this.#leaving) member.channel.notify('announce-drain', null);
     void member.exited.then((exit) => this.#onExit(member, exit));
     return member;
   }
@@ -136,7 +140,9 @@ export class WorkerPool {
     this.#members.delete(member);
     onGone(member);
     const fields = { worker: member.id, worker_pid: member.pid };
-    if (member.wasRetired || this.#stopping) {
+    // One that had the signal itself may have drained a moment before its time.
+    const hasDrained = this.#leaving && exit.code === 0;
+    if (member.wasRetired || this.#stopping || hasDrained) {
       log.info(fields, `a worker has ended with ${describeMemberExit(exit)}`);
       return;
     }

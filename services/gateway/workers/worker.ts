@@ -34,6 +34,11 @@ export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise
   const metrics = new Metrics('gateway');
   let gateway: Gateway | undefined;
   let draining = false;
+  let isAnnounced = false;
+  const announceDrain = () => {
+    isAnnounced = true;
+    gateway?.announceDrain();
+  };
   const drain = async (exitCode: number) => {
     if (draining) return;
     draining = true;
@@ -50,7 +55,11 @@ export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise
   // A Ctrl-C reaches all processes of the terminal; the supervisor is the one to act on it.
   process.on('SIGINT', () => {});
   process.on('SIGUSR2', () => {});
-  process.on('SIGTERM', () => void drain(0));
+  // Where all processes get it at once, as from systemd, the door stays open here as long as the supervisor says.
+  process.on('SIGTERM', () => {
+    announceDrain();
+    setTimeout(() => void drain(0), config.DRAIN_DELAY_MS);
+  });
 
   const { BOT_MESSAGES_PER_S: perSecond, BOT_BURST: burst } = config;
   // The supervisor reads the same file, and says in the log and in metrics what became of it.
@@ -63,13 +72,14 @@ export async function runWorker(worker: Worker, env: NodeJS.ProcessEnv): Promise
     },
     'bot-share': ({ bot, n }: { bot: string; n: number }) => bots.divide(bot, n),
     'stop-listening': () => gateway?.stopListening(),
-    'announce-drain': () => gateway?.announceDrain(),
+    'announce-drain': announceDrain,
     drain: () => void drain(0),
   });
   const instance = instanceName('gateway', process.ppid, worker.id);
   const context = { env, log, metrics, instance, fail };
   try {
     gateway = await startGateway(config, sharedStateOf(config, channel, { bots, rates }, log), context);
+    if (isAnnounced) gateway.announceDrain();
     channel.notify('up', { url: gateway.url } satisfies UpNotice);
   } catch (error) {
     log.error({ err: error }, 'a worker could not start');

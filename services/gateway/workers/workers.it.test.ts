@@ -353,6 +353,77 @@ describe('limits of several workers', () => {
   });
 });
 
+describe('a gateway that is to end, behind a load balancer', () => {
+  const health = async ({ url }: ServiceHandle) =>
+    (await fetch(url.replace('ws:', 'http:').replace('/v1/stream', '/healthz'))).status;
+  const goaways = (bots: readonly RawBot[]) =>
+    bots.filter(({ frames }) => frames.some(({ type }) => type === 'goaway'));
+
+  /** Long enough for what a test does within it, on a slow machine too. */
+  const leaving = () => spawnGateway({ DRAIN_DELAY_MS: '8000', DRAIN_TIMEOUT_MS: '4000' });
+
+  it.each(['its supervisor', 'each of its processes'])(
+    'takes connections and messages for a while, not ready any more, then says goaway and ends with 0 (SIGTERM to %s)',
+    async (whom) => {
+      const service = await leaving();
+      const pids = await pidsOf(service);
+      const bot = `leaver-${whom}`;
+      const token = await maker.sign({ bot });
+      const bots: RawBot[] = await onBoth(service, token);
+      const acked: string[] = [];
+      const sendOverAll = async (part: string) => {
+        for (const [i, each] of bots.entries()) {
+          const id = `${part}-${i}`;
+          each.send(raw(id));
+          expect(await each.answerTo(id)).toBe('ack');
+          acked.push(id);
+        }
+      };
+      await sendOverAll('before');
+      // As systemd does: all processes get the signal.
+      if (whom !== 'its supervisor') for (const pid of pids) process.kill(pid, 'SIGTERM');
+      const exit = service.kill('SIGTERM');
+      await eventually(async () => expect((await fetch(`${service.adminUrl}/readyz`)).status).toBe(503));
+      // Each worker says so at the port that load balancers look at.
+      await eventually(async () => {
+        expect(await Promise.all(Array.from({ length: 12 }, () => health(service)))).toEqual(Array(12).fill(503));
+      });
+      bots.push(...(await Promise.all(Array.from({ length: 6 }, () => RawBot.open(service.url, token)))));
+      await sendOverAll('during');
+      expect(goaways(bots)).toEqual([]);
+      // After its goaway a session still takes messages for a while; one that comes too late is nacked, not lost.
+      const partings = bots.map(async (each, i) => {
+        await each.frame(({ type }) => type === 'goaway', 20_000);
+        each.send(raw(`after-${i}`));
+        if ((await each.answerTo(`after-${i}`)) === 'ack') acked.push(`after-${i}`);
+      });
+      await Promise.all(partings);
+      for (const each of bots) each.end();
+      expect(await exit).toMatchObject({ code: 0 });
+      expect(pids.filter(isAlive)).toEqual([]);
+      expect(service.logs()).not.toContain('a worker died');
+      expect((await idsOf(bot)).map(({ message_id }) => message_id).sort()).toEqual(acked.sort());
+    },
+    60_000,
+  );
+
+  it('has workers that take the place of dead ones say so as well', async () => {
+    const service = await leaving();
+    const [victim] = await pidsOf(service);
+    const exit = service.kill('SIGTERM');
+    await eventually(async () => expect((await fetch(`${service.adminUrl}/readyz`)).status).toBe(503));
+    process.kill(victim ?? 0, 'SIGKILL');
+    await eventually(async () => {
+      const up = (await rowsOf(service)).filter(({ state, pid }) => state === 'up' && pid !== victim);
+      expect(up).toHaveLength(2);
+    });
+    await eventually(async () => {
+      expect(await Promise.all(Array.from({ length: 12 }, () => health(service)))).toEqual(Array(12).fill(503));
+    });
+    expect(await exit).toMatchObject({ code: 0 });
+  }, 60_000);
+});
+
 describe('a gateway with few open files', () => {
   it('says how many connections fit, closes what does not, and goes on', async () => {
     const runDir = await mkdtemp(join(tmpdir(), 'parley-few-files-'));
