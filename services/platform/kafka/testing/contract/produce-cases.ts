@@ -92,7 +92,8 @@ function answerCases(bench: ContractBench): void {
     it('acks what Kafka took at once and once, whatever it answers for the other topics of the same request', async () => {
       const producer = await bench.producer({ lingerMs: 30 });
       const good = await bench.freshTopic();
-      // Any time of producing is too old by the time it arrives: INVALID_TIMESTAMP, until the topic's bounds are mended.
+      // INVALID_TIMESTAMP until the topic's bounds are mended, for all that does not arrive within the millisecond of its
+      // sending.
       const tooOld = await bench.freshTopic({ 'message.timestamp.before.max.ms': '0' });
       // A compacted topic takes no record without a key: INVALID_RECORD.
       const compacted = await bench.freshTopic({ 'cleanup.policy': 'compact' });
@@ -105,7 +106,6 @@ function answerCases(bench: ContractBench): void {
       // Still refused for now, and sent again and again meanwhile: the other topics do not suffer for it.
       await Promise.all(many(producer, good, 300));
       expect(await appended(good)).toBe(600);
-      expect(await appended(tooOld)).toBe(0);
       await bench.admin.replaceSettings(tooOld, {});
       await waiting;
       expect(await appended(tooOld)).toBe(30);
