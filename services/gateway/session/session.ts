@@ -1,9 +1,9 @@
 import type { WebSocket } from 'ws';
 import { messageOf } from '../../core/errors.ts';
-import { CLOSE_CODES, type NackCode, type TemporaryNackCode } from '../../core/wire-codes.ts';
+import { CLOSE_CODES, type NackCode } from '../../core/wire-codes.ts';
 import type { Logger } from '../../platform/logger.ts';
 import type { Credentials } from '../handshake/auth.ts';
-import { type Acceptance, type Intake, overloadedText } from '../intake/intake.ts';
+import type { Acceptance, Intake } from '../intake/intake.ts';
 import type { ValidMessage } from '../intake/valid-message.ts';
 import { botNameOf } from '../limits/connection-places.ts';
 import type { RateLimits } from '../limits/rate-limits.ts';
@@ -15,6 +15,16 @@ import { FlowControl, type HeldBy, type RawFrame } from './flow-control.ts';
 import { type FrameRules, type Refusal, validateFrame } from './frame-validator.ts';
 import { Misuse, type MisuseLimits, type Penalty } from './misuse.ts';
 import { Outbox, type UnsentBudget } from './outbox.ts';
+import {
+  BEHIND_ANOTHER,
+  heldBackBy,
+  KAFKA_AWAY,
+  NOT_ACKED,
+  overloadedBy,
+  type Postponement,
+  SHUTTING_DOWN,
+} from './postponements.ts';
+import { SignsOfLife } from './signs-of-life.ts';
 
 export interface SessionDeps extends MisuseLimits {
   readonly rules: FrameRules;
@@ -52,13 +62,6 @@ type Phase =
   | { readonly name: 'draining'; readonly letGo: boolean }
   | { readonly name: 'closed' };
 
-const OVERLOADED_RETRY_MS = 500;
-const UNAVAILABLE_RETRY_MS = 2_000;
-const HELD_RETRY_MS = 1_000;
-/** Longer than a draining session has left, as a rule: its client is to come back over another one. */
-const SHUTTING_DOWN_RETRY_MS = 500;
-/** A message behind a refused one of its conversation: as long as a client takes to send that one again. */
-const ORDER_RETRY_MS = 250;
 /** How long a socket that misuses it is not read. */
 const PAUSE_MS = 1_000;
 
@@ -82,7 +85,7 @@ export class Session {
   readonly #flow: FlowControl;
   readonly #botName: string;
   readonly #replyTo: string | undefined;
-  readonly #bytesRead: () => number;
+  readonly #signs: SignsOfLife;
   readonly #giveUpPlace: () => void;
   #saidGoaway = false;
   #misuse: Misuse | undefined;
@@ -90,13 +93,6 @@ export class Session {
   #phase: Phase = { name: 'open' };
   #inFlight = 0;
   #acks: Acks | undefined;
-  /** When the last whole frame came, in milliseconds since the epoch. */
-  #heardAt = 0;
-  #isProbed = false;
-  /** Bytes read when the last whole frame came. */
-  #readUntil = 0;
-  #nextPingAtMs: number;
-  #awaitsPong = false;
   #warned = false;
 
   constructor({ id, socket, credentials, insights, bytesRead, giveUpPlace }: SessionSocket, deps: SessionDeps) {
@@ -105,11 +101,10 @@ export class Session {
     this.credentials = credentials;
     this.#socket = socket;
     this.#deps = deps;
-    this.#bytesRead = bytesRead;
     this.#giveUpPlace = giveUpPlace;
     this.#botName = botNameOf(credentials);
     const { limits } = deps.rules;
-    this.#nextPingAtMs = deps.clock.monotonicMs() + limits.ping_interval_ms;
+    this.#signs = new SignsOfLife({ socket, clock: deps.clock, pingIntervalMs: limits.ping_interval_ms, bytesRead });
     this.#flow = new FlowControl({
       socket,
       bot: deps.bots.hold(this.#botName),
@@ -129,28 +124,25 @@ export class Session {
     });
     socket.on('message', (data: Buffer, isBinary) => this.#onMessage({ data, isBinary }));
     socket.on('ping', (data: Buffer) => {
+      this.#signs.heard();
       this.#onControl();
       this.outbox.pong(data);
     });
     socket.on('pong', () => {
+      this.#signs.ponged();
       this.#onControl();
-      this.#awaitsPong = false;
     });
     this.#send({ type: 'welcome', session: id, insights, limits: { ...limits, ...deps.rates.announced(credentials) } });
   }
 
   /** Bytes in memory of frames that are not whole yet, or held. */
   get receivingBytes(): number {
-    return this.#bytesRead() - this.#readUntil + this.#flow.heldBytes;
+    return this.#signs.unfinishedBytes + this.#flow.heldBytes;
   }
 
   /** Whether the peer has given a sign of life since then (ms since the epoch); if not, it is pinged for one. */
   heardSince(ms: number): boolean {
-    if (this.#phase.name === 'closed') return false;
-    if (this.#heardAt >= ms) return true;
-    if (!this.#isProbed) this.#socket.ping();
-    this.#isProbed = true;
-    return false;
+    return this.#phase.name !== 'closed' && this.#signs.heardSince(ms);
   }
 
   /** Called about once a second: the token's end and the warning before it, pings, missing pongs. */
@@ -165,7 +157,7 @@ export class Session {
       this.#warned = true;
       this.#send({ type: 'token_expiring', expires_in_ms: leftMs });
     }
-    if (nowMs >= this.#nextPingAtMs) this.#ping(nowMs);
+    if (this.#signs.isPingDue(nowMs)) this.#ping(nowMs);
   }
 
   /** Says that it will close: its client opens the next session, and leaves this one, which takes messages until then. */
@@ -226,34 +218,25 @@ export class Session {
   }
 
   #ping(nowMs: number): void {
-    if (this.#awaitsPong && this.#flow.isUnread) {
+    if (this.#signs.awaitsPong && this.#flow.isUnread) {
       this.close(CLOSE_CODES.slow_reader, 'slow reader');
       return;
     }
     // The pong of a socket that is not read, since a limit holds its frames, is not missing.
-    if (this.#awaitsPong && this.#flow.isReading) {
+    if (this.#signs.awaitsPong && this.#flow.isReading) {
       this.close(CLOSE_CODES.no_pong, 'no pong');
       return;
     }
-    this.#awaitsPong = true;
-    this.#nextPingAtMs = nowMs + this.#deps.rules.limits.ping_interval_ms;
-    this.#socket.ping();
-  }
-
-  #onHeard(): void {
-    this.#readUntil = this.#bytesRead();
-    this.#heardAt = this.#deps.clock.now();
-    this.#isProbed = false;
+    this.#signs.ping(nowMs);
   }
 
   #onMessage(frame: RawFrame): void {
-    this.#onHeard();
+    this.#signs.heard();
     if (this.#phase.name === 'open') this.#flow.offer(frame);
     else if (this.#phase.name === 'draining') this.#handle(frame);
   }
 
   #onControl(): void {
-    this.#onHeard();
     this.#misuse ??= new Misuse(this.#deps);
     this.#penalize(this.#misuse.control());
   }
@@ -283,17 +266,17 @@ export class Session {
     const { intake, clock } = this.#deps;
     const { id, conversationId } = valid;
     if (this.#phase.name === 'draining') {
-      this.#postpone(valid, 'shutting_down', SHUTTING_DOWN_RETRY_MS, 'this connection is about to close');
+      this.#postpone(valid, SHUTTING_DOWN);
       return;
     }
     if (heldBy !== undefined) {
-      this.#postponeHeld(valid, heldBy);
+      const { limits } = this.#deps.rules;
+      this.#postpone(valid, heldBackBy(heldBy, { ...limits, ...this.#deps.rates.announced(this.credentials) }));
       return;
     }
     const startedMs = clock.monotonicMs();
     if (this.#order?.isDue(conversationId, id, startedMs) === false) {
-      const message = 'an earlier message of this conversation was refused and has not been sent again';
-      this.#postpone(valid, 'overloaded', this.#jitter(ORDER_RETRY_MS), message);
+      this.#postpone(valid, BEHIND_ANOTHER);
       return;
     }
     const acceptance = intake.accept(this.credentials, valid, clock.now(), {
@@ -307,11 +290,11 @@ export class Session {
 
   #accepted(valid: ValidMessage, acceptance: Acceptance, nowMs: number): void {
     if (acceptance.kind === 'overloaded') {
-      this.#postpone(valid, 'overloaded', this.#jitter(OVERLOADED_RETRY_MS), overloadedText(acceptance));
+      this.#postpone(valid, overloadedBy(acceptance));
       return;
     }
     if (acceptance.kind === 'unavailable') {
-      this.#postpone(valid, 'unavailable', this.#jitter(UNAVAILABLE_RETRY_MS), 'Kafka does not answer');
+      this.#postpone(valid, KAFKA_AWAY);
       return;
     }
     this.#misuse?.forgive();
@@ -320,22 +303,6 @@ export class Session {
       this.#deps.metrics.message('duplicate');
       this.#queueAck(valid, acceptance.differs);
     } else this.#inFlight += 1;
-  }
-
-  #postponeHeld(valid: ValidMessage, heldBy: HeldBy): void {
-    const { max_in_flight } = this.#deps.rules.limits;
-    const { bot_messages_per_s, tenant_messages_per_s } = this.#deps.rates.announced(this.credentials);
-    const retryMs = this.#jitter(HELD_RETRY_MS);
-    if (heldBy === 'in_flight') {
-      const message = `${max_in_flight} messages of this socket wait for their ack already`;
-      this.#postpone(valid, 'too_many_in_flight', retryMs, message);
-      return;
-    }
-    const whose =
-      heldBy === 'bot'
-        ? `this bot sends more than ${bot_messages_per_s}`
-        : `this tenant's bots send more than ${tenant_messages_per_s}`;
-    this.#postpone(valid, 'rate_limited', retryMs, `${whose} messages a second`);
   }
 
   #safe(valid: ValidMessage, startedMs: number, acceptance: Acceptance): boolean {
@@ -350,8 +317,7 @@ export class Session {
 
   #unavailable(valid: ValidMessage): void {
     this.#inFlight -= 1;
-    const message = 'Kafka did not answer in time; send it again with a higher attempt';
-    this.#postpone(valid, 'unavailable', this.#jitter(UNAVAILABLE_RETRY_MS), message);
+    this.#postpone(valid, NOT_ACKED);
     this.#flow.poke();
     this.#closeWhenDrained();
   }
@@ -382,18 +348,11 @@ export class Session {
     this.close(CLOSE_CODES.restart, 'restart');
   }
 
-  #jitter(ms: number): number {
-    return Math.ceil(ms * (0.5 + this.#deps.random()));
-  }
-
-  #postpone(
-    { id, conversationId }: ValidMessage,
-    code: TemporaryNackCode,
-    retryAfterMs: number,
-    message: string,
-  ): void {
-    const { metrics, clock } = this.#deps;
+  #postpone({ id, conversationId }: ValidMessage, { code, retryMs, message }: Postponement): void {
+    const { metrics, clock, random } = this.#deps;
     metrics.message(code);
+    // All of a session's messages go over its next one: there is nothing to spread.
+    const retryAfterMs = code === 'shutting_down' ? retryMs : Math.ceil(retryMs * (0.5 + random()));
     if (code !== 'shutting_down') {
       this.#order ??= new ConversationOrder();
       this.#order.refused(conversationId, id, retryAfterMs, clock.monotonicMs());
