@@ -11,6 +11,7 @@ import { FrontDoor } from '../testing/front-door.ts';
 import { RawBot, refusedHandshake } from '../testing/raw-bot.ts';
 import { TokenMaker } from '../testing/tokens.ts';
 import { createAuthenticator } from './auth.ts';
+import { readHandshake } from './handshake.ts';
 import { HandshakeAdmission } from './handshake-admission.ts';
 import { HandshakeRefusal } from './handshake-refusal.ts';
 import { closeCodeOf } from './refusal-answer.ts';
@@ -177,6 +178,20 @@ describe('sockets without a session', () => {
 });
 
 describe('a handshake', () => {
+  it('names at most eight sessions that it continues, none, or does not say', () => {
+    const resumes = (query: string) =>
+      readHandshake({ url: `/v1/stream${query}`, headers: { authorization: 'Bearer t' } } as IncomingMessage, ['*'])
+        .resumes;
+    expect([resumes(''), resumes('?insights=true'), resumes('?resume='), resumes('?resume')]).toEqual([
+      undefined,
+      undefined,
+      [],
+      [],
+    ]);
+    expect(resumes(`?insights=1&resume=a,,b%2Cc,${'x'.repeat(65)}`)).toEqual(['a', 'b', 'c']);
+    expect(resumes('?resume=1,2,3,4,5,6,7,8,9')).toEqual(['1', '2', '3', '4', '5', '6', '7', '8']);
+  });
+
   it('may end its path with a slash, say insights=1, and bring any Origin beside a bearer header', async () => {
     const door = await open({ ALLOWED_ORIGINS: 'https://chat.example.com' }, {});
     const token = await door.maker.sign();

@@ -28,9 +28,11 @@ function readQuery({ url = '' }: IncomingMessage): Pick<HandshakeRequest, 'insig
   if (at < 0) return { insights: false, resumes: undefined };
   const query = new URLSearchParams(url.slice(at));
   const named = query.get('resume')?.split(',', MAX_RESUMED);
+  const usable = named?.filter((id) => id.length > 0 && id.length <= MAX_SESSION_CHARS);
   return {
     insights: /^(true|1)$/.test(query.get('insights') ?? ''),
-    resumes: named?.filter((id) => id.length > 0 && id.length <= MAX_SESSION_CHARS),
+    // Copies: a part of a string would hold the whole URL, up to 16 KB, for as long as the session lasts.
+    resumes: usable?.map((id) => Buffer.from(id).toString()),
   };
 }
 
