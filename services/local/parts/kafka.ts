@@ -70,7 +70,7 @@ async function clusterIdOf(nodes: readonly KafkaNode[]): Promise<string> {
 
 const metaFile = (dataDir: string) => join(dataDir, 'log/meta.properties');
 
-async function formatOnce({ jars }: KafkaOptions, node: KafkaNode, clusterId: string, configFile: string) {
+async function formatOnce({ jars, archive }: KafkaOptions, node: KafkaNode, clusterId: string, configFile: string) {
   const formatted = await access(metaFile(node.dataDir)).then(
     () => true,
     () => false,
@@ -79,7 +79,9 @@ async function formatOnce({ jars }: KafkaOptions, node: KafkaNode, clusterId: st
   const quick = ['-Xmx128m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', `-Dlog4j2.configurationFile=${LOG4J}`];
   const extra = node.secured?.formatOptions ?? [];
   const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', configFile, ...extra];
-  await run('java', [...quick, '-cp', join(jars, '*'), ...format]);
+  // The broker's, which the tool only reads: it ends before the broker could have written one.
+  const classes = archive.isThere ? archive.args : [];
+  await run('java', [...classes, ...quick, '-cp', join(jars, '*'), ...format]);
 }
 
 function nodePart(options: KafkaOptions, node: KafkaNode, quorum: () => Promise<Quorum>): ProcessPart {

@@ -68,6 +68,8 @@ function stackEnvironment(): Record<string, string> {
     GATEWAY_WORKERS: '1',
     // Bots of tests that do not hand over would hold up each stop by the default.
     DRAIN_HANDOVER_MS: '100',
+    // Most tests that store something wait for a block.
+    SINK_MIN_AGE_MS: '400',
     NLP_PORT: '0',
   };
 }
