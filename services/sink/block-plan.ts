@@ -157,8 +157,8 @@ function judgeAll(fresh: readonly Countable[], present: Map<string, PresentRow>)
   return fresh.map((entry) => {
     const { outcome } = entry;
     const key = keyText(outcome);
-    const dead = keyText(deadKey(outcome.origin));
-    const found = present.get(key) ?? (outcome.revision > 0 ? present.get(dead) : undefined);
+    const found =
+      present.get(key) ?? (outcome.revision > 0 ? present.get(keyText(deadKey(outcome.origin))) : undefined);
     const verdict = judge(outcome, found);
     if (verdict.kind === 'replace') present.delete(keyText(verdict.replaced));
     if (verdict.kind !== 'duplicate') present.set(key, presentAfter(outcome, verdict));
