@@ -99,11 +99,14 @@ export class SinkRun {
     }
   }
 
-  /** Mean time of an insert so far, ms, and how many there were. */
-  async insertMs(): Promise<number> {
+  /** Inserts so far. */
+  async inserts(): Promise<{ count: number; tookMs: number }> {
     const text = await (await fetch(`http://127.0.0.1:${this.#setup.adminPort}/metrics`)).text();
     const read = (name: string) => Number(new RegExp(`^${name}\\{[^}]*\\} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
-    return (read('parley_sink_insert_seconds_sum') / read('parley_sink_insert_seconds_count')) * 1_000;
+    return {
+      count: read('parley_sink_insert_seconds_count'),
+      tookMs: read('parley_sink_insert_seconds_sum') * 1_000,
+    };
   }
 
   async stop(): Promise<void> {
