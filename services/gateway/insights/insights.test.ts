@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import fc from 'fast-check';
 import { epochMs } from '../../core/brands.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { testLog } from '../../platform/testing/topic-log.ts';
@@ -74,6 +75,50 @@ describe('Subscribers', () => {
     }
     const of = (conversation_id: string) => addresseesOf(all, 'gone', { ...message, conversation_id }).slice(1);
     expect([of('c-1'), of('c-2'), of('c-3')]).toEqual([['one', 'whole'], ['two', 'whole'], ['whole']]);
+  });
+
+  it('find the same addressees as a search through all of them, whoever comes and goes', () => {
+    const name = fc.nat(5).map(String);
+    const step = fc.record({
+      id: name,
+      tenant: fc.constantFrom('acme', 'rival'),
+      bot: fc.constantFrom('b', 'c'),
+      resumes: fc.option(fc.array(name, { maxLength: 3 }), { nil: undefined }),
+      leaves: fc.boolean(),
+      replyTo: name,
+      sinceLast: fc.nat(2),
+      age: fc.nat(4),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (plan) => {
+        const all = new Subscribers();
+        const here: Subscriber[] = [];
+        let now = 100;
+        for (const { id, tenant, bot, resumes, leaves, replyTo, sinceLast, age } of plan) {
+          now += sinceLast;
+          const [found] = here.filter((it) => it.id === id);
+          if (found && leaves) {
+            all.remove(found);
+            here.splice(here.indexOf(found), 1);
+          } else if (!found) {
+            here.push(subscriber(id, { tenant, bot, resumes, openedAt: now }));
+            all.add(here.at(-1) as Subscriber);
+          }
+          const same = here.filter(({ credentials }) => credentials.tenant === 'acme' && credentials.bot === 'b');
+          const others = same.filter((it) => it.id !== replyTo);
+          const named = same.filter((it) => it.resumes?.includes(replyTo));
+          const since = others.filter((it) => it.resumes === undefined && it.openedAt >= now - age);
+          const heirs = named.length > 0 ? named : since;
+          const sender = same.find((it) => it.id === replyTo)?.id;
+          expect(addresseesOf(all, replyTo, { ...message, received_at: now - age })).toEqual([
+            sender,
+            ...heirs.map((it) => it.id),
+          ]);
+          if (sender || heirs.length > 0) expect(all.concerns(replyTo, key('acme', 'b'))).toBe(true);
+          expect(all.size).toBe(here.length);
+        }
+      }),
+    );
   });
 
   it('say to another process who is there: the sender if it was heard since, else one that continues it', () => {

@@ -49,19 +49,21 @@ const mayHear = ({ credentials: { bound } }: Subscriber, conversationId: string)
 /** The newest are taken where there are more heirs. */
 const MAX_HEIRS = 8;
 
-const NOBODY: Addressees = { sender: undefined, heirs: [], isNamed: false };
-
 /** Names hold no U+0000: the token check refuses it. */
 const botKey = (tenant: string, bot: string) => `${tenant}\0${bot}`;
 
 /**
  * The sockets of this process that asked for insights, by session and by bot. An insight belongs to the connection that
  * sent the message; where that has gone, to those that continue it, so that a reconnect, to whichever process, loses none.
+ * What an insight costs does not grow with the sockets of its bot.
  */
 export class Subscribers {
   readonly #byId = new Map<string, Subscriber>();
-  /** In the order of opening. */
-  readonly #byBot = new Map<string, Set<Subscriber>>();
+  /** By the session that they continue. */
+  readonly #heirs = new Lists();
+  readonly #byBot = new Lists();
+  /** Those that do not say what they continue, by bot. */
+  readonly #unnamed = new Lists();
 
   get size(): number {
     return this.#byId.size;
@@ -76,20 +78,19 @@ export class Subscribers {
   }
 
   add(subscriber: Subscriber): void {
-    const { tenant, bot } = subscriber.credentials;
     this.#byId.set(subscriber.id, subscriber);
-    const key = botKey(tenant, bot);
-    const same = this.#byBot.get(key);
-    if (same) same.add(subscriber);
-    else this.#byBot.set(key, new Set([subscriber]));
+    for (const [lists, key] of this.#placesOf(subscriber)) lists.add(key, subscriber);
   }
 
   remove(subscriber: Subscriber): void {
-    const key = botKey(subscriber.credentials.tenant, subscriber.credentials.bot);
-    this.#byId.delete(subscriber.id);
-    const same = this.#byBot.get(key);
-    same?.delete(subscriber);
-    if (same?.size === 0) this.#byBot.delete(key);
+    if (!this.#byId.delete(subscriber.id)) return;
+    for (const [lists, key] of this.#placesOf(subscriber)) lists.remove(key, subscriber);
+  }
+
+  #placesOf({ credentials: { tenant, bot }, resumes }: Subscriber): [Lists, string][] {
+    const ofBot = botKey(tenant, bot);
+    const named = resumes && [...new Set(resumes)].map((session): [Lists, string] => [this.#heirs, session]);
+    return [[this.#byBot, ofBot], ...(named ?? [[this.#unnamed, ofBot] satisfies [Lists, string]])];
   }
 
   /**
@@ -98,40 +99,74 @@ export class Subscribers {
    * @param recordKey JSON array of tenant, bot and conversation.
    */
   concerns(replyTo: string, recordKey: Buffer | null): boolean {
-    if (this.#byId.has(replyTo)) return true;
+    if (this.#byId.has(replyTo) || this.#heirs.of(replyTo).length > 0) return true;
     const bot = recordKey && botOf(recordKey);
-    return bot !== null && this.#byBot.has(bot);
+    return bot !== null && this.#unnamed.of(bot).length > 0;
   }
 
   /** Those whom an outcome may go to: only of its own tenant and bot, and no heir whose token is bound to another conversation. */
   addressees(replyTo: string, message: AnsweredMessage): Addressees {
-    const same = this.#byBot.get(botKey(message.tenant_id, message.bot_id));
-    if (!same) return NOBODY;
     const known = this.#byId.get(replyTo);
-    const sender = known && same.has(known) ? known : undefined;
-    const others = [...same].filter((it) => it !== sender && mayHear(it, message.conversation_id));
-    const named = others.filter(({ resumes }) => resumes?.includes(replyTo));
-    const isNamed = named.length > 0;
-    const heirs = isNamed
-      ? named
-      : others.filter(({ resumes, openedAt }) => resumes === undefined && openedAt >= message.received_at);
-    return { sender, heirs: heirs.slice(-MAX_HEIRS), isNamed };
+    const sender = known && isOf(known, message.tenant_id, message.bot_id) ? known : undefined;
+    const named = this.#heirs
+      .of(replyTo)
+      .filter((it) => isOf(it, message.tenant_id, message.bot_id) && mayHear(it, message.conversation_id));
+    if (named.length > 0) return { sender, heirs: named.slice(-MAX_HEIRS), isNamed: true };
+    return { sender, heirs: this.#openedSince(sender, message), isNamed: false };
+  }
+
+  /** The newest that do not say what they continue: from the end, where there is none as a rule. */
+  #openedSince(sender: Subscriber | undefined, message: AnsweredMessage): Subscriber[] {
+    const found: Subscriber[] = [];
+    const unnamed = this.#unnamed.of(botKey(message.tenant_id, message.bot_id));
+    for (let at = unnamed.length - 1; at >= 0 && found.length < MAX_HEIRS; at--) {
+      const it = unnamed[at] as Subscriber;
+      if (it.openedAt < message.received_at) break;
+      if (it !== sender && mayHear(it, message.conversation_id)) found.push(it);
+    }
+    return found.reverse();
   }
 
   presenceOf({ tenant, bot, session, since }: Wanted): Presence {
-    const same = this.#byBot.get(botKey(tenant, bot));
     const found = this.#byId.get(session);
-    if (found && same?.has(found) && found.heardSince(since)) return 'sender';
-    return [...(same ?? [])].some(({ resumes }) => resumes?.includes(session)) ? 'heir' : null;
+    if (found && isOf(found, tenant, bot) && found.heardSince(since)) return 'sender';
+    return this.#heirs.of(session).some((it) => isOf(it, tenant, bot)) ? 'heir' : null;
   }
 
   /** Asks those whom it may continue for a sign of life, so that it is known soon whether they have gone. */
-  probeBefore({ credentials, resumes, openedAt }: Subscriber): void {
-    const same = [...(this.#byBot.get(botKey(credentials.tenant, credentials.bot)) ?? [])];
-    const earlier = resumes ? same.filter(({ id }) => resumes.includes(id)) : same.slice(-MAX_HEIRS);
-    for (const each of earlier) each.heardSince(openedAt);
+  probeBefore({ credentials: { tenant, bot }, resumes, openedAt }: Subscriber): void {
+    const named = resumes?.map((session) => this.#byId.get(session)).filter((it) => it && isOf(it, tenant, bot));
+    const earlier = named ?? this.#byBot.of(botKey(tenant, bot)).slice(-MAX_HEIRS);
+    for (const each of earlier) each?.heardSince(openedAt);
   }
 }
+
+const isOf = ({ credentials }: Subscriber, tenant: string, bot: string): boolean =>
+  credentials.tenant === tenant && credentials.bot === bot;
+
+/** Subscribers by a key, those of each in the order of opening. */
+class Lists {
+  readonly #byKey = new Map<string, Subscriber[]>();
+
+  of(key: string): readonly Subscriber[] {
+    return this.#byKey.get(key) ?? NONE;
+  }
+
+  add(key: string, subscriber: Subscriber): void {
+    const list = this.#byKey.get(key);
+    if (list) list.push(subscriber);
+    else this.#byKey.set(key, [subscriber]);
+  }
+
+  remove(key: string, subscriber: Subscriber): void {
+    const list = this.#byKey.get(key);
+    const at = list?.indexOf(subscriber) ?? -1;
+    if (at >= 0) list?.splice(at, 1);
+    if (list?.length === 0) this.#byKey.delete(key);
+  }
+}
+
+const NONE: readonly Subscriber[] = [];
 
 function botOf(recordKey: Buffer): string | null {
   try {
