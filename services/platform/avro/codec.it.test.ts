@@ -33,7 +33,9 @@ const encodeWith = (type: avro.Type, id: number, value: object): Buffer => {
 /** Before the registry of the stack: it lets through what it is not told to refuse. */
 async function registryFront() {
   let refusal = { status: 503, times: 0 };
+  let requests = 0;
   const server = createServer(async (request, response) => {
+    requests += 1;
     if (refusal.times-- > 0) {
       response.writeHead(refusal.status).end();
       return;
@@ -50,6 +52,7 @@ async function registryFront() {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests: () => requests,
     refuse: (next: { status: number; times: number }) => {
       refusal = { ...next };
     },
@@ -169,8 +172,13 @@ describe('ChatCodec', () => {
     const bytes = encodeWith(version.type, id, { ...sampleEvent(), metadata: {}, early: 1 });
     front.refuse({ status: 404, times: 2 });
     expect(await patient.decodeEvent(bytes)).toMatchObject({ ok: true });
-    const unknown = encodeWith(version.type, 2 ** 30, { ...sampleEvent(), metadata: {}, early: 1 });
-    expect(await patient.decodeEvent(unknown)).toMatchObject({ ok: false, reason: 'schema_unknown' });
+    const unknown = (n: number) =>
+      patient.decodeEvent(encodeWith(version.type, 2 ** 30 + n, { ...sampleEvent(), metadata: {}, early: 1 }));
+    expect(await unknown(0)).toMatchObject({ ok: false, reason: 'schema_unknown' });
+    // Of a flood of them three more, which makes five within the minute; the others are asked for once.
+    const before = front.requests();
+    await Promise.all([1, 2, 3, 4, 5, 6].map(unknown));
+    expect(front.requests() - before).toBe(3 * 3 + 3);
     front.close();
   });
 });

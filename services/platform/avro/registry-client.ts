@@ -23,6 +23,8 @@ const START_BOUND_MS = 20_000;
 const REGISTER_RETRY_MS = 500;
 /** A registry that has just started may still be reading its journal, and a replica of it lag: waits before asking again. */
 const UNKNOWN_RETRY_MS = [500, 1_500];
+/** So many ids in as long: a flood of garbage, each with an id of its own, must not hold up those who ask one after another. */
+const PATIENCE = { ids: 5, windowMs: 60_000 };
 
 const withTimeout = <T>(what: string, work: Promise<T>): Promise<T> =>
   within(TIMEOUT_MS, work, () => {
@@ -47,6 +49,8 @@ const statusOf = (error: unknown): number | undefined => (error as { status?: nu
 export class RegistryClient {
   readonly #registry: SchemaRegistry;
   readonly #access: RegistryAccess;
+  /** When the last unknown ids were asked for again. */
+  #waitedForAt: number[] = [];
 
   constructor(access: RegistryAccess) {
     this.#access = access;
@@ -137,8 +141,8 @@ export class RegistryClient {
   }
 
   /**
-   * The writer's type of a schema id, or undefined when the registry, asked three times over two seconds, does not know
-   * it, or it is no Avro schema.
+   * The writer's type of a schema id, or undefined when the registry does not know it, or it is no Avro schema. The
+   * first unknown ones within a minute are asked for three times over two seconds.
    *
    * @throws {RegistryUnavailableError}
    */
@@ -159,7 +163,8 @@ export class RegistryClient {
   async #schema(id: number): Promise<string | undefined> {
     try {
       let response = await this.#fetch(`/schemas/ids/${id}`);
-      for (const wait of UNKNOWN_RETRY_MS) {
+      const waits = response.status === 404 && this.#takePatience() ? UNKNOWN_RETRY_MS : [];
+      for (const wait of waits) {
         if (response.status !== 404) break;
         await response.body?.cancel();
         await delay(wait);
@@ -173,6 +178,14 @@ export class RegistryClient {
     } catch (error) {
       throw new RegistryUnavailableError(`schema ${id}: ${messageOf(error)}`);
     }
+  }
+
+  #takePatience(): boolean {
+    const now = performance.now();
+    this.#waitedForAt = this.#waitedForAt.filter((at) => at > now - PATIENCE.windowMs);
+    if (this.#waitedForAt.length >= PATIENCE.ids) return false;
+    this.#waitedForAt.push(now);
+    return true;
   }
 
   async ping(signal: AbortSignal): Promise<void> {
