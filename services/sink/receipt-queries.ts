@@ -22,7 +22,7 @@ export interface SourcePartition {
 export interface LateKeys {
   /** CRC-32 of each. */
   readonly crcs: readonly number[];
-  /** Some are not known: their receipts are of a version that did not keep them. */
+  /** Some are missing: there were more, or their receipts are of a version that did not keep them. */
   readonly isPartial: boolean;
 }
 
@@ -115,14 +115,21 @@ export async function receiptsWithin(
   return rows.map(toTaken);
 }
 
-/** Hashes of the message keys that came in during the last `windowMs` of a source partition's own time. */
-export async function lateKeys(client: ClickHouse, source: SourcePartition, windowMs: number): Promise<LateKeys> {
-  const [row] = await client.query<{ crcs: number[]; partial: number }>(
-    `SELECT groupArrayIf(${MAX_LATE_KEYS})(key_crc, key_crc != 0) AS crcs, max(key_crc = 0) AS partial FROM receipts
+/** Hashes of the message keys that came in during the last `windowMs` of a source partition's own time, at most so many. */
+export async function lateKeys(
+  client: ClickHouse,
+  source: SourcePartition,
+  windowMs: number,
+  most = MAX_LATE_KEYS,
+): Promise<LateKeys> {
+  const [row] = await client.query<{ crcs: number[]; withoutKey: number; withKey: string }>(
+    `SELECT groupArrayIf(${most})(key_crc, key_crc != 0) AS crcs, max(key_crc = 0) AS withoutKey, countIf(key_crc != 0) AS withKey
+     FROM receipts
      WHERE ${HERE} AND outcome != 'gap'
        AND enriched_at > (SELECT enriched_at FROM receipts WHERE ${HERE} ORDER BY offset DESC LIMIT 1)
          - toIntervalMillisecond({window_ms:UInt64})`,
     { params: { ...paramsOf(source), window_ms: windowMs } },
   );
-  return { crcs: row?.crcs ?? [], isPartial: Number(row?.partial ?? 0) > 0 };
+  const { crcs = [], withoutKey = 0, withKey = 0 } = row ?? {};
+  return { crcs, isPartial: Number(withoutKey) > 0 || Number(withKey) > crcs.length };
 }

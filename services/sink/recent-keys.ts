@@ -45,7 +45,7 @@ class Uint32Set {
 
 /**
  * Half an hour of 9,300 messages/s, where chat.enriched has one partition. At 1,000 messages/s two generations of half an
- * hour are 32 MiB, at this bound 256 MiB a partition.
+ * hour are 32 MiB, at this bound 256 MiB a partition, and 384 MiB while one that was forgotten is not collected yet.
  */
 const MAX_GENERATION = 1 << 24;
 

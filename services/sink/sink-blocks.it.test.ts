@@ -5,6 +5,7 @@ import { type ClickHouse, createClickHouse } from '../platform/clickhouse/clickh
 import { migrate } from '../platform/clickhouse/migrations.ts';
 import { createLogger } from '../platform/logger.ts';
 import { expectExactlyOnce } from '../verify/exactly-once.ts';
+import { lateKeys } from './receipt-queries.ts';
 import { BlockInserts, blockOf, entriesOf, VIEWS } from './testing/block-inserts.ts';
 import { outcomeOf } from './testing/outcomes.ts';
 
@@ -98,6 +99,10 @@ describe('a block', () => {
     expect(rows).toEqual([{ hash: keyHash(outcome), revision: 0 }]);
     const source = { topicId: outcome.source.topic_id, partition: 0 };
     expect(await blocks.store.lateKeys(source, 60_000)).toEqual({ crcs: [keyCrc(outcome)], isPartial: false });
+    // A load that was cut short says so.
+    await insert(blockOf(1, 2), entriesOf([outcomeOf({ partition: 0, offset: 1 })], 1), false);
+    const cut = await lateKeys(clickhouse, source, 60_000, 1);
+    expect([cut.crcs.length, cut.isPartial]).toEqual([1, true]);
     const [row] = await blocks.store.presentRows([outcome], blockOf(5, 6));
     const { tenant_id, sent_at } = outcome;
     expect(row).toMatchObject({ message_id: "it's", tenant_id, sent_at, revision: 0, latency_counts: 1 });
