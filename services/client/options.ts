@@ -109,7 +109,7 @@ export function streamUrlOf({ url, insights }: ClientOptions): (earlier: readonl
   return (earlier) => {
     const asking = new URL(href);
     asking.searchParams.set('insights', 'true');
-    asking.searchParams.set('resume', earlier.join(','));
+    if (earlier.length > 0) asking.searchParams.set('resume', earlier.join(','));
     return asking.href;
   };
 }

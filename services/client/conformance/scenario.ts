@@ -51,7 +51,8 @@ export interface Scenario {
 /** @returns where `actual` lacks what `expected` holds; undefined where it holds all of it. */
 export function difference(expected: Json, actual: unknown, path = ''): string | undefined {
   if (typeof expected !== 'object' || expected === null) {
-    if (Object.is(expected, actual)) return undefined;
+    // JSON has no word for what must not be there but null.
+    if (Object.is(expected, actual) || (expected === null && actual === undefined)) return undefined;
     return `${path || 'it'} is ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`;
   }
   if (typeof actual !== 'object' || actual === null) return `${path || 'it'} is ${JSON.stringify(actual)}`;

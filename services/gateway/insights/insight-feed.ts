@@ -78,10 +78,7 @@ export class InsightFeed implements InsightDelivery {
       openedAt: this.#options.clock.now(),
       heardSince: (ms) => session.heardSince(ms),
     };
-    this.#present.probeBefore(subscriber);
-    // The newest is the only one of them that may still be open, as a rule.
-    const [newest] = resumes ?? [];
-    if (newest !== undefined) void this.#options.elsewhere?.(wantedOf(newest, credentials, subscriber.openedAt));
+    if (resumes === undefined) this.#present.probeBefore(subscriber);
     this.#present.add(subscriber);
     if (this.#tail) {
       this.#newcomers.add(subscriber);
@@ -174,8 +171,12 @@ export class InsightFeed implements InsightDelivery {
       return;
     }
     const outcome = decoded.value;
-    const { sender, heirs, isNamed } = this.#present.addressees(replyTo, outcome);
-    if (sender && audience.has(sender)) this.#send([sender], outcome);
+    const { sender, named, heirs } = this.#present.addressees(replyTo, outcome);
+    // Both of a handover: which of the two connections still takes a frame only their client knows.
+    this.#send(
+      [...(sender ? [sender] : []), ...named].filter((it) => audience.has(it)),
+      outcome,
+    );
     const meant = heirs.filter((it) => audience.has(it) && !sender?.heardSince(it.openedAt));
     if (meant.length === 0) return;
     const { elsewhere } = this.#options;
@@ -186,11 +187,12 @@ export class InsightFeed implements InsightDelivery {
     const bot = { tenant: outcome.tenant_id, bot: outcome.bot_id };
     const newestMs = Math.max(...meant.map(({ openedAt }) => openedAt));
     void elsewhere(wantedOf(replyTo, bot, newestMs)).then((found) => {
-      if (found === null || (found === 'heir' && isNamed)) this.#send(meant, outcome);
+      if (found === null) this.#send(meant, outcome);
     });
   }
 
   #send(recipients: readonly Subscriber[], outcome: ChatOutcome): void {
+    if (recipients.length === 0) return;
     const frame = JSON.stringify(insightFrame(outcome));
     const latencyMs = this.#options.clock.now() - outcome.received_at;
     for (const { outbox } of recipients) {

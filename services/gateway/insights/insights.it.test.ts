@@ -254,7 +254,7 @@ describe('a bot with two connections', () => {
   };
 
   it.each(['1', '2'])(
-    'hears of a message on the one that sent it; when that has gone, on the one that continues it, once (%s workers)',
+    'hears of a message on the one that sent it and on the one that continues it, once each, and no other does (%s workers)',
     async (workers) => {
       const gateway = await spawnGateway({ GATEWAY_WORKERS: workers });
       const who = { bot: `pair-${workers}` };
@@ -268,7 +268,7 @@ describe('a bot with two connections', () => {
       for (const [i, { first }] of pairs.entries()) await barrier(first, `alive-${i}`);
       for (const [i, { second }] of pairs.entries()) await barrier(second, `own-${i}`);
       for (const [i, { first, second }] of pairs.entries()) {
-        expect([insightIds(first), insightIds(second)]).toEqual([[`alive-${i}`], [`own-${i}`]]);
+        expect([insightIds(first), insightIds(second)]).toEqual([[`alive-${i}`], [`alive-${i}`, `own-${i}`]]);
       }
       const strangers = await Promise.all(
         pairs.flatMap(({ first }) => [reconnected(gateway, { bot: 'stranger' }, first), reconnected(gateway, who)]),
@@ -284,7 +284,7 @@ describe('a bot with two connections', () => {
       for (const [i, { second }] of pairs.entries()) await insight(second, `left-${i}`);
       for (const [i, { second }] of pairs.entries()) await barrier(second, `later-${i}`);
       for (const [i, { second }] of pairs.entries()) {
-        expect(insightIds(second)).toEqual([`own-${i}`, `left-${i}`, `later-${i}`]);
+        expect(insightIds(second)).toEqual([`alive-${i}`, `own-${i}`, `left-${i}`, `later-${i}`]);
       }
       for (const [i, each] of strangers.entries()) {
         await barrier(each, `stranger-${i}`);
@@ -295,15 +295,15 @@ describe('a bot with two connections', () => {
     60_000,
   );
 
-  it('hears of it on the second where the first is half-open: it gives no sign of life', async () => {
-    const who = { bot: 'half-open' };
-    const first = await reconnected(one, who);
+  it.each([true, false])('hears of it on the second where the first is half-open (named: %s)', async (isNamed) => {
+    const who = { bot: `half-open-${isNamed}` };
+    const first = await open(one, who);
     enricher.signal('SIGSTOP');
     first.send(message('in-doubt'));
     expect(await first.answerTo('in-doubt')).toBe('ack');
     // It answers no ping from here on.
     first.socket.pause();
-    const second = await reconnected(one, who, first);
+    const second = isNamed ? await reconnected(one, who, first) : await open(one, who);
     enricher.signal('SIGCONT');
     await insight(second, 'in-doubt');
     first.socket.resume();

@@ -25,10 +25,10 @@ const subscriber = (id: string, change: Partial<Subscriber> & { tenant?: string;
 const key = (tenant: string, bot: string) => Buffer.from(JSON.stringify([tenant, bot, 'c']));
 const message = { tenant_id: 'acme', bot_id: 'b', conversation_id: 'c', received_at: 150 };
 
-/** The ids of sender and heirs. */
+/** The ids of the sender and the others. */
 function addresseesOf(all: Subscribers, replyTo: string, of = message) {
-  const { sender, heirs } = all.addressees(replyTo, of);
-  return [sender?.id, ...heirs.map(({ id }) => id)];
+  const { sender, named, heirs } = all.addressees(replyTo, of);
+  return [sender?.id, ...[...named, ...heirs].map(({ id }) => id)];
 }
 
 describe('Subscribers', () => {
@@ -108,13 +108,13 @@ describe('Subscribers', () => {
           const others = same.filter((it) => it.id !== replyTo);
           const named = same.filter((it) => it.resumes?.includes(replyTo));
           const since = others.filter((it) => it.resumes === undefined && it.openedAt >= now - age);
-          const heirs = named.length > 0 ? named : since;
+          const heirs = named.length > 0 ? [] : since;
           const sender = same.find((it) => it.id === replyTo)?.id;
           expect(addresseesOf(all, replyTo, { ...message, received_at: now - age })).toEqual([
             sender,
-            ...heirs.map((it) => it.id),
+            ...[...named, ...heirs].map((it) => it.id),
           ]);
-          if (sender || heirs.length > 0) expect(all.concerns(replyTo, key('acme', 'b'))).toBe(true);
+          if (sender || named.length + heirs.length > 0) expect(all.concerns(replyTo, key('acme', 'b'))).toBe(true);
           expect(all.size).toBe(here.length);
         }
       }),

@@ -10,7 +10,7 @@ export interface Subscriber {
   readonly outbox: Pick<Outbox, 'unsentBytes' | 'send'>;
   /** Milliseconds since the epoch. */
   readonly openedAt: number;
-  /** Sessions that it continues; undefined where its client does not say, being older than that question. */
+  /** Sessions that it continues; undefined where its client does not say, as at the first connect of a process. */
   readonly resumes: readonly string[] | undefined;
   /** Whether its peer has given a sign of life since then (ms since the epoch); if not, it is asked for one. */
   heardSince(ms: number): boolean;
@@ -27,10 +27,10 @@ interface AnsweredMessage {
 /** Who is here for an outcome. */
 export interface Addressees {
   readonly sender: Subscriber | undefined;
-  /** Those who get it where the sender has gone. */
+  /** Those of the same bot that came since, who get it where the sender has gone and nobody continues it. */
   readonly heirs: readonly Subscriber[];
-  /** Whether the heirs said that they continue the sender's session; else they are only of the same bot, and later. */
-  readonly isNamed: boolean;
+  /** Those that said that they continue the sender's session. */
+  readonly named: readonly Subscriber[];
 }
 
 /** A session, and since when it is to have given a sign of life. */
@@ -54,8 +54,8 @@ const botKey = (tenant: string, bot: string) => `${tenant}\0${bot}`;
 
 /**
  * The sockets of this process that asked for insights, by session and by bot. An insight belongs to the connection that
- * sent the message; where that has gone, to those that continue it, so that a reconnect, to whichever process, loses none.
- * What an insight costs does not grow with the sockets of its bot.
+ * sent the message and to those that continue it; where there is none of these, to those that the same bot opened since:
+ * so a reconnect, to whichever process, loses none. What an insight costs does not grow with the sockets of its bot.
  */
 export class Subscribers {
   readonly #byId = new Map<string, Subscriber>();
@@ -106,25 +106,18 @@ export class Subscribers {
 
   /** Those whom an outcome may go to: only of its own tenant and bot, and no heir whose token is bound to another conversation. */
   addressees(replyTo: string, message: AnsweredMessage): Addressees {
+    const { tenant_id, bot_id, conversation_id, received_at } = message;
     const known = this.#byId.get(replyTo);
-    const sender = known && isOf(known, message.tenant_id, message.bot_id) ? known : undefined;
-    const named = this.#heirs
-      .of(replyTo)
-      .filter((it) => isOf(it, message.tenant_id, message.bot_id) && mayHear(it, message.conversation_id));
-    if (named.length > 0) return { sender, heirs: named.slice(-MAX_HEIRS), isNamed: true };
-    return { sender, heirs: this.#openedSince(sender, message), isNamed: false };
-  }
-
-  /** The newest that do not say what they continue: from the end, where there is none as a rule. */
-  #openedSince(sender: Subscriber | undefined, message: AnsweredMessage): Subscriber[] {
-    const found: Subscriber[] = [];
-    const unnamed = this.#unnamed.of(botKey(message.tenant_id, message.bot_id));
-    for (let at = unnamed.length - 1; at >= 0 && found.length < MAX_HEIRS; at--) {
-      const it = unnamed[at] as Subscriber;
-      if (it.openedAt < message.received_at) break;
-      if (it !== sender && mayHear(it, message.conversation_id)) found.push(it);
-    }
-    return found.reverse();
+    const sender = known && isOf(known, tenant_id, bot_id) ? known : undefined;
+    const named = newest(this.#heirs.of(replyTo), {
+      accept: (it) => isOf(it, tenant_id, bot_id) && mayHear(it, conversation_id),
+    });
+    if (named.length > 0) return { sender, named, heirs: [] };
+    const heirs = newest(this.#unnamed.of(botKey(tenant_id, bot_id)), {
+      since: received_at,
+      accept: (it) => it !== sender && mayHear(it, conversation_id),
+    });
+    return { sender, named, heirs };
   }
 
   presenceOf({ tenant, bot, session, since }: Wanted): Presence {
@@ -134,11 +127,23 @@ export class Subscribers {
   }
 
   /** Asks those whom it may continue for a sign of life, so that it is known soon whether they have gone. */
-  probeBefore({ credentials: { tenant, bot }, resumes, openedAt }: Subscriber): void {
-    const named = resumes?.map((session) => this.#byId.get(session)).filter((it) => it && isOf(it, tenant, bot));
-    const earlier = named ?? this.#byBot.of(botKey(tenant, bot)).slice(-MAX_HEIRS);
-    for (const each of earlier) each?.heardSince(openedAt);
+  probeBefore({ credentials: { tenant, bot }, openedAt }: Subscriber): void {
+    for (const each of this.#byBot.of(botKey(tenant, bot)).slice(-MAX_HEIRS)) each.heardSince(openedAt);
   }
+}
+
+/** At most eight, in the order of opening; looked for from the end, where those come first that opened last. */
+function newest(
+  list: readonly Subscriber[],
+  { accept, since = 0 }: { readonly accept: (it: Subscriber) => boolean; readonly since?: number },
+): Subscriber[] {
+  const found: Subscriber[] = [];
+  for (let at = list.length - 1; at >= 0 && found.length < MAX_HEIRS; at--) {
+    const it = list[at] as Subscriber;
+    if (it.openedAt < since) break;
+    if (accept(it)) found.push(it);
+  }
+  return found.reverse();
 }
 
 const isOf = ({ credentials }: Subscriber, tenant: string, bot: string): boolean =>

@@ -142,7 +142,7 @@ export class Session {
 
   /** Whether the peer has given a sign of life since then (ms since the epoch); if not, it is pinged for one. */
   heardSince(ms: number): boolean {
-    return this.#phase.name !== 'closed' && this.#signs.heardSince(ms);
+    return this.#socket.readyState === this.#socket.OPEN && this.#signs.heardSince(ms);
   }
 
   /** Called about once a second: the token's end and the warning before it, pings, missing pongs. */

@@ -349,8 +349,10 @@ def _stream_url(url: str, insights: bool) -> Callable[[Sequence[str]], str]:
     def url_of(earlier: Sequence[str]) -> str:
         query = given
         if insights:
-            query = [(name, value) for name, value in given if name not in ("insights", "resume")]
-            query += [("insights", "true"), ("resume", ",".join(earlier))]
+            asked = {"insights": "true"}
+            if earlier:
+                asked["resume"] = ",".join(earlier)
+            query = [(name, value) for name, value in given if name not in asked] + list(asked.items())
         return urlunsplit((scheme, parts.netloc, parts.path or "/", urlencode(query), ""))
 
     return url_of
