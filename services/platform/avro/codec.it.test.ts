@@ -175,7 +175,7 @@ describe('ChatCodec', () => {
     const unknown = (n: number) =>
       patient.decodeEvent(encodeWith(version.type, 2 ** 30 + n, { ...sampleEvent(), metadata: {}, early: 1 }));
     expect(await unknown(0)).toMatchObject({ ok: false, reason: 'schema_unknown' });
-    // Of a flood of them three more, which makes five within the minute; the others are asked for once.
+    // Three more in a flood of them, which makes five within the minute; the others are asked for once.
     const before = front.requests();
     await Promise.all([1, 2, 3, 4, 5, 6].map(unknown));
     expect(front.requests() - before).toBe(3 * 3 + 3);
