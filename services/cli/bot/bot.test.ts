@@ -77,7 +77,7 @@ describe('parley bot', () => {
       ['talk-2', true, false],
     ]);
     expect(gateway.received.map(({ text }) => text)).toEqual(['Where is my parcel?', 'Hello?']);
-    expect(gateway.urls).toEqual(['/v1/stream?insights=true&resume=']);
+    expect(gateway.urls).toEqual(['/v1/stream?insights=true']);
     expect(decodeJwt(String(gateway.tokens[0]).slice(7))).toMatchObject({ tenant: 'acme', sub: 'demo-bot' });
     expect(err).toMatch(/#1 acked after \d+ ms\n/);
     expect(err).toMatch(/#1 for now neutral 0\.00, .* after \d+ ms\n/);

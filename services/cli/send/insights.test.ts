@@ -55,5 +55,5 @@ it('parley send --insights counts those of its own messages and waits for them; 
   const incomplete = await send('--insights', '300ms');
   expect(incomplete).toMatchObject({ code: 1, report: { acked: 3, insights: { final: 1, missing: 2 } } });
   expect(await send()).toMatchObject({ code: 0, report: { acked: 3, insights: null } });
-  expect(gateway.urls).toEqual(['/v1/stream?insights=true&resume=', '/v1/stream?insights=true&resume=', '/v1/stream']);
+  expect(gateway.urls).toEqual(['/v1/stream?insights=true', '/v1/stream?insights=true', '/v1/stream']);
 });
