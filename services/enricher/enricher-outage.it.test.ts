@@ -24,6 +24,8 @@ async function world(name: string): Promise<OutageWorld> {
 
 /** No rebalance because a busy machine held the process up: where nothing is killed. */
 const STEADY = { GROUP_SESSION_TIMEOUT_MS: '30000' };
+/** No outage for that reason either: where the API always answers. */
+const WELL = { ...STEADY, NLP_TIMEOUT_MS: '50000', NLP_HALF_OPEN_AFTER_MS: '60000' };
 /** Kills, with the session time-out after each, on a machine that others use as well. */
 const LONG_MS = 120_000;
 
@@ -118,12 +120,7 @@ describe('a message that the API answers late', () => {
     const made = await world('outage_provisional');
     const { at } = made;
     const held: (() => void)[] = [];
-    const enricher = await made.enricher({
-      ...STEADY,
-      NLP_TIMEOUT_MS: '50000',
-      NLP_HALF_OPEN_AFTER_MS: '60000',
-      NLP_PROVISIONAL_MARGIN_MS: '5000',
-    });
+    const enricher = await made.enricher({ ...WELL, NLP_PROVISIONAL_MARGIN_MS: '5000' });
     await send(made, 'quick', 20, { deadline_at: Date.now() + 50_000 });
     await eventually(async () => expect(await finalsOf(made)).toHaveLength(20));
     at.nlp.answer = (request) => new Promise((resolve) => held.push(() => resolve(parleyAnswer(request))));
@@ -275,7 +272,7 @@ describe('an NLP API that rejects everything', () => {
   it('trips the storm guard: failures wait, poison does not; probes or an operator release them', async () => {
     const made = await world('outage_storm');
     const { at } = made;
-    const enricher = await made.enricher({ ...STEADY, STORM_PROBE_MS: '300' });
+    const enricher = await made.enricher({ ...WELL, STORM_PROBE_MS: '300' });
     const reject = () => {
       at.nlp.answer = () => REJECTION;
     };
@@ -339,7 +336,7 @@ describe('an NLP API that rejects everything', () => {
   it('dead-letters no more after a restart, and releases equal texts though the cache would answer them', async () => {
     const made = await world('outage_storm_restart');
     const { at } = made;
-    const env = { ...STEADY, STORM_PROBE_MS: '300', NLP_CACHE_BYTES: '1000000' };
+    const env = { ...WELL, STORM_PROBE_MS: '300', NLP_CACHE_BYTES: '1000000' };
     at.nlp.answer = () => REJECTION;
     const total = 260;
     await Promise.all(

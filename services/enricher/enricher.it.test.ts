@@ -23,6 +23,8 @@ const bench = (name: string) => openBench(kafka, name);
  * API runs in this process: on a busy machine hundreds of new connections wait for longer than the usual 2 s.
  */
 const PATIENT = { NLP_TIMEOUT_MS: '60000', NLP_HALF_OPEN_AFTER_MS: '70000' };
+/** No rebalance because a busy machine held the process up: where nothing is killed. */
+const STEADY = { GROUP_SESSION_TIMEOUT_MS: '30000' };
 
 /** The guarantee of the enricher: each source has an outcome; how many repeats there are is the caller's to judge. */
 async function expectEverySourceDone(at: Bench, count: number): Promise<{ repeats: number; outcomes: ChatOutcome[] }> {
@@ -49,7 +51,7 @@ afterAll(async () => {
 describe('enricher', () => {
   it('gives every record one outcome on its own partition, with the identity in the headers', async () => {
     const at = await bench('enricher_happy');
-    const service = await spawnService('enricher', { ...at.env, ...PATIENT });
+    const service = await spawnService('enricher', { ...at.env, ...PATIENT, ...STEADY });
     await service.ready();
     const sent = Array.from({ length: 400 }, (_, n) => produce(at, n % PARTITIONS, { message_id: `m${n}` }));
     await Promise.all(sent);
@@ -106,7 +108,7 @@ describe('enricher', () => {
 
   it('dead-letters poison byte for byte, and the good records around it go through', async () => {
     const at = await bench('enricher_poison');
-    const service = await spawnService('enricher', at.env);
+    const service = await spawnService('enricher', { ...at.env, ...STEADY });
     await service.ready();
     const unknownSchema = Buffer.concat([Buffer.from([0, 0x7f, 0, 0, 1]), Buffer.from('whatever')]);
     const cut = at.codec.encodeEvent(sampleEvent()).subarray(0, 20);
@@ -222,13 +224,13 @@ describe('enricher', () => {
   it('says in the log what retention removed before it was read', async () => {
     const at = await bench('enricher_gap');
     await Promise.all(Array.from({ length: 50 }, (_, n) => produce(at, 2, { message_id: `m${n}` })));
-    const first = await spawnService('enricher', at.env);
+    const first = await spawnService('enricher', { ...at.env, ...STEADY });
     await first.ready();
     await expectEverySourceDone(at, 50);
     await first.kill('SIGTERM');
     await Promise.all(Array.from({ length: 30 }, (_, n) => produce(at, 2, { message_id: `gone${n}` })));
     await KafkaAdmin.use(kafka, (admin) => admin.cutLog(at.topics.events, 2, 80));
-    const second = await spawnService('enricher', at.env);
+    const second = await spawnService('enricher', { ...at.env, ...STEADY });
     await second.ready();
     await produce(at, 2, { message_id: 'after' });
     const { outcomes } = await expectEverySourceDone(at, 52);
@@ -242,7 +244,7 @@ describe('enricher', () => {
     const at = await bench('enricher_deleted');
     const held: (() => void)[] = [];
     at.nlp.answer = (request) => new Promise((resolve) => held.push(() => resolve(parleyAnswer(request))));
-    const service = await spawnService('enricher', { ...at.env, ...PATIENT, NLP_CONCURRENCY: '100' });
+    const service = await spawnService('enricher', { ...at.env, ...PATIENT, ...STEADY, NLP_CONCURRENCY: '100' });
     await service.ready();
     const metric = async (name: string) => {
       const text = await (await fetch(`${service.adminUrl}/metrics`)).text();
@@ -284,7 +286,7 @@ describe('enricher', () => {
   it('hands partitions over without loss when instances come and go', async () => {
     const at = await bench('enricher_rebalance');
     at.nlp.answer = (request) => delay(150, parleyAnswer(request));
-    const env = { ...at.env, NLP_CONCURRENCY: '150' };
+    const env = { ...at.env, ...STEADY, NLP_CONCURRENCY: '150' };
     const first = await spawnService('enricher', env);
     await first.ready();
     const total = 5_000;
