@@ -63,6 +63,17 @@ async function registryFront() {
   };
 }
 
+/** A codec whose registry can be made to refuse, and events of a later version, with one more field, that it has not met yet. */
+async function fragileCodec(field: string) {
+  const front = await registryFront();
+  const fragile = await ChatCodec.connect({ registry: openRegistry(front.url), topicNames: names });
+  const version = schemaWith((fields) => [...fields, { name: field, type: 'int', default: 0 } as Field]);
+  const id = await new RegistryClient(openRegistry(registryUrl)).idOf(subject, version);
+  const bytesOf = (schemaId: number) =>
+    encodeWith(version.type, schemaId, { ...sampleEvent(), metadata: {}, [field]: 1 });
+  return { front, fragile, id, bytesOf };
+}
+
 beforeAll(async () => {
   registryUrl = stack().registryUrl;
   codec = await ChatCodec.connect({ registry: openRegistry(registryUrl), topicNames: names });
@@ -114,7 +125,7 @@ describe('ChatCodec', () => {
     }
   });
 
-  it('tells poison by its kind, and asks the registry once for an unknown id', async () => {
+  it('tells poison by its kind, and remembers that the registry does not know an id', async () => {
     const unknown = Buffer.concat([Buffer.from([0, 0x6f, 1, 2, 3]), Buffer.from('body')]);
     expect(await codec.decodeEvent(unknown)).toMatchObject({ ok: false, reason: 'schema_unknown' });
     // The refusal is remembered: no promise, so no request.
@@ -151,11 +162,8 @@ describe('ChatCodec', () => {
   });
 
   it('rejects while the registry is away: an outage is not poison', async () => {
-    const front = await registryFront();
-    const fragile = await ChatCodec.connect({ registry: openRegistry(front.url), topicNames: names });
-    const version = schemaWith((fields) => [...fields, { name: 'late', type: 'int', default: 0 } as Field]);
-    const id = await new RegistryClient(openRegistry(registryUrl)).idOf(subject, version);
-    const bytes = encodeWith(version.type, id, { ...sampleEvent(), metadata: {}, late: 1 });
+    const { front, fragile, bytesOf, id } = await fragileCodec('late');
+    const bytes = bytesOf(id);
     front.refuse({ status: 503, times: Number.POSITIVE_INFINITY });
     await expect(fragile.decodeEvent(bytes)).rejects.toThrow(RegistryUnavailableError);
     await expect(fragile.check(AbortSignal.timeout(1_000))).rejects.toThrow();
@@ -165,15 +173,10 @@ describe('ChatCodec', () => {
   });
 
   it('believes that an id is unknown once a registry that may still be starting has said so three times', async () => {
-    const front = await registryFront();
-    const patient = await ChatCodec.connect({ registry: openRegistry(front.url), topicNames: names });
-    const version = schemaWith((fields) => [...fields, { name: 'early', type: 'int', default: 0 } as Field]);
-    const id = await new RegistryClient(openRegistry(registryUrl)).idOf(subject, version);
-    const bytes = encodeWith(version.type, id, { ...sampleEvent(), metadata: {}, early: 1 });
+    const { front, fragile, bytesOf, id } = await fragileCodec('early');
     front.refuse({ status: 404, times: 2 });
-    expect(await patient.decodeEvent(bytes)).toMatchObject({ ok: true });
-    const unknown = (n: number) =>
-      patient.decodeEvent(encodeWith(version.type, 2 ** 30 + n, { ...sampleEvent(), metadata: {}, early: 1 }));
+    expect(await fragile.decodeEvent(bytesOf(id))).toMatchObject({ ok: true });
+    const unknown = (n: number) => fragile.decodeEvent(bytesOf(2 ** 30 + n));
     expect(await unknown(0)).toMatchObject({ ok: false, reason: 'schema_unknown' });
     // Three more in a flood of them, which makes five within the minute; the others are asked for once.
     const before = front.requests();
